@@ -1,0 +1,1 @@
+"""Interpreter for tensor programs: from a text file to its infinite-width limit."""

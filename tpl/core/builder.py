@@ -1,0 +1,160 @@
+"""Growing a core program line by line: fresh names, no line twice, never more lines than allowed."""
+
+from collections.abc import Iterable
+from dataclasses import replace
+from fractions import Fraction
+
+from tpl.core.expr import Expr, close, evaluate, number, ref, substitute
+from tpl.core.functions import BUILTIN_CONSTANTS
+from tpl.core.program import Dim, Kind, Line, Origin, Program, Show
+from tpl.core.values import Mistake
+from tpl.language.source import Source, Span
+
+MAX_EXPRESSION_DEPTH = 200
+
+
+class Builder:
+    """A core program under construction.
+
+    `origin` is stamped on every line made: set it before. Lines are hash-consed: asking twice for the same
+    operation on the same lines gives the same line.
+    """
+
+    def __init__(self, source: Source, max_lines: int):
+        self.source = source
+        self.max_lines = max_lines
+        self.widths: dict[str, Fraction] = {}
+        self.constants: dict[str, Expr] = {}
+        self.values: dict[str, float] = dict(BUILTIN_CONSTANTS)
+        self.lines: list[Line] = []
+        self.shows: list[Show] = []
+        self.origin = Origin(None)
+        # Does a line depend on a trained parameter? Reverse mode visits only those that do.
+        self.trained: list[bool] = []
+        self._names: dict[str, int] = {}
+        self._temporary: set[int] = set()
+        self._memo: dict[tuple, int] = {}
+        self._closed: dict[Expr, Expr] = {}
+
+    # ------------------------------------------------------------------------------------------ constants
+    def define_constant(self, name: str, expr: Expr) -> None:
+        """Raises ArithmeticError or ValueError if the expression has no finite value."""
+        value = evaluate(expr, self.values)
+        if value != value or value in (float("inf"), float("-inf")):
+            raise OverflowError
+        self.constants[name] = expr
+        self.values[name] = value
+
+    def without_widths(self, expr: Expr) -> Expr:
+        """The coefficient of a power of the base width: every width replaced by its ratio to it."""
+        return substitute(expr, lambda e: number(self.widths[str(e.value)]) if e.value in self.widths else e)
+
+    def ratio(self, width: str) -> Expr:
+        return number(self.widths[width])
+
+    # ------------------------------------------------------------------------------------------ lines
+    def _emit(self, line: Line, temporary: bool, trained: bool) -> int:
+        self.spend(1)
+        name = self.fresh(line.name)
+        self.lines.append(line if name == line.name else replace(line, name=name))
+        index = len(self.lines) - 1
+        if temporary:
+            self._temporary.add(index)
+        self.trained.append(trained)
+        return index
+
+    def spend(self, lines: int) -> None:
+        """Account for lines that are about to be made. Raises Mistake above the limit."""
+        if len(self.lines) + lines > self.max_lines:
+            total = len(self.lines) + lines
+            raise Mistake(
+                self.origin.span,
+                f"the core program would have more than {total - 1:,} lines; the limit is {self.max_lines:,}",
+                "use fewer inputs or a shorter loop, or raise --max-lines",
+            )
+
+    def fresh(self, name: str) -> str:
+        """The name, with 'k appended if it is taken."""
+        count = self._names.get(name, 0) + 1
+        self._names[name] = count
+        return name if count == 1 else self.fresh(f"{name}'{count}")
+
+    def _temporary_name(self, name: str | None) -> str:
+        return name if name is not None else f"_{len(self.lines) + 1}"
+
+    def rename(self, index: int, name: str) -> None:
+        """Give a line that has only a made-up name the user's name."""
+        if index in self._temporary:
+            self._temporary.discard(index)
+            self.lines[index] = replace(self.lines[index], name=self.fresh(name))
+
+    def matrix(self, name: str, dims: tuple[Dim, Dim], variance: Expr, trained: bool) -> int:
+        line = Line("matrix", Kind.MATRIX, name, (), variance, dims, origin=self.origin)
+        return self._emit(line, False, trained)
+
+    def gaussian(self, name: str, width: str | None, mean: Expr, variance: Expr, trained: bool) -> int:
+        kind, dims = (Kind.OUTPUT, ()) if width is None else (Kind.VECTOR, (width,))
+        line = Line("gaussian", kind, name, (), variance, dims, mean=mean, origin=self.origin)
+        return self._emit(line, False, trained)
+
+    def input(self, matrix: int, row: tuple[float, ...]) -> int:
+        return self._cached(("input", matrix, row), lambda: Line(
+            "input", Kind.VECTOR, self._temporary_name(None), (matrix,), None, self.lines[matrix].dims[:1],
+            row=row, origin=self.origin), (matrix,))  # fmt: skip
+
+    def matmul(self, matrix: int, transposed: bool, vector: int, name: str | None = None) -> int:
+        dims = self.lines[matrix].dims[1:] if transposed else self.lines[matrix].dims[:1]
+        return self._cached(("matmul", matrix, transposed, vector), lambda: Line(
+            "matmul", Kind.VECTOR, self._temporary_name(name), (matrix, vector), None, dims,
+            transposed=transposed, origin=self.origin), (matrix, vector))  # fmt: skip
+
+    def _cached(self, key: tuple, make, args: Iterable[int], temporary: bool = True) -> int:  # noqa: ANN001
+        found = self._memo.get(key)
+        if found is None:
+            found = self._emit(make(), temporary, any(self.trained[a] for a in args))
+            self._memo[key] = found
+        return found
+
+    def _over_lines(self, op: str, expr: Expr, width: str | None, name: str | None) -> int:
+        if expr.depth > MAX_EXPRESSION_DEPTH:
+            raise Mistake(self.origin.span, f"this expression is more than {MAX_EXPRESSION_DEPTH} operations deep",
+                          "give its parts names")  # fmt: skip
+        closed, args = close(expr)
+        closed = self._closed.setdefault(closed, closed)
+        scalar = op == "moment" or width is None
+        kind = Kind.OUTPUT if op == "output" else Kind.SCALAR if scalar else Kind.VECTOR
+        dims = (width,) if kind is Kind.VECTOR and width is not None else ()
+        return self._cached((op, args, closed), lambda: Line(
+            op, kind, self._temporary_name(name), args, closed, dims, origin=self.origin), args, name is None)  # fmt: skip
+
+    def map(self, expr: Expr, width: str | None, name: str | None = None) -> int:
+        """A line for an expression; a bare reference needs none."""
+        if expr.op == "ref":
+            return int(expr.value)  # type: ignore[arg-type]
+        return self._over_lines("map", expr, width, name)
+
+    def moment(self, expr: Expr, width: str, name: str | None = None) -> int:
+        return self._over_lines("moment", expr, width, name)
+
+    def inner(self, a: int, b: int) -> Expr:
+        """avg(a * b), the same line for (b, a)."""
+        a, b = min(a, b), max(a, b)
+        width = self.lines[a].dims[0]
+        square = Expr("pow", (ref(a), number(2)))
+        return ref(self.moment(square if a == b else Expr("mul", (ref(a), ref(b))), str(width)))
+
+    def output(self, expr: Expr, biases: tuple[tuple[int, Expr], ...], name: str) -> int:
+        closed, args = close(expr)
+        line = Line("output", Kind.OUTPUT, name, args, closed, (), biases=biases, origin=self.origin)
+        return self._emit(line, False, True)
+
+    def program(self, title: str) -> Program:
+        return Program(
+            dict(self.widths), dict(self.constants), tuple(self.lines), tuple(self.shows), self.source, title
+        )
+
+    def at(self, span: Span | None, derived: str = "") -> "Builder":
+        self.origin = Origin(span, derived)
+        return self
+
+

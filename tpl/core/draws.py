@@ -1,0 +1,298 @@
+"""Declarations: widths, sizes, and what is drawn from a law; and the binding of names."""
+
+from fractions import Fraction
+from typing import Any
+
+import numpy as np
+
+from tpl.core.expr import Expr, ONE, ZERO, add, evaluate, number, ref, symbol
+from tpl.core.expressions import Evaluator, Scope, describe, is_constant
+from tpl.core.laws import MixedPowers, covariance_factor, scaling
+from tpl.core.program import Dim
+from tpl.core.values import Coordinatewise, Family, Listing, MatrixSum, Mistake, NetworkValue, RandomOutput, Readout, Unknown
+from tpl.language import syntax as s
+from tpl.language.source import Span, nearest
+
+# How the variance must scale with n, and what happens otherwise, for each shape of array.
+_WANTED = {"matrix": Fraction(-1), "readout": Fraction(-1), "input": Fraction(0), "vector": Fraction(0), "bias": Fraction(0)}
+
+
+class Draws:
+    """Widths, dimensions and random arrays. `label` is appended to the names of lines made inside a network call."""
+
+    def __init__(self, evaluator: Evaluator):
+        self.evaluator = evaluator
+        self.builder = evaluator.builder
+        self.label = ""
+        self._in_call: set[tuple[str, tuple[int, ...]]] = set()
+
+    def begin_call(self, label: str) -> None:
+        self.label = label
+        self._in_call = set()
+
+    # ------------------------------------------------------------------------------------------ widths, sizes
+    def define_width(self, node: s.Width, scope: Scope) -> None:
+        widths = self.builder.widths
+        if node.value is None:
+            if widths:
+                base = next(iter(widths))
+                raise Mistake(node.span, f"`{node.name}` needs a ratio to `{base}`",
+                              f"all widths go to infinity together: `width {node.name} = 2 * {base}`")  # fmt: skip
+            widths[node.name] = Fraction(1)
+            return
+        ratio = self._ratio(node, scope)
+        if not Fraction(1, 1000) <= ratio <= 1000:
+            raise Mistake(node.value.span, "the ratio of two widths must lie between 1/1000 and 1000")
+        widths[node.name] = ratio
+
+    def _ratio(self, node: s.Width, scope: Scope) -> Fraction:
+        assert node.value is not None
+        scale = self._scaling(node.value, scope)[1]
+        if scale is None or scale.power != 1:
+            raise Mistake(node.value.span, "a width is a multiple of another width", "for instance `width m = 2 * n`")
+        return Fraction(scale.coefficient).limit_denominator(10**6)
+
+    def dims(self, nodes: tuple[s.Expr, ...], scope: Scope) -> tuple[Dim, ...]:
+        return tuple(self._dim(node, scope) for node in nodes)
+
+    def _dim(self, node: s.Expr, scope: Scope) -> Dim:
+        if isinstance(node, s.Name) and node.name in self.builder.widths and node.name not in scope:
+            return node.name
+        if self._mentions_width(node, scope):
+            raise Mistake(node.span, "a multiple of a width needs a name here", "declare it: `width m = 2 * n`")
+        size = self.evaluator.integer(node, scope, "a size")
+        if size < 1:
+            raise Mistake(node.span, f"a size must be at least 1, but this is {size}")
+        return size
+
+    def _mentions_width(self, node: s.Expr, scope: Scope) -> bool:
+        try:
+            return self._scaling(node, scope)[1].power != 0  # type: ignore[union-attr]
+        except (Mistake, AttributeError):
+            return False
+
+    def bind_dim(self, dim: s.Expr, size: int, owner: str, scope: Scope, network: NetworkValue | None = None) -> None:
+        """Match a declared size with the actual one; a new name takes the actual size."""
+        new = isinstance(dim, s.Name) and dim.name not in scope and dim.name not in self.builder.widths
+        if new and network is not None and dim.name in network.dims:  # type: ignore[union-attr]
+            new, declared = False, network.dims[dim.name]  # type: ignore[union-attr]
+        elif not new:
+            declared = self.evaluator.integer(dim, scope, "a size")
+        if not new:
+            if declared != size:
+                text = dim.name if isinstance(dim, s.Name) else str(declared)
+                what = f"`{text}` is {declared}" if text != str(declared) else f"this size is {declared}"
+                raise Mistake(dim.span, f"{what}, but the data of `{owner}` have {size} there")
+            if isinstance(dim, s.Name):
+                scope.setdefault(dim.name, Coordinatewise(number(size)))
+            return
+        assert isinstance(dim, s.Name)
+        if dim.name in self.builder.constants:
+            scope[dim.name] = Coordinatewise(number(size))
+        else:
+            self.builder.define_constant(dim.name, number(size))
+            scope[dim.name] = Coordinatewise(symbol(dim.name))
+        if network is not None:
+            network.dims[dim.name] = size
+
+    # ------------------------------------------------------------------------------------------ names
+    def target_key(self, target: s.Target, scope: Scope) -> tuple[int, ...]:
+        return tuple(self.evaluator.integer(i, scope, "an index") for i in target.indices)
+
+    def target_name(self, target: s.Target, scope: Scope) -> str:
+        key = self.target_key(target, scope)
+        return target.name + (f"[{', '.join(map(str, key))}]" if key else "")
+
+    def bind(self, target: s.Target, scope: Scope, value: Any) -> None:
+        """Give a name, or an index of a family, its value. Raises Mistake if it has one."""
+        key = self.target_key(target, scope)
+        existing = scope.get(target.name)
+        if isinstance(existing, Unknown):
+            return
+        if not key:
+            if existing is not None:
+                raise Mistake(target.span, f"`{target.name}` is already defined", "a name is given a value once")
+            scope[target.name] = value
+            return
+        if existing is None:
+            existing = scope[target.name] = Family(target.name)
+        if not isinstance(existing, Family):
+            raise Mistake(target.span, f"`{target.name}` is already defined, and is no family",
+                          "choose another name for the family")  # fmt: skip
+        lengths = {len(k) for k in existing.entries}
+        if lengths and len(key) not in lengths:
+            raise Mistake(target.span, f"`{target.name}` has {lengths.pop()} indices elsewhere, but {len(key)} here")
+        if key in existing.entries:
+            raise Mistake(target.span, f"`{self.target_name(target, scope)}` is already defined", "a name is given a value once")
+        existing.entries[key] = value
+
+    # ------------------------------------------------------------------------------------------ laws
+    def draw(self, node: s.Draw, scope: Scope, network: NetworkValue | None) -> None:
+        dims = self.dims(node.shape, scope)
+        if node.keyword == "param" and network is not None:
+            self._parameter(node, dims, scope, network)
+            return
+        if len(node.targets) > 1:
+            self._draw_group(node, dims, scope)
+            return
+        self.builder.at(node.span, self.evaluator.derived)
+        name = self.target_name(node.targets[0], scope) + self.label
+        self.bind(node.targets[0], scope, self._drawn(node, name, dims, scope, trained=False))
+
+    def _parameter(self, node: s.Draw, dims: tuple[Dim, ...], scope: Scope, network: NetworkValue) -> None:
+        """Parameters belong to the network: the first call makes them, later calls find them."""
+        target = node.targets[0]
+        key = (target.name, self.target_key(target, scope))
+        if key in self._in_call:
+            raise Mistake(node.span, f"`{self.target_name(target, scope)}` is already defined", "a name is given a value once")
+        self._in_call.add(key)
+        if key not in network.parameters:
+            self.builder.at(node.span, self.evaluator.derived)
+            network.parameters[key] = self._drawn(node, self.target_name(target, scope), dims, scope, trained=True)
+            network.shapes[key] = dims
+        elif network.shapes[key] != dims:
+            raise Mistake(node.span, f"`{target.name}` has another shape for another input: {list(network.shapes[key])} "
+                          f"and {list(dims)}", "the inputs of one network must have one length")  # fmt: skip
+        self.bind(target, scope, network.parameters[key])
+
+    def _drawn(self, node: s.Draw, name: str, dims: tuple[Dim, ...], scope: Scope, trained: bool) -> Any:
+        form = self._form(node, dims)
+        mean, variance = self._law(node, scope)
+        coefficient = self._check_scaling(variance, form, node, dims)
+        build = self.builder
+        if form in ("matrix", "input"):
+            if not mean.is_value(0):
+                raise Mistake(node.law.span, "a matrix must have mean 0", "add the mean to the product instead")
+            line = build.matrix(name, dims, variance, trained)  # type: ignore[arg-type]
+            return MatrixSum(((ONE, line, False),), *dims)
+        if form == "readout":
+            if not mean.is_value(0):
+                raise Mistake(node.law.span, "a readout must have mean 0")
+            return Readout(build.gaussian(name, str(dims[1]), ZERO, coefficient, trained), int(dims[0]), str(dims[1]), ONE)
+        if form == "bias":
+            line = build.gaussian(name, None, mean, variance, trained)
+            return RandomOutput((), ((line, ONE),), ())
+        return Coordinatewise(ref(build.gaussian(name, str(dims[0]), mean, variance, trained)), str(dims[0]))
+
+    def _form(self, node: s.Draw, dims: tuple[Dim, ...]) -> str:
+        kinds = tuple("w" if isinstance(d, str) else "k" for d in dims)
+        forms = {("w", "w"): "matrix", ("w", "k"): "input", ("k", "w"): "readout", ("w",): "vector", ("k",): "bias"}
+        if kinds not in forms:
+            span = Span(node.shape[0].span.line, node.shape[0].span.column, node.shape[-1].span.end_line,
+                        node.shape[-1].span.end_column)  # fmt: skip
+            raise Mistake(span, f"an array of shape [{', '.join(map(str, dims))}] has no place in a tensor program",
+                          "vectors are [n], matrices [n, n], [n, d] or [k, n], output biases [k], with n a width")  # fmt: skip
+        return forms[kinds]
+
+    def _law(self, node: s.Draw, scope: Scope) -> tuple[Expr, Expr]:
+        law = self._gaussian_law(node)
+        mean = self._constant(law.arguments[0], scope, "the mean")
+        variance = self.evaluator
+        variance.widths_allowed = True
+        try:
+            value = variance.value(law.arguments[1], scope)
+        finally:
+            variance.widths_allowed = False
+        if not is_constant(value):
+            raise Mistake(law.arguments[1].span, f"the variance must be a number, but this is {describe(value)}")
+        return mean, value.expr
+
+    def _gaussian_law(self, node: s.Draw) -> s.Call:
+        law = node.law
+        if isinstance(law, s.Call) and law.function == "N":
+            if len(law.arguments) != 2 or law.keywords:
+                raise Mistake(law.span, "a normal law has a mean and a variance", "`N(0, 1)`")
+            return law
+        name = law.function if isinstance(law, s.Call) else None
+        hint = "write `N(mean, variance)`"
+        if name is not None and nearest(name, ["N", "Normal", "normal", "Gaussian", "gaussian", "randn"]) is None:
+            hint = "the limit of a tensor program needs Gaussian laws; make others by a function: `abs(g)` of `g ~ N(0, 1)`"
+        raise Mistake(law.span, "after `~` stands a normal law", hint)
+
+    def _constant(self, node: s.Expr, scope: Scope, what: str) -> Expr:
+        return self.evaluator.constant(node, scope, what)
+
+    def _scaling(self, node: s.Expr, scope: Scope) -> tuple[Expr, Any]:
+        self.evaluator.widths_allowed = True
+        try:
+            value = self.evaluator.value(node, scope)
+        finally:
+            self.evaluator.widths_allowed = False
+        if not is_constant(value):
+            return ZERO, None
+        try:
+            return value.expr, scaling(value.expr, self.builder.widths, self.builder.values)
+        except (MixedPowers, ArithmeticError, ValueError):
+            return value.expr, None
+
+    def _check_scaling(self, variance: Expr, form: str, node: s.Draw, dims: tuple[Dim, ...]) -> Expr:
+        """Refuse a variance under which the array has no limit. Returns the coefficient of its power of n."""
+        law = node.law
+        span = law.arguments[1].span if isinstance(law, s.Call) else law.span
+        try:
+            scale = scaling(variance, self.builder.widths, self.builder.values)
+        except MixedPowers:
+            raise Mistake(span, "this variance mixes powers of the width", "it must be a multiple of one power") from None
+        except (ArithmeticError, ValueError):
+            raise Mistake(span, "this variance has no finite value") from None
+        if not np.isfinite(scale.coefficient):
+            raise Mistake(span, "this variance has no finite value")
+        if scale.coefficient < 0:
+            raise Mistake(span, f"a variance cannot be negative, but this is {scale.coefficient:g}")
+        if scale.coefficient != 0 and scale.power != _WANTED[form]:
+            raise Mistake(span, *_scaling_trouble(form, float(scale.power - _WANTED[form]), dims))
+        return self.builder.without_widths(variance)
+
+    def _draw_group(self, node: s.Draw, dims: tuple[Dim, ...], scope: Scope) -> None:
+        """`(g, h) : [n] ~ N(0, C)`: initial vectors with a joint law, coordinatewise."""
+        if len(dims) != 1 or not isinstance(dims[0], str):
+            raise Mistake(node.span, "only vectors [n] are drawn jointly")
+        law = self._gaussian_law(node)
+        count = len(node.targets)
+        covariance = self._numbers(law.arguments[1], scope, (count, count))
+        factor = covariance_factor(covariance)
+        if factor is None:
+            raise Mistake(law.arguments[1].span, "this covariance is not symmetric and positive semidefinite")
+        single = self.evaluator.value(law.arguments[0], scope)
+        means = [single.expr] * count if is_constant(single) else [
+            number(float(m)) for m in self._numbers(law.arguments[0], scope, (count,))
+        ]  # fmt: skip
+        self.builder.at(node.span, self.evaluator.derived)
+        hidden = self.builder.matrix("".join(t.name for t in node.targets) + "_joint", (dims[0], count), ONE, False)
+        for target, row, mean in zip(node.targets, factor, means, strict=True):
+            name = self.target_name(target, scope) + self.label
+            line = self.builder.input(hidden, tuple(row.tolist()))
+            line = self.builder.map(add(ref(line), mean), dims[0], name)
+            self.builder.rename(line, name)
+            self.bind(target, scope, Coordinatewise(ref(line), dims[0]))
+
+    def _numbers(self, node: s.Expr, scope: Scope, shape: tuple[int, ...]) -> np.ndarray:
+        value = self.evaluator.value(node, scope)
+        array = getattr(value, "array", None)
+        if isinstance(value, Listing):
+            try:
+                array = np.array(_plain(value, self.builder.values), dtype=np.float64)
+            except (TypeError, ValueError):
+                array = None
+        if array is None or array.shape != shape:
+            want = "×".join(map(str, shape))
+            raise Mistake(node.span, f"a joint law of {shape[0]} vectors needs {want} numbers here",
+                          "for instance `N(0, [[1, 0.5], [0.5, 1]])`" if len(shape) == 2 else None)  # fmt: skip
+        return array
+
+
+def _plain(value: Any, values: dict[str, float]) -> Any:
+    if isinstance(value, Listing):
+        return [_plain(v, values) for v in value.items]
+    if not is_constant(value):
+        raise TypeError
+    return evaluate(value.expr, values)
+
+
+def _scaling_trouble(form: str, excess: float, dims: tuple[Dim, ...]) -> tuple[str, str]:
+    size = "grow without bound" if excess > 0 else "vanish"
+    if form == "matrix":
+        return f"with this variance its products {size} as the width grows", f"divide by the width once: `N(0, 1/{dims[1]})`"
+    if form == "readout":
+        return f"with this variance the output would {size} as the width grows", f"divide by the width once: `N(0, 1/{dims[1]})`"
+    return f"with this variance its entries {size} as the width grows", "it must not depend on the width: `N(0, 1)`"

@@ -1,0 +1,322 @@
+"""From syntax and data to a core program: names are bound, loops unrolled, networks applied to their inputs.
+
+Goals: every mistake that needs sizes, kinds or values is found here, and all of them in one go (a statement with a
+mistake is given up, its names become unknown, and whatever uses them is passed over in silence). Non-goals: names
+and structure, which `tpl.language.check` settles from the syntax alone.
+"""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from tpl.core.builder import Builder
+from tpl.core.draws import Draws
+from tpl.core.expr import number, symbol
+from tpl.core.expressions import Evaluator, Scope, describe, is_constant
+from tpl.core.kernels import Kernels
+from tpl.core.program import Program, Show
+from tpl.core.values import (
+    UNKNOWN, Array, Coordinatewise, Family, Function, Listing, Mistake, NetworkValue, RandomOutput, Silent, Text,
+)  # fmt: skip
+from tpl.data import DataError, Dataset, generate
+from tpl.language import syntax as s
+from tpl.language.source import Diagnostic, Source, Span, TplError
+
+
+@dataclass(frozen=True)
+class Limits:
+    """What a program may cost before it is refused: lines of the core program, bytes of data and of a run."""
+
+    max_lines: int = 1_000_000
+    max_memory: int = 8 * 2**30
+
+
+def elaborate(
+    file: s.File, source: Source, data: Mapping[str, Dataset], limits: Limits, diagnostics: Iterable[Diagnostic] = ()
+) -> tuple[Program, dict[str, str]]:
+    """The core program of a file, and a description of every data array it uses.
+
+    data: arrays given from outside, by name. diagnostics: what earlier stages found; if there are any, or if
+    elaboration finds some, TplError is raised with all of them.
+    """
+    elaboration = _Elaboration(source, data, limits)
+    elaboration.block(file.statements, elaboration.globals, None)
+    found = [*diagnostics, *elaboration.diagnostics]
+    if not found and not elaboration.builder.shows:
+        found.append(Diagnostic(None, "nothing is shown", "end the program with `show …`"))
+    if found:
+        raise TplError(source, found)
+    return elaboration.builder.program(file.title), elaboration.descriptions
+
+
+class _Elaboration:
+    """The state of one elaboration: what is bound, what was wrong."""
+
+    def __init__(self, source: Source, data: Mapping[str, Dataset], limits: Limits):
+        self.source = source
+        self.data = data
+        self.limits = limits
+        self.builder = Builder(source, limits.max_lines)
+        self.diagnostics: list[Diagnostic] = []
+        self.descriptions: dict[str, str] = {}
+        self._reported: set[tuple] = set()
+        self.evaluator = Evaluator(self.builder, {})
+        self.draws = Draws(self.evaluator)
+        kernels = Kernels(self.evaluator, self.apply_network)
+        self.evaluator.special = {"nngp": kernels.nngp, "ntk": kernels.ntk, "N": self._law_out_of_place}
+        self.globals: Scope = {"pi": Coordinatewise(symbol("pi"))}
+        self.globals["__global__"] = self.globals
+        self._returned: Any = None
+
+    # ------------------------------------------------------------------------------------------ statements
+    def block(self, statements: tuple[s.Statement, ...], scope: Scope, network: NetworkValue | None) -> None:
+        for statement in statements:
+            try:
+                _STATEMENTS[type(statement)](self, statement, scope, network)
+            except Silent:
+                self._forget(statement, scope)
+            except Mistake as mistake:
+                self._report(mistake, statement)
+                self._forget(statement, scope)
+                if len(self.diagnostics) >= 100:
+                    return
+
+    def _report(self, mistake: Mistake, statement: s.Statement) -> None:
+        diagnostic = Diagnostic(mistake.span or statement.span, mistake.message, mistake.hint)
+        # A loop meets the same mistake once an iteration; it is one mistake.
+        key = (diagnostic.span, diagnostic.message.split("`")[0])
+        if key not in self._reported:
+            self._reported.add(key)
+            self.diagnostics.append(diagnostic)
+
+    def _forget(self, statement: s.Statement, scope: Scope) -> None:
+        """Make unknown what a statement with a mistake would have defined."""
+        if isinstance(statement, (s.Assign, s.Draw)):
+            targets = (statement.target,) if isinstance(statement, s.Assign) else statement.targets
+            for target in targets:
+                scope[target.name] = UNKNOWN
+        elif isinstance(statement, (s.Const, s.Data, s.Network, s.Def, s.Width)):
+            scope[statement.name] = UNKNOWN
+            if isinstance(statement, s.Data):
+                for dim in statement.dims:
+                    if isinstance(dim, s.Name) and dim.name not in scope:
+                        scope[dim.name] = UNKNOWN
+        elif isinstance(statement, s.Loop):
+            for inner in statement.body:
+                self._forget(inner, scope)
+        elif isinstance(statement, s.Return):
+            self._returned = UNKNOWN
+
+    def const(self, node: s.Const, scope: Scope, network: NetworkValue | None) -> None:
+        value = self.evaluator.value(node.value, scope)
+        if isinstance(value, Listing):
+            scope[node.name] = _constant_array(value, node)
+            return
+        if not is_constant(value):
+            raise Mistake(node.value.span, f"a const must be a number, but this is {describe(value)}")
+        try:
+            self.builder.define_constant(node.name, value.expr)
+        except (ArithmeticError, ValueError):
+            raise Mistake(node.value.span, "this has no finite real value") from None
+        scope[node.name] = Coordinatewise(symbol(node.name))
+
+    def define(self, node: s.Def, scope: Scope, network: NetworkValue | None) -> None:
+        scope[node.name] = Function(node)
+
+    def width(self, node: s.Width, scope: Scope, network: NetworkValue | None) -> None:
+        self.draws.define_width(node, scope)
+
+    def network(self, node: s.Network, scope: Scope, network: NetworkValue | None) -> None:
+        scope[node.name] = NetworkValue(node, {}, {}, {})
+
+    def show(self, node: s.Show, scope: Scope, network: NetworkValue | None) -> None:
+        for item in node.items:
+            self.builder.at(item.span)
+            value = self.evaluator.value(item, scope)
+            shape, lines = self._shown(value, item)
+            name = self.source.slice(item.span)
+            self.builder.shows.append(Show(name, shape, tuple(lines), item.span))
+
+    def _shown(self, value: Any, item: s.Expr) -> tuple[tuple[int, ...], list[int]]:
+        if isinstance(value, Family):
+            value = _whole_family(value, item)
+        if isinstance(value, Listing):
+            parts = [self._shown(v, item) for v in value.items]
+            shapes = {shape for shape, _ in parts}
+            if len(shapes) != 1:
+                raise Mistake(item.span, "this list is ragged or empty: its items have different shapes")
+            return (len(parts), *shapes.pop()), [line for _, lines in parts for line in lines]
+        if isinstance(value, Coordinatewise) and value.width is None:
+            name = self.source.slice(item.span)
+            return (), [self.builder.map(value.expr, None, name if name.isidentifier() else None)]
+        raise Mistake(item.span, f"`show` takes scalars, but this is {describe(value)}", _show_hint(value, item))
+
+    def loop(self, node: s.Loop, scope: Scope, network: NetworkValue | None) -> None:
+        variable = node.clause.variable
+        outer, shadowed = self.evaluator.multiplicity, scope.get(variable)
+        indices = self.evaluator.indices(node.clause, scope)
+        self.evaluator.multiplicity = outer * max(1, len(indices)) * max(1, len(node.body))
+        try:
+            for i in indices:
+                scope[variable] = Coordinatewise(number(i))
+                self.block(node.body, scope, network)
+                if self.diagnostics and len(self.diagnostics) >= 100:
+                    break
+        finally:
+            self.evaluator.multiplicity = outer
+            scope.pop(variable, None)
+            if shadowed is not None:
+                scope[variable] = shadowed
+
+    def draw(self, node: s.Draw, scope: Scope, network: NetworkValue | None) -> None:
+        self.draws.draw(node, scope, network)
+
+    def assign(self, node: s.Assign, scope: Scope, network: NetworkValue | None) -> None:
+        name = self.draws.target_name(node.target, scope)
+        self.builder.at(node.span, self.evaluator.derived)
+        value = self.evaluator.value(node.value, scope)
+        self.builder.at(node.span, self.evaluator.derived)
+        self.draws.bind(node.target, scope, self._named(value, name + self.draws.label))
+
+    def _named(self, value: Any, name: str) -> Any:
+        """Put a vector or scalar on a line of the user's name."""
+        if not isinstance(value, Coordinatewise) or is_constant(value):
+            return value
+        line = self.builder.map(value.expr, value.width, name)
+        self.builder.rename(line, name)
+        return Coordinatewise(value.expr if value.expr.op == "ref" else _ref(line), value.width)
+
+    def return_(self, node: s.Return, scope: Scope, network: NetworkValue | None) -> None:
+        self.builder.at(node.span, self.evaluator.derived)
+        self._returned = self.evaluator.value(node.value, scope)
+
+    # ------------------------------------------------------------------------------------------ data
+    def declare_data(self, node: s.Data, scope: Scope, network: NetworkValue | None) -> None:
+        dataset = self._dataset(node, scope)
+        array = dataset.array
+        if array.ndim != len(node.dims):
+            shape = ", ".join(map(str, array.shape))
+            raise Mistake(node.span, f"`{node.name}` has {len(node.dims)} axes here, but its data have shape [{shape}]")
+        for dim, size in zip(node.dims, array.shape, strict=True):
+            self.draws.bind_dim(dim, size, node.name, scope)
+        self.descriptions[node.name] = dataset.description
+        scope[node.name] = Array(array, node.name)
+
+    def _dataset(self, node: s.Data, scope: Scope) -> Dataset:
+        given = self.data.get(node.name)
+        if given is not None:
+            return given
+        if node.default is None:
+            raise Mistake(node.span, f"`{node.name}` has no data", f"give it some: --data {node.name}=FILE.npy")
+        if isinstance(node.default, s.Call):
+            return self._generated(node.default, scope)
+        value = self.evaluator.value(node.default, scope)
+        if isinstance(value, Listing):
+            value = _constant_array(value, node, self.builder.values)
+        if not isinstance(value, Array):
+            raise Mistake(node.default.span, f"data are made by a generator or a list, but this is {describe(value)}",
+                          "for instance `sphere(4, 10, seed=0)`")  # fmt: skip
+        return Dataset(value.array, f"{value.array.size} numbers written in the program")
+
+    def _generated(self, call: s.Call, scope: Scope) -> Dataset:
+        positional = [self._argument(a, scope) for a in call.arguments]
+        keywords = {k: self._argument(a, scope) for k, a in call.keywords}
+        try:
+            return generate(call.function, positional, keywords, self.limits.max_memory // 4)
+        except DataError as problem:
+            raise Mistake(call.span, problem.message, problem.hint) from None
+
+    def _argument(self, node: s.Expr, scope: Scope) -> int | float | str:
+        value = self.evaluator.value(node, scope)
+        if isinstance(value, Text):
+            return value.text
+        self.evaluator.constant(node, scope, "this argument")
+        from tpl.core.expr import evaluate
+
+        number_ = evaluate(value.expr, self.builder.values)
+        return int(number_) if number_.is_integer() else number_
+
+    def _law_out_of_place(self, node: s.Call, scope: Scope) -> Any:
+        raise Mistake(node.span, "a law stands only after `~`", "`random x : [n] ~ N(0, 1)` draws from it")
+
+    # ------------------------------------------------------------------------------------------ networks
+    def apply_network(self, network: NetworkValue, inputs: list[Array], label: str) -> Any:
+        """Run a network's body on inputs. Returns what it returns: a random output, or a list of them."""
+        syntax = network.syntax
+        scope: Scope = dict(self.globals)
+        for declared, array in zip(syntax.inputs, inputs, strict=True):
+            for dim, size in zip(declared.dims, array.array.shape, strict=True):
+                self.draws.bind_dim(dim, size, declared.name, scope, network)
+            scope[declared.name] = Array(array.array, declared.name)
+        outer = self.draws.label, self.evaluator.derived, self._returned
+        self.draws.begin_call(label)
+        self._returned = None
+        try:
+            self.block(syntax.body, scope, network)
+            returned = self._returned
+        finally:
+            self.draws.label, self.evaluator.derived, self._returned = outer
+        if returned is UNKNOWN or (returned is None and self.diagnostics):
+            raise Silent
+        return returned
+
+
+def _ref(line: int) -> Any:
+    from tpl.core.expr import ref
+
+    return ref(line)
+
+
+def _constant_array(value: Listing, node: s.Const | s.Data, values: Mapping[str, float] | None = None) -> Array:
+    try:
+        return Array(np.array(_nested(value, values), dtype=np.float64), node.name)
+    except (ValueError, TypeError):
+        raise Mistake(node.span, "this list is not a rectangular array of numbers") from None
+
+
+def _nested(value: Any, values: Mapping[str, float] | None) -> Any:
+    from tpl.core.expr import evaluate
+
+    if isinstance(value, Listing):
+        return [_nested(v, values) for v in value.items]
+    if not is_constant(value):
+        raise TypeError
+    return evaluate(value.expr, values or {})
+
+
+def _whole_family(family: Family, item: s.Expr) -> Listing:
+    keys = sorted(family.entries)
+    if not all(len(k) == 1 for k in keys) or any(v == UNKNOWN for v in family.entries.values()):
+        raise Mistake(item.span, "`show` takes scalars, but this is a family of values",
+                      "say which: `s[1..3]`, or `s[i, j] for i in 1..3 for j in 1..3`")  # fmt: skip
+    return Listing(tuple(family.entries[k] for k in keys))
+
+
+def _show_hint(value: Any, item: s.Expr) -> str | None:
+    if isinstance(value, Coordinatewise) and isinstance(item, s.Name):
+        return f"its limit is a random variable; show an average of it: `avg({item.name}^2)`"
+    if isinstance(value, Coordinatewise):
+        return "its limit is a random variable; show an average: `avg(x^2)`"
+    if isinstance(value, RandomOutput):
+        return "an output has no deterministic limit; its covariance has: `nngp(f, X)`"
+    if isinstance(value, NetworkValue):
+        return f"`show nngp({value.syntax.name}, X)` is its kernel on data X"
+    return None
+
+
+_STATEMENTS: dict[type, Any] = {
+    s.Const: _Elaboration.const,
+    s.Def: _Elaboration.define,
+    s.Width: _Elaboration.width,
+    s.Data: _Elaboration.declare_data,
+    s.Network: _Elaboration.network,
+    s.Loop: _Elaboration.loop,
+    s.Draw: _Elaboration.draw,
+    s.Assign: _Elaboration.assign,
+    s.Return: _Elaboration.return_,
+    s.Show: _Elaboration.show,
+}
+
+__all__ = ["Limits", "Span", "elaborate"]

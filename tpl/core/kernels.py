@@ -1,0 +1,188 @@
+"""`nngp(f, X)` and `ntk(f, X)` as core lines.
+
+NNGP: the covariance of the outputs, Σ_v s_v² ⟨x_v, x_v'⟩ + Σ_c s_c² k_c k_c' over readouts v and output biases c.
+NTK: Σ over parameters of ⟨∂f, ∂f'⟩ with respect to their unit-variance versions (W = σ ω/√n), so that it converges.
+Both are per output coordinate: the rows of a readout [k, n] are iid, and outputs of different rows are independent.
+"""
+
+from collections.abc import Callable
+from typing import Any
+
+from tpl.core.expr import Expr, add, mul, ref
+from tpl.core.expressions import Evaluator, Scope, describe, from_float
+from tpl.core.gradient import Contributions, backpropagate
+from tpl.core.values import Array, Coordinatewise, Listing, Mistake, NetworkValue, RandomOutput, Silent, Unknown
+from tpl.language import syntax as s
+
+Apply = Callable[[NetworkValue, list[Array], str], Any]
+
+
+class Kernels:
+    """The kernels of networks over data. `apply` runs a network on inputs."""
+
+    def __init__(self, evaluator: Evaluator, apply: Apply):
+        self.evaluator = evaluator
+        self.builder = evaluator.builder
+        self.apply = apply
+        self._outputs: dict[tuple, tuple[tuple[int, ...], list[RandomOutput], list[str]]] = {}
+        self._gradients: dict[tuple, list[Contributions]] = {}
+
+    def nngp(self, node: s.Call, scope: Scope) -> Any:
+        _, shape, outputs, _ = self._instances(node, scope)
+        self.builder.at(node.span, "covariance of the outputs")
+        return self._matrix(shape, len(outputs), lambda i, j: self._covariance(outputs[i], outputs[j]), node)
+
+    def ntk(self, node: s.Call, scope: Scope) -> Any:
+        key, shape, outputs, labels = self._instances(node, scope)
+        if key not in self._gradients:
+            self._gradients[key] = [backpropagate(self.builder, f, label) for f, label in zip(outputs, labels, strict=True)]
+        gradients = self._gradients[key]
+        self.builder.at(node.span, "tangent kernel")
+        return self._matrix(shape, len(outputs), lambda i, j: self._tangent(gradients[i], gradients[j]), node)
+
+    # ------------------------------------------------------------------------------------------ instances
+    def _instances(self, node: s.Call, scope: Scope) -> tuple[tuple, tuple[int, ...], list[RandomOutput], list[str]]:
+        network, arrays = self._arguments(node, scope)
+        key = (id(network), tuple(id(a.array) for a in arrays))
+        if key not in self._outputs:
+            self._outputs[key] = self._run(network, arrays, node)
+        return key, *self._outputs[key]
+
+    def _arguments(self, node: s.Call, scope: Scope) -> tuple[NetworkValue, list[Array]]:
+        if node.keywords or not node.arguments:
+            raise Mistake(node.span, f"`{node.function}` takes a network and its data", f"`{node.function}(f, X)`")
+        network = self.evaluator.value(node.arguments[0], scope)
+        if not isinstance(network, NetworkValue):
+            raise Mistake(node.arguments[0].span, f"`{node.function}` takes a network, but this is {describe(network)}")
+        inputs = network.syntax.inputs
+        if len(node.arguments) - 1 != len(inputs):
+            wants = "an input" if len(inputs) == 1 else f"{len(inputs)} inputs"
+            raise Mistake(node.span, f"`{network.syntax.name}` has {wants}, but {len(node.arguments) - 1} are given",
+                          f"`{node.function}({network.syntax.name}, {', '.join('X' for _ in inputs)})`")  # fmt: skip
+        arrays = []
+        for argument in node.arguments[1:]:
+            value = self.evaluator.value(argument, scope)
+            if not isinstance(value, Array):
+                raise Mistake(argument.span, f"a network is evaluated on data, but this is {describe(value)}")
+            arrays.append(value)
+        return network, arrays
+
+    def _run(self, network: NetworkValue, arrays: list[Array], node: s.Call) -> Any:
+        """Apply the network to each input. Returns the kernel's axes, the outputs, and a label for each."""
+        inputs = network.syntax.inputs
+        extra = {a.array.ndim - len(i.dims) for a, i in zip(arrays, inputs, strict=True)}
+        counts = {a.array.shape[0] for a in arrays}
+        if extra not in ({0}, {1}) or (extra == {1} and len(counts) > 1):
+            wants = ", ".join(f"{i.name} with {len(i.dims)} axes" for i in inputs)
+            raise Mistake(node.span, f"`{network.syntax.name}` takes {wants}, but the data have "
+                          + ", ".join(f"{a.array.ndim}" for a in arrays) + " axes",
+                          "data hold one input, or one more axis that counts inputs")  # fmt: skip
+        if extra == {0}:
+            return self._one(network, arrays, "{" + arrays[0].name + "}")
+        count = counts.pop()
+        self.evaluator.enter_range(count * (count + 1) // 2, node.span)
+        per_input = []
+        for a in range(count):
+            rows = [Array(x.array[a], f"{x.name}[{a + 1}]") for x in arrays]
+            per_input.append(self._one(network, rows, "{" + f"{arrays[0].name}[{a + 1}]" + "}"))
+        shape = (count, *per_input[0][0])
+        return shape, [f for _, fs, _ in per_input for f in fs], [t for _, _, ts in per_input for t in ts]
+
+    def _one(self, network: NetworkValue, arrays: list[Array], label: str) -> tuple[tuple[int, ...], list, list[str]]:
+        value = self.apply(network, arrays, label)
+        if isinstance(value, Unknown):
+            raise Silent
+        shape, outputs = self._collect(value, network)
+        labels = [label if len(outputs) == 1 else f"{label[:-1]}; {i + 1}}}" for i in range(len(outputs))]
+        self.builder.at(_return_span(network))
+        return shape, [self._on_lines(f, network.syntax.name + t) for f, t in zip(outputs, labels, strict=True)], labels
+
+    def _collect(self, value: Any, network: NetworkValue) -> tuple[tuple[int, ...], list[RandomOutput]]:
+        if isinstance(value, Listing):
+            parts = [self._collect(v, network) for v in value.items]
+            if len({shape for shape, _ in parts}) != 1:
+                raise Mistake(_return_span(network), "the outputs returned form no rectangular array")
+            return (len(parts), *parts[0][0]), [f for _, fs in parts for f in fs]
+        if not isinstance(value, RandomOutput) or not value.vectors and not value.biases:
+            raise Mistake(_return_span(network), f"a network returns a readout of its features, but this is {describe(value)}",
+                          "for instance `param v : [1, n] ~ N(0, 1/n)` and `return v @ x`")  # fmt: skip
+        return (), [value]
+
+    def _on_lines(self, f: RandomOutput, name: str) -> RandomOutput:
+        """Give every vector that meets a readout a line, and the output one of its own."""
+        widths = dict(f.widths)
+        vectors = tuple((v, ref(self.builder.map(x, widths[v]))) for v, x in f.vectors)
+        self.builder.output(add(*(mul(ref(v), x) for v, x in vectors)), f.biases, name)
+        return RandomOutput(vectors, f.biases, f.widths)
+
+    # ------------------------------------------------------------------------------------------ kernels
+    def _matrix(self, shape: tuple[int, ...], count: int, entry: Callable[[int, int], Expr], node: s.Call) -> Listing:
+        self.builder.spend(count * (count + 1) // 2)
+        lower = [[ref(self.builder.map(entry(i, j), None)) for j in range(i + 1)] for i in range(count)]
+        full = [[Coordinatewise(lower[max(i, j)][min(i, j)]) for j in range(count)] for i in range(count)]
+        return _nest([_nest(row, shape) for row in full], shape) if shape else Listing((Listing((full[0][0],)),))
+
+    def _covariance(self, f: RandomOutput, g: RandomOutput) -> Expr:
+        other, widths = dict(g.vectors), dict(f.widths)
+        terms = []
+        for v, x in f.vectors:
+            if v in other:
+                variance = mul(self._variance(v), self.builder.ratio(widths[v]))
+                terms.append(mul(variance, self.builder.inner(_line(x), _line(other[v]))))
+        other_biases = dict(g.biases)
+        terms += [mul(self._variance(c), k, other_biases[c]) for c, k in f.biases if c in other_biases]
+        return add(*terms)
+
+    def _tangent(self, f: Contributions, g: Contributions) -> Expr:
+        inner, build = self.builder.inner, self.builder
+        terms: list[Expr] = []
+        for v, x in f.readouts.items():
+            if v in g.readouts:
+                terms.append(mul(self._variance(v), self._ratio_of(v), inner(x, g.readouts[v])))
+        for c, k in f.biases.items():
+            if c in g.biases:
+                terms.append(mul(self._variance(c), k, g.biases[c]))
+        for b, d in f.vectors.items():
+            if b in g.vectors:
+                terms.append(mul(self._variance(b), self._ratio_of(b), inner(d, g.vectors[b])))
+        for u, pairs in f.inputs.items():
+            total = [mul(inner(d, e), from_float(_dot(row, column))) for d, row in pairs for e, column in g.inputs.get(u, [])]
+            terms.append(mul(self._variance(u), self._ratio_of(u), add(*total)))
+        for w, factors in f.matrices.items():
+            both = [mul(inner(a, c), inner(b, d)) for a, b in factors for c, d in g.matrices.get(w, [])]
+            ratios = mul(*(build.ratio(str(d)) for d in build.lines[w].dims))
+            terms.append(mul(self._variance(w), ratios, add(*both)))
+        return add(*(t for t in terms if not t.is_value(0)))
+
+    def _variance(self, line: int) -> Expr:
+        """The variance of a line's entries, times n for a matrix of two widths."""
+        expr = self.builder.lines[line].expr
+        assert expr is not None
+        return self.builder.without_widths(expr)
+
+    def _ratio_of(self, line: int) -> Expr:
+        return self.builder.ratio(str(self.builder.lines[line].dims[0]))
+
+
+def _dot(a: tuple[float, ...], b: tuple[float, ...]) -> float:
+    return sum(x * y for x, y in zip(a, b, strict=True))
+
+
+def _line(expr: Expr) -> int:
+    return int(expr.value)  # type: ignore[arg-type]
+
+
+def _nest(items: list[Any], shape: tuple[int, ...]) -> Listing:
+    if len(shape) <= 1:
+        return Listing(tuple(items))
+    step = len(items) // shape[0]
+    return Listing(tuple(_nest(items[i * step : (i + 1) * step], shape[1:]) for i in range(shape[0])))
+
+
+def _return_span(network: NetworkValue) -> Any:
+    for statement in reversed(network.syntax.body):
+        if isinstance(statement, s.Return):
+            return statement.value.span
+    return network.syntax.name_span
+
+

@@ -1,0 +1,275 @@
+"""Core programs: straight-line, typed lines over matrices, vectors, scalars and random outputs (TP1-TP3).
+
+A program's lines are numbered from 0 and refer only to earlier lines. The base width n goes to infinity; every
+other width is a fixed ratio of it.
+
+| op       | kind            | printed                    | meaning at width n |
+|----------|-----------------|----------------------------|--------------------|
+| matrix   | MATRIX          | `W : [n, m] ~ N(0, v)`     | iid N(0, v) entries; v may contain widths. Rows are a width, columns a width or a number |
+| gaussian | VECTOR, OUTPUT  | `b : [n] ~ N(mu, v)`       | iid coordinates; `[1]`: a single random number (a readout's bias) |
+| input    | VECTOR          | `h = U @ [1, 0.5]`         | a matrix of finitely many columns times a constant |
+| matmul   | VECTOR          | `g = W @ x`, `g = W.T @ y` | product with a matrix |
+| map      | VECTOR or SCALAR| `x = tanh(g) + theta`      | Nonlin: coordinatewise; of scalars alone: a scalar |
+| moment   | SCALAR          | `theta = avg(x * y)`       | the average over coordinates |
+| output   | OUTPUT          | `f = out(v * x) + c`       | n^{-1/2} times the sum over coordinates, plus constants times biases |
+"""
+
+from dataclasses import dataclass, field
+from enum import Enum
+from fractions import Fraction
+from typing import NamedTuple
+
+from tpl.core.expr import ZERO, Expr, evaluate, leaves
+from tpl.core.functions import BUILTIN_CONSTANTS, FUNCTIONS
+from tpl.language.source import Source, Span
+
+
+class Kind(Enum):
+    MATRIX = "matrix"
+    VECTOR = "vector"
+    SCALAR = "scalar"
+    OUTPUT = "output"
+
+
+Dim = str | int  # a width's name, or a finite size
+
+
+class Origin(NamedTuple):
+    """Where a line comes from: the user's text, and the pass that derived it from there, if one did."""
+
+    span: Span | None
+    derived: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """One assignment. Which fields are set depends on `op`; see the table above.
+
+    args: earlier lines, by number. In `expr`, ref(i) stands for args[i].
+    expr: ψ of a map, moment or output (without its biases); the variance of a matrix or gaussian.
+    mean: of a gaussian. dims: (rows, columns) of a matrix, (width,) of a vector, () otherwise.
+    row: the constant vector of an input.
+    biases: of an output, pairs (bias line, coefficient).
+    """
+
+    op: str
+    kind: Kind
+    name: str
+    args: tuple[int, ...] = ()
+    expr: Expr | None = None
+    dims: tuple[Dim, ...] = ()
+    mean: Expr = ZERO
+    transposed: bool = False
+    row: tuple[float, ...] = ()
+    biases: tuple[tuple[int, Expr], ...] = ()
+    origin: Origin = field(default=Origin(None), compare=True)
+
+
+@dataclass(frozen=True)
+class Show:
+    """A request for numbers: an array of scalar lines.
+
+    name: what the user wrote. shape: of the array, () for one number. lines: their numbers, row-major.
+    labels: what the axes are, for tables ("" where nothing can be said).
+    """
+
+    name: str
+    shape: tuple[int, ...]
+    lines: tuple[int, ...]
+    span: Span | None = None
+
+
+@dataclass(frozen=True)
+class Program:
+    """A whole core program.
+
+    widths: name -> ratio to the base width, the base (ratio 1) first.
+    constants: name -> defining expression over earlier constants.
+    """
+
+    widths: dict[str, Fraction]
+    constants: dict[str, Expr]
+    lines: tuple[Line, ...]
+    shows: tuple[Show, ...]
+    source: Source = field(default=Source(""), compare=False)
+    title: str = ""
+
+    @property
+    def base_width(self) -> str:
+        return next(iter(self.widths), "n")
+
+    def constant_values(self) -> dict[str, float]:
+        """Every named constant as a float (widths are not among them)."""
+        env = dict(BUILTIN_CONSTANTS)
+        for name, expr in self.constants.items():
+            env[name] = evaluate(expr, env)
+        return env
+
+    def sizes(self, base: int) -> dict[str, int]:
+        """The size of every width when the base width is `base`; at least 1."""
+        return {name: max(1, round(ratio * base)) for name, ratio in self.widths.items()}
+
+
+class ProgramClass(Enum):
+    """TP1-TP3's nested classes."""
+
+    NETSOR = "NETSOR"
+    NETSOR_PLUS = "NETSOR+"
+    NETSORT = "NETSORT"
+    NETSORT_PLUS = "NETSORT+"
+
+
+def classify(program: Program) -> ProgramClass:
+    """The smallest class that holds the program: does a matrix occur transposed, does a Moment feed a Nonlin?
+
+    A matrix used only as W.T is as good as another matrix; what makes a program NETSORT is W and W.T together.
+    """
+    seen: dict[int, set[bool]] = {}
+    plus = False
+    for line in program.lines:
+        if line.op == "matmul":
+            seen.setdefault(line.args[0], set()).add(line.transposed)
+        elif line.op in ("map", "moment", "output") and not plus:
+            kinds = {program.lines[a].kind for a in line.args}
+            # A moment of scalars and vectors, too, is ψ with a parameter.
+            plus = Kind.SCALAR in kinds and Kind.VECTOR in kinds
+    transposed = any(len(uses) == 2 for uses in seen.values())
+    if transposed:
+        return ProgramClass.NETSORT_PLUS if plus else ProgramClass.NETSORT
+    return ProgramClass.NETSOR_PLUS if plus else ProgramClass.NETSOR
+
+
+class InvalidProgram(Exception):
+    """An invariant of core programs is broken: a bug in the pass that made it."""
+
+
+def verify(program: Program) -> Program:
+    """Check every invariant of the table above; return the program. Run after every pass. Raises InvalidProgram."""
+    names: set[str] = set()
+    env = set(program.constants) | set(BUILTIN_CONSTANTS)
+    for index, line in enumerate(program.lines):
+        try:
+            _verify_line(program, index, line, env)
+            if line.name in names:
+                raise InvalidProgram("its name is taken")
+        except InvalidProgram as problem:
+            raise InvalidProgram(f"line {index} ({line.op} {line.name}): {problem}") from None
+        names.add(line.name)
+    for shown in program.shows:
+        count = 1
+        for size in shown.shape:
+            count *= size
+        _require(count == len(shown.lines), f"show {shown.name}: {len(shown.lines)} lines for shape {shown.shape}")
+        for i in shown.lines:
+            scalar = 0 <= i < len(program.lines) and program.lines[i].kind is Kind.SCALAR
+            _require(scalar, f"show {shown.name}: line {i} is not a scalar")
+    return program
+
+
+def _require(condition: bool, problem: str) -> None:
+    if not condition:
+        raise InvalidProgram(problem)
+
+
+def _verify_line(program: Program, index: int, line: Line, symbols: set[str]) -> None:
+    for a in line.args + tuple(b for b, _ in line.biases):
+        _require(0 <= a < index, f"refers to line {a}")
+    for d in line.dims:
+        _require(d in program.widths if isinstance(d, str) else d >= 1, f"unknown width {d}")
+    check = _CHECKS.get(line.op)
+    _require(check is not None, "unknown operation")
+    assert check is not None
+    check(program, line, symbols)
+
+
+def _verify_expr(line: Line, symbols: set[str]) -> None:
+    _require(line.expr is not None, "has no expression")
+    assert line.expr is not None
+    used = leaves(line.expr, "ref")
+    _require(set(used) == set(range(len(line.args))), "its expression and its arguments differ")
+    unknown = set(leaves(line.expr, "symbol")) - symbols
+    _require(not unknown, f"unknown constants {sorted(map(str, unknown))}")
+    _verify_functions(line.expr)
+
+
+def _verify_functions(expr: Expr) -> None:
+    stack, seen = [expr], set()
+    while stack:
+        node = stack.pop()
+        if not node.args or id(node) in seen:
+            continue
+        seen.add(id(node))
+        record = FUNCTIONS.get(node.op)
+        _require(record is not None, f"unknown function {node.op}")
+        assert record is not None
+        _require(record.arity in (None, len(node.args)), f"{node.op} of {len(node.args)} arguments")
+        stack.extend(node.args)
+
+
+def _verify_matrix(program: Program, line: Line, symbols: set[str]) -> None:
+    _require(line.kind is Kind.MATRIX and len(line.dims) == 2 and not line.args, "is not a matrix")
+    _require(isinstance(line.dims[0], str), "a matrix needs a width for its rows")
+    _verify_expr(line, symbols | set(program.widths))
+
+
+def _verify_gaussian(program: Program, line: Line, symbols: set[str]) -> None:
+    vector = line.kind is Kind.VECTOR and len(line.dims) == 1 and isinstance(line.dims[0], str)
+    number = line.kind is Kind.OUTPUT and line.dims == ()
+    _require((vector or number) and not line.args, "is neither a vector nor a number")
+    _verify_expr(line, symbols)
+
+
+def _verify_input(program: Program, line: Line, symbols: set[str]) -> None:
+    _require(line.kind is Kind.VECTOR and len(line.args) == 1, "is not a vector")
+    matrix = program.lines[line.args[0]]
+    _require(matrix.op == "matrix" and isinstance(matrix.dims[1], int), "needs a matrix of finitely many columns")
+    _require(len(line.row) == matrix.dims[1], "the constant has the wrong length")
+    _require(line.dims == matrix.dims[:1], "has the wrong width")
+
+
+def _verify_matmul(program: Program, line: Line, symbols: set[str]) -> None:
+    _require(line.kind is Kind.VECTOR and len(line.args) == 2, "is not a product")
+    matrix, vector = (program.lines[a] for a in line.args)
+    _require(matrix.op == "matrix" and vector.kind is Kind.VECTOR, "is not a matrix times a vector")
+    dims = matrix.dims[::-1] if line.transposed else matrix.dims
+    _require(all(isinstance(d, str) for d in dims), "needs a matrix of two widths")
+    _require(vector.dims == dims[1:] and line.dims == dims[:1], "widths do not fit")
+
+
+def _vector_widths(program: Program, line: Line) -> set[Dim]:
+    lines = [program.lines[a] for a in line.args]
+    _require(all(a.kind in (Kind.VECTOR, Kind.SCALAR) for a in lines), "takes vectors and scalars only")
+    widths = {a.dims[0] for a in lines if a.kind is Kind.VECTOR}
+    _require(len(widths) <= 1, "mixes widths")
+    return widths
+
+
+def _verify_map(program: Program, line: Line, symbols: set[str]) -> None:
+    widths = _vector_widths(program, line)
+    kind = Kind.VECTOR if widths else Kind.SCALAR
+    _require(line.kind is kind and line.dims == tuple(widths), f"should be a {kind.value}")
+    _verify_expr(line, symbols)
+
+
+def _verify_moment(program: Program, line: Line, symbols: set[str]) -> None:
+    _require(len(_vector_widths(program, line)) == 1, "averages no vector")
+    _require(line.kind is Kind.SCALAR and line.dims == (), "should be a scalar")
+    _verify_expr(line, symbols)
+
+
+def _verify_output(program: Program, line: Line, symbols: set[str]) -> None:
+    _require(len(_vector_widths(program, line)) == 1, "sums no vector")
+    _require(line.kind is Kind.OUTPUT and line.dims == (), "should be an output")
+    _require(all(program.lines[b].kind is Kind.OUTPUT for b, _ in line.biases), "a bias is not a random number")
+    _verify_expr(line, symbols)
+
+
+_CHECKS = {
+    "matrix": _verify_matrix,
+    "gaussian": _verify_gaussian,
+    "input": _verify_input,
+    "matmul": _verify_matmul,
+    "map": _verify_map,
+    "moment": _verify_moment,
+    "output": _verify_output,
+}

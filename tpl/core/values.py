@@ -1,0 +1,117 @@
+"""What an expression of the language stands for while a program is elaborated."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from tpl.core.expr import Expr
+from tpl.core.program import Dim
+from tpl.language import syntax as s
+from tpl.language.source import Span
+
+
+@dataclass(frozen=True, slots=True)
+class Coordinatewise:
+    """An expression over lines. With a width: a vector; without: a scalar, and a constant if it has no references."""
+
+    expr: Expr
+    width: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class MatrixSum:
+    """Σ coefficient · W or W.T, over matrix lines of two widths, or of a width and a number (`finite` columns)."""
+
+    terms: tuple[tuple[Expr, int, bool], ...]
+    rows: Dim
+    columns: Dim
+
+
+@dataclass(frozen=True, slots=True)
+class Readout:
+    """A matrix of finitely many rows, times a constant: v : [k, n]. Its rows are iid; `line` is one, times sqrt(n)."""
+
+    line: int
+    rows: int
+    width: str
+    coefficient: Expr
+
+
+@dataclass(frozen=True, slots=True)
+class RandomOutput:
+    """Σ_v v·x_v/√n + Σ_c k_c c: for every readout line the vector it meets, for every bias its coefficient."""
+
+    vectors: tuple[tuple[int, Expr], ...]
+    biases: tuple[tuple[int, Expr], ...]
+    widths: tuple[tuple[int, str], ...]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Array:
+    """Data: a constant array of one or more axes."""
+
+    array: np.ndarray
+    name: str
+
+
+@dataclass(slots=True)
+class Family:
+    """Values under one name, by index."""
+
+    name: str
+    entries: "dict[tuple[int, ...], Any]" = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Listing:
+    """A finite sequence of values: a slice, a comprehension, a softmax, a kernel. `items` are values or Listings."""
+
+    items: tuple[Any, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Function:
+    """A `def`."""
+
+    syntax: s.Def
+
+
+@dataclass(frozen=True, slots=True)
+class NetworkValue:
+    """A `network`, and the parameters it has made so far, by name and index."""
+
+    syntax: s.Network
+    parameters: "dict[tuple[str, tuple[int, ...]], Any]"
+    shapes: "dict[tuple[str, tuple[int, ...]], tuple[Dim, ...]]"
+    dims: "dict[str, int]"
+
+
+@dataclass(frozen=True, slots=True)
+class Text:
+    """A string: only data generators take it."""
+
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Unknown:
+    """The value of something that was already reported as a mistake: everything made from it is unknown, silently."""
+
+
+UNKNOWN = Unknown()
+
+Scope = Mapping[str, Any]
+
+
+class Mistake(Exception):
+    """A mistake in the user's text, found while elaborating; the statement that holds it is given up."""
+
+    def __init__(self, span: Span | None, message: str, hint: str | None = None):
+        super().__init__(message)
+        self.span, self.message, self.hint = span, message, hint
+
+
+class Silent(Exception):
+    """Raised where an unknown value is used: its cause has been reported."""

@@ -1,0 +1,110 @@
+"""Source text, positions in it, and what can be said about them: diagnostics with a caret."""
+
+import difflib
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+
+class Span(NamedTuple):
+    """A stretch of source text: 1-based lines and columns, the end column exclusive."""
+
+    line: int
+    column: int
+    end_line: int
+    end_column: int
+
+    def __str__(self) -> str:
+        return f"{self.line}:{self.column}-{self.end_line}:{self.end_column}"
+
+
+@dataclass(frozen=True)
+class Source:
+    """A program text and the name that messages give it. From line `settings_from` on it is what `--set` gave."""
+
+    text: str
+    name: str = "<text>"
+    settings_from: int | None = None
+    lines: tuple[str, ...] = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "lines", tuple(self.text.split("\n")))
+
+    def place(self, line: int) -> tuple[str, int]:
+        """The name and number under which messages speak of a line."""
+        if self.settings_from is not None and line >= self.settings_from:
+            return "--set", line - self.settings_from + 1
+        return self.name, line
+
+    def slice(self, span: Span) -> str:
+        """The text a span covers, on one line."""
+        if span.line == span.end_line:
+            return self.lines[span.line - 1][span.column - 1 : span.end_column - 1]
+        first = self.lines[span.line - 1][span.column - 1 :]
+        middle = self.lines[span.line : span.end_line - 1]
+        last = self.lines[span.end_line - 1][: span.end_column - 1]
+        return " ".join(part.strip() for part in (first, *middle, last))
+
+
+@dataclass(frozen=True)
+class Diagnostic:
+    """One mistake: where, what is wrong, and what to do about it."""
+
+    span: Span | None
+    message: str
+    hint: str | None = None
+
+    def render(self, source: Source) -> str:
+        """The message as a terminal shows it: `file:line:column`, the line, a caret, the hint."""
+        if self.span is None:
+            head = f"{source.name}: error: {self.message}"
+            return head if self.hint is None else f"{head}\n  help: {self.hint}"
+        span = self.span
+        text = source.lines[span.line - 1] if span.line <= len(source.lines) else ""
+        text = text.rstrip()
+        stop = span.end_column if span.end_line == span.line else len(text) + 1
+        shown, column, width = _window(text.replace("\t", " "), span.column, max(1, stop - span.column))
+        name, line = source.place(span.line)
+        gutter = f"{line:>5} | "
+        out = [
+            f"{name}:{line}:{span.column}: error: {self.message}",
+            gutter + shown,
+            " " * 5 + " | " + " " * (column - 1) + "^" * width,
+        ]
+        if self.hint is not None:
+            out.append(f"  help: {self.hint}")
+        return "\n".join(out)
+
+
+def _window(text: str, column: int, width: int, room: int = 110) -> tuple[str, int, int]:
+    """Cut a long line to the part around the caret."""
+    if len(text) <= room:
+        return text, column, max(1, min(width, len(text) + 2 - column))
+    start = max(0, column - 1 - room // 2)
+    cut = text[start : start + room]
+    prefix = "…" if start else ""
+    column = column - start + len(prefix)
+    return prefix + cut + "…", column, max(1, min(width, len(prefix) + len(cut) + 1 - column))
+
+
+class TplError(Exception):
+    """What a user's text or request got wrong: diagnostics against one source, in file order."""
+
+    def __init__(self, source: Source, diagnostics: Iterable[Diagnostic]):
+        self.source = source
+        order = sorted(set(diagnostics), key=lambda d: (d.span or Span(0, 0, 0, 0), d.message))
+        self.diagnostics = tuple(order)
+        super().__init__(self.render())
+
+    def render(self) -> str:
+        return "\n\n".join(d.render(self.source) for d in self.diagnostics)
+
+
+def nearest(name: str, known: Iterable[str]) -> str | None:
+    """The known name most like `name`, or None if none is close."""
+    known = list(known)
+    folded = {k.lower(): k for k in known}
+    if name.lower() in folded:
+        return folded[name.lower()]
+    close = difflib.get_close_matches(name, known, n=1, cutoff=0.6)
+    return close[0] if close else None

@@ -1,0 +1,212 @@
+"""The syntax of a program: what the parser builds. Every node knows the text it came from."""
+
+from dataclasses import dataclass
+from fractions import Fraction
+
+from tpl.language.source import Span
+
+
+@dataclass(frozen=True, slots=True)
+class Number:
+    value: Fraction
+    span: Span
+
+
+@dataclass(frozen=True, slots=True)
+class String:
+    value: str
+    span: Span
+
+
+@dataclass(frozen=True, slots=True)
+class Name:
+    name: str
+    span: Span
+
+
+@dataclass(frozen=True, slots=True)
+class Chain:
+    """Operands joined by operators of one precedence, from the left: `a + b - c`, `W @ x / 2`."""
+
+    first: "Expr"
+    rest: "tuple[tuple[str, Expr], ...]"
+    span: Span
+
+
+@dataclass(frozen=True, slots=True)
+class Signed:
+    sign: str
+    operand: "Expr"
+    span: Span
+
+
+@dataclass(frozen=True, slots=True)
+class Power:
+    base: "Expr"
+    exponent: "Expr"
+    span: Span
+
+
+@dataclass(frozen=True, slots=True)
+class Slice:
+    """`a..b` inside brackets, both ends included."""
+
+    start: "Expr"
+    stop: "Expr"
+    span: Span
+
+
+@dataclass(frozen=True, slots=True)
+class Indexed:
+    base: "Expr"
+    indices: "tuple[Expr | Slice, ...]"
+    span: Span
+
+
+@dataclass(frozen=True, slots=True)
+class Transposed:
+    base: "Expr"
+    span: Span
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    function: str
+    arguments: "tuple[Expr, ...]"
+    keywords: "tuple[tuple[str, Expr], ...]"
+    span: Span
+    name_span: Span
+
+
+@dataclass(frozen=True, slots=True)
+class ListOf:
+    items: "tuple[Expr, ...]"
+    span: Span
+
+
+@dataclass(frozen=True, slots=True)
+class Clause:
+    """`for variable in start..stop`."""
+
+    variable: str
+    start: "Expr"
+    stop: "Expr"
+    span: Span
+
+
+@dataclass(frozen=True, slots=True)
+class Comprehension:
+    item: "Expr"
+    clauses: tuple[Clause, ...]
+    span: Span
+
+
+Expr = (
+    Number | String | Name | Chain | Signed | Power | Indexed | Transposed | Call | ListOf | Comprehension
+)  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    name: str
+    indices: tuple[Expr, ...]
+    span: Span
+
+
+@dataclass(frozen=True, slots=True)
+class Const:
+    name: str
+    value: Expr
+    span: Span
+    name_span: Span
+
+
+@dataclass(frozen=True, slots=True)
+class Def:
+    name: str
+    parameters: tuple[str, ...]
+    body: Expr
+    span: Span
+    name_span: Span
+
+
+@dataclass(frozen=True, slots=True)
+class Width:
+    name: str
+    value: Expr | None
+    span: Span
+    name_span: Span
+
+
+@dataclass(frozen=True, slots=True)
+class Data:
+    name: str
+    dims: tuple[Expr, ...]
+    default: Expr | None
+    span: Span
+    name_span: Span
+
+
+@dataclass(frozen=True, slots=True)
+class Input:
+    name: str
+    dims: tuple[Expr, ...]
+    span: Span
+
+
+@dataclass(frozen=True, slots=True)
+class Network:
+    name: str
+    inputs: tuple[Input, ...]
+    body: "tuple[Statement, ...]"
+    span: Span
+    name_span: Span
+
+
+@dataclass(frozen=True, slots=True)
+class Loop:
+    clause: Clause
+    body: "tuple[Statement, ...]"
+    span: Span
+
+
+@dataclass(frozen=True, slots=True)
+class Draw:
+    """`param` (trained, inside a network) or `random` (not): targets : [shape] ~ law."""
+
+    keyword: str
+    targets: tuple[Target, ...]
+    shape: tuple[Expr, ...]
+    law: Expr
+    span: Span
+
+
+@dataclass(frozen=True, slots=True)
+class Assign:
+    target: Target
+    value: Expr
+    span: Span
+
+
+@dataclass(frozen=True, slots=True)
+class Return:
+    value: Expr
+    span: Span
+
+
+@dataclass(frozen=True, slots=True)
+class Show:
+    items: tuple[Expr, ...]
+    span: Span
+
+
+Statement = Const | Def | Width | Data | Network | Loop | Draw | Assign | Return | Show
+
+
+@dataclass(frozen=True)
+class File:
+    """A whole program: its docstring and statements. `overrides`: the statements given by --set."""
+
+    title: str
+    statements: tuple[Statement, ...]
+    overrides: tuple[Statement, ...] = ()

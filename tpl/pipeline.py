@@ -1,0 +1,138 @@
+"""The way through the house: each stage in one short function.
+
+    text ─parse→ syntax ─check→ syntax ─elaborate→ core program ─┬─ sample_limit ─→ the limit, with error bars
+                                                                 └─ sample_finite → the same program at width n
+"""
+
+import re
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from tpl.core.elaborate import Limits, elaborate
+from tpl.core.program import Program, verify
+from tpl.data import DataError, Dataset, from_array, load_source
+from tpl.language import syntax as s
+from tpl.language.check import check, merge
+from tpl.language.parse import parse
+from tpl.language.source import Diagnostic, Source, TplError, nearest
+from tpl.resources import programs_dir
+
+Progress = Callable[[int, int], None]
+
+
+# ---------------------------------------------------------------------------------------------- text
+
+
+def bundled_programs() -> dict[str, Path]:
+    """Name -> file of every program that comes with the project."""
+    return {path.stem: path for path in sorted(programs_dir().glob("*.tp"))}
+
+
+def read_source(name: str) -> Source:
+    """The text of a file, or of a bundled program by name. Raises TplError if there is none, or it is not text."""
+    path = Path(name)
+    if not path.is_file():
+        bundled = bundled_programs()
+        if name not in bundled:
+            close = nearest(name, bundled)
+            hint = f"did you mean `{close}`?" if close else "`tpl programs` lists the bundled programs"
+            raise TplError(Source("", name), [Diagnostic(None, "there is no such file or bundled program", hint)])
+        path = bundled[name]
+    try:
+        return Source(path.read_text(encoding="utf-8-sig"), path.name)
+    except (OSError, UnicodeDecodeError) as problem:
+        reason = "it is not UTF-8 text" if isinstance(problem, UnicodeDecodeError) else (problem.strerror or "unreadable")
+        raise TplError(Source("", name), [Diagnostic(None, f"this file cannot be read: {reason}")]) from None
+
+
+# ---------------------------------------------------------------------------------------------- core program
+
+
+@dataclass(frozen=True)
+class Compiled:
+    """A core program and what is known about its inputs: a description of every data array."""
+
+    program: Program
+    inputs: dict[str, str]
+
+
+def compile_program(
+    source: Source,
+    data: Mapping[str, Any] | None = None,
+    settings: Sequence[str] = (),
+    limits: Limits = Limits(),
+) -> Compiled:
+    """From text to a verified core program. Raises TplError with every mistake found.
+
+    data: name -> array, Dataset, or a source as `--data` takes it. settings: `L=10`, `phi(z)=tanh(z)`.
+    """
+    source = _with_settings(source, settings)
+    file, diagnostics, lost = parse(source)
+    file, misplaced = _override(file, source)
+    diagnostics = merge(diagnostics, misplaced, check(file, lost))
+    datasets = _load_data(data or {}, file, source, limits)
+    if lost:
+        raise TplError(source, diagnostics)
+    program, inputs = elaborate(file, source, datasets, limits, diagnostics)
+    return Compiled(verify(program), inputs)
+
+
+def _with_settings(source: Source, settings: Sequence[str]) -> Source:
+    """Append what `--set` gives as statements of their own, past the end of the file."""
+    if not settings:
+        return source
+    statements = [_setting(text, source) for text in settings]
+    length = len(source.lines)
+    return Source("\n".join([source.text, *statements]), source.name, settings_from=length + 1)
+
+
+def _setting(text: str, source: Source) -> str:
+    if not re.match(r"\s*[^\W\d]\w*\s*(\([^)]*\)\s*)?=", text) or "\n" in text:
+        hint = "`--set L=10` sets a const, `--set 'phi(z)=tanh(z)'` a def"
+        raise TplError(source, [Diagnostic(None, f"--set {text}: this is no setting", hint)])
+    keyword = "def" if "(" in text.split("=")[0] else "const"
+    return f"{keyword} {text.strip()}"
+
+
+def _override(file: s.File, source: Source) -> tuple[s.File, list[Diagnostic]]:
+    """Put the settings in the place of the statements that they override."""
+    start = source.settings_from or 10**9
+    own = [x for x in file.statements if x.span.line < start]
+    diagnostics = []
+    for setting in (x for x in file.statements if x.span.line >= start):
+        assert isinstance(setting, (s.Const, s.Def))
+        place = next((i for i, x in enumerate(own) if type(x) is type(setting) and x.name == setting.name), None)  # type: ignore[union-attr]
+        if place is not None:
+            own[place] = setting
+            continue
+        kind = "const" if isinstance(setting, s.Const) else "def"
+        close = nearest(setting.name, [x.name for x in own if isinstance(x, type(setting))])
+        hint = f"did you mean `{close}`?" if close else None
+        diagnostics.append(Diagnostic(setting.name_span, f"the program has no {kind} `{setting.name}`", hint))
+    return replace(file, statements=tuple(own)), diagnostics
+
+
+def _load_data(data: Mapping[str, Any], file: s.File, source: Source, limits: Limits) -> dict[str, Dataset]:
+    declared = [x.name for x in file.statements if isinstance(x, s.Data)]
+    datasets, problems = {}, []
+    for name, given in data.items():
+        try:
+            if name not in declared:
+                close = nearest(name, declared)
+                names = f"its data: {', '.join(f'`{d}`' for d in declared)}" if declared else "it declares no data"
+                raise DataError(f"the program has no data `{name}`", f"did you mean `{close}`?" if close else names)
+            datasets[name] = _dataset(name, given, limits.max_memory // 4)
+        except DataError as problem:
+            shown = f"={given}" if isinstance(given, str) else ""
+            problems.append(Diagnostic(None, f"--data {name}{shown}: {problem.message}", problem.hint))
+    if problems:
+        raise TplError(source, problems)
+    return datasets
+
+
+def _dataset(name: str, given: Any, max_bytes: int) -> Dataset:
+    if isinstance(given, Dataset):
+        return given
+    return load_source(given, max_bytes) if isinstance(given, str) else from_array(name, given, max_bytes)
