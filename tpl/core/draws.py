@@ -119,9 +119,9 @@ class Draws:
         if not isinstance(existing, Family):
             raise Mistake(target.span, f"`{target.name}` is already defined, and is no family",
                           "choose another name for the family")  # fmt: skip
-        lengths = {len(k) for k in existing.entries}
-        if lengths and len(key) not in lengths:
-            raise Mistake(target.span, f"`{target.name}` has {lengths.pop()} indices elsewhere, but {len(key)} here")
+        other = next(iter(existing.entries), key)
+        if len(key) != len(other):
+            raise Mistake(target.span, f"`{target.name}` has {len(other)} indices elsewhere, but {len(key)} here")
         if key in existing.entries:
             raise Mistake(target.span, f"`{self.target_name(target, scope)}` is already defined", "a name is given a value once")
         existing.entries[key] = value

@@ -77,7 +77,8 @@ class _Elaboration:
                 _STATEMENTS[type(statement)](self, statement, scope, network)
             except Silent:
                 self._forget(statement, scope)
-            except Mistake as mistake:
+            except (Mistake, ArithmeticError) as problem:
+                mistake = problem if isinstance(problem, Mistake) else Mistake(None, "a number here is too large")
                 self._report(mistake, statement)
                 self._forget(statement, scope)
                 if len(self.diagnostics) >= 100:

@@ -5,6 +5,7 @@ to lines of a program, and the functions of `tpl.core.functions`. Trees share su
 nodes as if they did not, so that a bound on `size` bounds every walk.
 """
 
+import math
 from collections.abc import Callable, Iterable, Mapping
 from fractions import Fraction
 
@@ -60,11 +61,13 @@ _MAX_BITS = 256
 
 
 def number(value: int | float | Fraction) -> Expr:
-    """A number: exact for int and Fraction (unless enormous), rounded for float."""
+    """A number: exact for int and Fraction (unless enormous), rounded for float. Raises OverflowError if not finite."""
     if isinstance(value, int):
         value = Fraction(value)
     if isinstance(value, Fraction) and _bits(value) > _MAX_BITS:
-        value = float(value)  # OverflowError is the caller's to report
+        value = float(value)
+    if isinstance(value, float) and not math.isfinite(value):
+        raise OverflowError("this number is too large")
     return Expr("number", (), value)
 
 

@@ -80,7 +80,7 @@ def _multiply_partials(*args: Expr) -> tuple[Expr, ...]:
 
 def _pow_partials(a: Expr, b: Expr) -> tuple[Expr, ...]:
     lowered = mul(b, power(a, sub(b, ONE)))
-    return lowered, ZERO if b.is_number or b.op == "symbol" else mul(power(a, b), apply("log", a))
+    return lowered, ZERO if b.is_number else mul(power(a, b), apply("log", a))
 
 
 def _gauss_density(z: Expr) -> Expr:

@@ -1,0 +1,106 @@
+"""The Python interface: `tpl.load`, `tpl.loads`, and what can be asked of a program. Mirrors the command line."""
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from tpl.core.elaborate import Limits
+from tpl.core.program import Program
+from tpl.language.source import Source
+from tpl.pipeline import Compiled, compile_program, read_source
+
+if TYPE_CHECKING:
+    from tpl.report.results import CheckReport, Run, Verification
+
+Progress = Callable[[int, int], None]
+
+
+def load(
+    name: str, data: Mapping[str, Any] | None = None, settings: Sequence[str] = (), limits: Limits = Limits()
+) -> "TensorProgram":
+    """Load a `.tp` file, or a bundled program by name.
+
+    data: name -> array, or a source as `--data` takes it ("cifar10:16", "inputs.npy"). settings: as `--set` takes
+    them ("L=10", "phi(z)=tanh(z)"). Raises TplError, which lists every mistake found.
+    """
+    return TensorProgram(read_source(str(name)), data, settings, limits)
+
+
+def loads(
+    text: str, data: Mapping[str, Any] | None = None, settings: Sequence[str] = (), limits: Limits = Limits()
+) -> "TensorProgram":
+    """Like `load`, from the text of a program."""
+    return TensorProgram(Source(text), data, settings, limits)
+
+
+class TensorProgram:
+    """A compiled program: ask it for its core lines, its limit, its agreement with finite networks."""
+
+    def __init__(self, source: Source, data: Mapping[str, Any] | None, settings: Sequence[str], limits: Limits):
+        self.source = source
+        self.limits = limits
+        self._compiled: Compiled = compile_program(source, data, settings, limits)
+
+    @property
+    def program(self) -> Program:
+        """The core program."""
+        return self._compiled.program
+
+    def core(self) -> str:
+        """The core program as text, which `tpl.core.text.parse_program` reads back."""
+        from tpl.core.text import print_program
+
+        return print_program(self.program)
+
+    def check(self, samples: int | None = None, replicates: int | None = None, threads: int | None = None) -> "CheckReport":
+        """Class, counts, and what a run would cost."""
+        from tpl.stages import check_report
+
+        return check_report(self._compiled, samples, replicates, threads)
+
+    def run(
+        self,
+        samples: int | None = None,
+        replicates: int | None = None,
+        seed: int = 0,
+        threads: int | None = None,
+        gradient_independence: bool = False,
+        progress: Progress | None = None,
+    ) -> "Run":
+        """The limit of everything that the program shows, by sampling: values, errors, methods.
+
+        samples: M, the size of the sampled limit. replicates: independent repetitions, from which the errors come.
+        Results depend on neither `threads` nor the machine's load. gradient_independence: make the classical
+        mistake of treating W.T as independent of W. Raises TplError where the limit does not exist or a limit on
+        memory is exceeded.
+        """
+        from tpl.stages import run_limit
+
+        options = (samples, replicates, seed, threads, gradient_independence)
+        return run_limit(self._compiled, self.limits, *options, progress=progress)
+
+    def verify(
+        self,
+        widths: Sequence[int] | None = None,
+        seeds: int | None = None,
+        samples: int | None = None,
+        replicates: int | None = None,
+        seed: int = 0,
+        threads: int | None = None,
+        level: float = 1e-3,
+        gradient_independence: bool = False,
+        progress: Progress | None = None,
+    ) -> "Verification":
+        """Compare the limit with finite networks of growing width over seeds; `.ok` says whether they agree.
+
+        level: the chance of a false alarm, over all the comparisons together. gradient_independence: assume it in
+        the limit (not in the finite networks), to see whether it holds.
+        """
+        from tpl.stages import verify_limit
+
+        sampling = (samples, replicates, seed, threads, gradient_independence)
+        return verify_limit(self._compiled, self.limits, widths, seeds, level, *sampling, progress=progress)
+
+    def __repr__(self) -> str:
+        program = self.program
+        shows = ", ".join(x.name for x in program.shows)
+        return f"<{program.title.splitlines()[0] if program.title else self.source.name}: {len(program.lines):,} lines, shows {shows}>"

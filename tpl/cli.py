@@ -1,0 +1,276 @@
+"""The command line: one command a question."""
+
+import json
+import os
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from tpl import __version__
+from tpl.language.source import Diagnostic, Source, TplError
+
+app = typer.Typer(
+    add_completion=True, no_args_is_help=True, rich_markup_mode=None, pretty_exceptions_enable=False,
+    help="Tensor programs: from a text file to its checked infinite-width limit.",
+)  # fmt: skip
+
+File = Annotated[str, typer.Argument(metavar="FILE", help="A .tp file, or the name of a bundled program.")]
+DataOption = Annotated[list[str], typer.Option("--data", "-d", metavar="X=SOURCE", help="Data: X=cifar10:16, X=inputs.npy, X=file.npz:array, X=file.csv, X=sphere:4,10.")]  # fmt: skip
+SetOption = Annotated[list[str], typer.Option("--set", "-s", metavar="NAME=VALUE", help="Set a const or a def: L=10, 'phi(z)=tanh(z)'.")]  # fmt: skip
+Seed = Annotated[int, typer.Option(min=0, help="Seed of every random number.")]
+Samples = Annotated[int | None, typer.Option(min=1, help="M, the size of the sampled limit.")]
+Replicates = Annotated[int | None, typer.Option(min=2, help="Independent repetitions, from which the errors come.")]
+Threads = Annotated[int | None, typer.Option(min=1, help="Threads; results do not depend on it.")]
+Json = Annotated[bool, typer.Option("--json", help="Print one JSON object (docs/json.md).")]
+MaxLines = Annotated[int, typer.Option(min=1, help="Refuse core programs with more lines.")]
+MaxMemory = Annotated[str, typer.Option(metavar="SIZE", help="Refuse runs that need more memory: 500M, 8G.")]
+Independence = Annotated[bool, typer.Option("--gradient-independence", help="Treat W.T as independent of W in the limit: the classical shortcut, wrong in general.")]  # fmt: skip
+
+
+@app.command()
+def run(
+    file: File, data: DataOption = [], settings: SetOption = [], seed: Seed = 0, samples: Samples = None,  # noqa: B006
+    replicates: Replicates = None, threads: Threads = None, as_json: Json = False,
+    output: Annotated[Path | None, typer.Option("--output", "-o", metavar="OUT.npz", help="Save the arrays.")] = None,
+    max_lines: MaxLines = 1_000_000, max_memory: MaxMemory = "8G", gradient_independence: Independence = False,
+) -> None:  # fmt: skip
+    """The numbers that a program shows, each with error and method."""
+    with reporting(as_json):
+        program = _load(file, data, settings, max_lines, max_memory)
+        with progress_bar("sampling the limit") as advance:
+            result = program.run(samples, replicates, seed, threads, gradient_independence, progress=advance)
+        if output is not None:
+            _save(result, output)
+        _present(result, as_json, "print_run")
+
+
+@app.command()
+def verify(
+    file: File, data: DataOption = [], settings: SetOption = [], seed: Seed = 0,  # noqa: B006
+    widths: Annotated[str | None, typer.Option(metavar="N,N,…", help="Widths of the finite networks.")] = None,
+    seeds: Annotated[int | None, typer.Option(min=2, help="Finite networks a width.")] = None,
+    samples: Samples = None, replicates: Replicates = None, threads: Threads = None,
+    level: Annotated[float, typer.Option(min=1e-12, max=0.5, help="Chance of a false alarm over all comparisons.")] = 1e-3,
+    plot: Annotated[Path | None, typer.Option(metavar="OUT.png", help="Draw the comparison.")] = None,
+    as_json: Json = False, max_lines: MaxLines = 1_000_000, max_memory: MaxMemory = "8G",
+    gradient_independence: Independence = False,
+) -> None:  # fmt: skip
+    """Finite networks of growing width against the limit. Exit code 1 if they disagree."""
+    with reporting(as_json):
+        program = _load(file, data, settings, max_lines, max_memory)
+        with progress_bar("simulating") as advance:
+            result = program.verify(
+                _widths(widths), seeds, samples, replicates, seed, threads, level, gradient_independence, advance
+            )
+        if plot is not None:
+            _plot(result, plot)
+        _present(result, as_json, "print_verification")
+    if not result.ok:
+        raise typer.Exit(1)
+
+
+@app.command()
+def check(
+    file: File, data: DataOption = [], settings: SetOption = [], samples: Samples = None,  # noqa: B006
+    replicates: Replicates = None, threads: Threads = None, as_json: Json = False,
+    max_lines: MaxLines = 1_000_000, max_memory: MaxMemory = "8G",
+) -> None:  # fmt: skip
+    """Mistakes with carets; else the program's class, its counts, and what a run would cost."""
+    with reporting(as_json):
+        report = _load(file, data, settings, max_lines, max_memory).check(samples, replicates, threads)
+        _present(report, as_json, "print_check")
+
+
+@app.command()
+def core(
+    file: File, data: DataOption = [], settings: SetOption = [],  # noqa: B006
+    output: Annotated[Path | None, typer.Option("--output", "-o", metavar="FILE", help="Write it to a file.")] = None,
+    max_lines: MaxLines = 1_000_000,
+) -> None:  # fmt: skip
+    """The straight-line core program, every line with its source and derivation."""
+    with reporting(False):
+        text = _load(file, data, settings, max_lines, "8G").core()
+        if output is None:
+            sys.stdout.write(text)
+        else:
+            output.write_text(text, encoding="utf-8")
+
+
+@app.command()
+def programs() -> None:
+    """The bundled programs."""
+    from tpl.pipeline import bundled_programs
+
+    with reporting(False):
+        names = bundled_programs()
+        for name, path in names.items():
+            title = path.read_text(encoding="utf-8").lstrip().strip('"').lstrip().split("\n")[0].rstrip('"')
+            print(f"{name:<{max(map(len, names))}}  {title}")
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        print(f"tpl {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _options(version: Annotated[bool, typer.Option("--version", callback=_version, is_eager=True)] = False) -> None:
+    pass
+
+
+# ---------------------------------------------------------------------------------------------- plumbing
+
+
+def _load(file: str, data: list[str], settings: list[str], max_lines: int, max_memory: str) -> Any:
+    from tpl.api import load
+    from tpl.core.elaborate import Limits
+
+    return load(file, _data(file, data), settings, Limits(max_lines, _bytes(file, max_memory)))
+
+
+def _refuse(name: str, message: str, hint: str | None = None) -> TplError:
+    return TplError(Source("", name), [Diagnostic(None, message, hint)])
+
+
+def _data(file: str, given: list[str]) -> dict[str, str]:
+    pairs = {}
+    for text in given:
+        name, equals, source = text.partition("=")
+        if not equals or not name or not source:
+            raise _refuse(file, f"--data {text}: a name and a source are needed", "`--data X=cifar10:16`")
+        pairs[name.strip()] = source
+    return pairs
+
+
+def _bytes(file: str, text: str) -> int:
+    units = {"": 1, "k": 2**10, "m": 2**20, "g": 2**30, "t": 2**40}
+    number, unit = text.strip().lower().removesuffix("b").removesuffix("i"), ""
+    if number and number[-1] in units:
+        number, unit = number[:-1], number[-1]
+    try:
+        value = float(number) * units[unit]
+        if not 0 < value < 2**60:
+            raise ValueError
+    except ValueError:
+        raise _refuse(file, f"--max-memory {text}: this is no size", "`500M` or `8G`") from None
+    return int(value)
+
+
+def _widths(text: str | None) -> list[int] | None:
+    if text is None:
+        return None
+    try:
+        return [int(w) for w in text.split(",")]
+    except ValueError:
+        raise _refuse("--widths", f"`{text}` is no list of widths", "`--widths 64,128,256`") from None
+
+
+def _present(result: Any, as_json: bool, printer: str) -> None:
+    if as_json:
+        print(result.to_json())
+        return
+    from rich.console import Console
+
+    from tpl.report import tables
+
+    # A file or a pipe has no width of its own.
+    console = Console(highlight=False) if sys.stdout.isatty() else Console(highlight=False, width=100)
+    getattr(tables, printer)(result, console)
+
+
+def _save(result: Any, path: Path) -> None:
+    try:
+        result.save(path)
+    except OSError as problem:
+        raise _refuse(str(path), f"this cannot be written: {problem.strerror or problem}") from None
+
+
+def _plot(result: Any, path: Path) -> None:
+    try:
+        result.plot(path)
+    except ImportError:
+        raise _refuse(str(path), "pictures need matplotlib", "pip install 'tpl[plot]'") from None
+    except (OSError, ValueError) as problem:
+        raise _refuse(str(path), f"this picture cannot be written: {problem}") from None
+
+
+@contextmanager
+def progress_bar(title: str) -> Iterator[Any]:
+    """A bar on standard error, once the work has taken a second, if someone is there to see it."""
+    if not sys.stderr.isatty():
+        yield None
+        return
+    import time
+
+    from rich.console import Console
+    from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+
+    columns = (TextColumn(title), BarColumn(), TextColumn("{task.completed}/{task.total}"), TimeElapsedColumn(),
+               TextColumn("left"), TimeRemainingColumn())  # fmt: skip
+    bar = Progress(*columns, console=Console(stderr=True), transient=True)
+    start, state = time.monotonic(), {"task": None}
+
+    def advance(done: int, total: int) -> None:
+        if state["task"] is None and time.monotonic() - start > 1.0:
+            bar.start()
+            state["task"] = bar.add_task(title, total=total)
+        if state["task"] is not None:
+            bar.update(state["task"], completed=done, total=total)
+
+    try:
+        yield advance
+    finally:
+        bar.stop()
+
+
+@contextmanager
+def reporting(as_json: bool) -> Iterator[None]:
+    """Every failure as a message: a mistake of the user's exits with 2, a fault of ours with 70. No traceback."""
+    try:
+        yield
+    except TplError as error:
+        _fail(error, as_json)
+        raise typer.Exit(2) from None
+    except MemoryError:
+        print("tpl: error: out of memory\n  help: use fewer --samples or --threads", file=sys.stderr)
+        raise typer.Exit(2) from None
+    except KeyboardInterrupt:
+        print("tpl: interrupted", file=sys.stderr)
+        raise typer.Exit(130) from None
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        raise typer.Exit(0) from None
+    except (typer.Exit, typer.Abort):
+        raise
+    except Exception as error:
+        if os.environ.get("TPL_DEBUG"):
+            raise
+        text = " ".join(str(error).split())[:300]
+        print(f"tpl: internal error: {type(error).__name__}: {text}", file=sys.stderr)
+        print("  help: this is a fault of tpl, not of the program; TPL_DEBUG=1 shows where", file=sys.stderr)
+        raise typer.Exit(70) from None
+
+
+def _fail(error: TplError, as_json: bool) -> None:
+    if as_json:
+        from tpl.report.schema import error_json
+
+        print(json.dumps(error_json(error), allow_nan=False))
+    count = len(error.diagnostics)
+    print(error.render(), file=sys.stderr)
+    if count > 1:
+        print(f"\n{count} errors", file=sys.stderr)
+
+
+def main() -> None:
+    """Entry point of `tpl`."""
+    app()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,294 @@
+"""What a user holds in hand: results with errors and methods, whole runs, verifications, checks.
+
+Plain records that the pipeline fills. They know how to show themselves; the work is in `tables`, `html`, `plots` and
+`schema`, imported when needed.
+"""
+
+import json
+import os
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+from numpy.typing import ArrayLike, DTypeLike, NDArray
+
+from tpl.language.source import Span, nearest
+from tpl.report.layout import Floats, compact, rough, shape_text, verdict
+
+if TYPE_CHECKING:
+    from tpl.sampling.agreement import Agreement
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class Result:
+    """One show: an array of numbers with its errors (same shape, or one for all) and the methods that gave them.
+
+    Behaves as its value in numpy functions. Raises ValueError on numbers that are not finite or errors below 0.
+    """
+
+    name: str
+    value: Floats
+    error: Floats
+    method: str
+    span: Span | None = None
+
+    def __post_init__(self) -> None:
+        value = _frozen(self.value)
+        error = _frozen(np.broadcast_to(np.asarray(self.error, float), value.shape))
+        if not (np.isfinite(value).all() and np.isfinite(error).all()):
+            raise ValueError(f"{self.name}: the value or its error is not finite")
+        if (error < 0).any():
+            raise ValueError(f"{self.name}: a negative error")
+        object.__setattr__(self, "value", value)
+        object.__setattr__(self, "error", error)
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        return tuple(self.value.shape)
+
+    def __array__(self, dtype: DTypeLike | None = None, copy: bool | None = None) -> NDArray[Any]:
+        return np.array(self.value, dtype=dtype) if copy else np.asarray(self.value, dtype=dtype)
+
+    def __float__(self) -> float:
+        if self.value.ndim:
+            raise TypeError(f"{self.name} is an array of shape {self.shape}, not one number")
+        return float(self.value)
+
+    def __repr__(self) -> str:
+        if not self.shape:
+            return f"{self.name} = {compact(float(self.value), float(self.error))} ({self.method})"
+        first = " ".join(f"{x:.4g}" for x in self.value.flat[:4])
+        more = " ..." if self.value.size > 4 else ""
+        largest = rough(float(self.error.max(initial=0.0)))
+        return f"{self.name} = [{shape_text(self.shape)}] {first}{more} ± {largest} ({self.method})"
+
+    def _repr_html_(self) -> str:
+        from tpl.report.html import result_html
+
+        return result_html(self)
+
+    def plot(self, path: str | os.PathLike[str]) -> Path:
+        """Draw a matrix as a heat map. Raises ValueError on other shapes."""
+        from tpl.report.plots import plot_matrix
+
+        return plot_matrix(self, path)
+
+
+def _frozen(x: ArrayLike) -> Floats:
+    out = np.array(x, dtype=float)
+    out.setflags(write=False)
+    return out
+
+
+def value_names(show_name: str, shape: tuple[int, ...]) -> tuple[str, ...]:
+    """Names of a show's numbers, row-major, counted from 1: `nngp(f, X)[1, 2]`."""
+    if not shape:
+        return (show_name,)
+    return tuple(f"{show_name}[{', '.join(str(i + 1) for i in index)}]" for index in np.ndindex(shape))
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class Run:
+    """The answers of `tpl run`, in the order of the program's shows; `run[0]` and `run["nngp(f, X)"]` both work.
+
+    inputs: descriptions of the data. seconds: wall time.
+    """
+
+    title: str
+    program_name: str
+    program_class: str
+    seed: int
+    inputs: tuple[str, ...]
+    results: tuple[Result, ...]
+    notes: tuple[str, ...] = ()
+    seconds: float = 0.0
+
+    def __iter__(self) -> Iterator[Result]:
+        return iter(self.results)
+
+    def __len__(self) -> int:
+        return len(self.results)
+
+    def __getitem__(self, key: int | str) -> Result:
+        if not isinstance(key, str):
+            return self.results[key]
+        for result in self.results:
+            if _without_spaces(result.name) == _without_spaces(key):
+                return result
+        close = nearest(key, self.names)
+        raise KeyError(f"no show {key!r}" + (f"; did you mean {close!r}?" if close else f"; there are {self.names}"))
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        return tuple(result.name for result in self.results)
+
+    def __repr__(self) -> str:
+        return "\n".join([f"{self.program_name} ({self.program_class})", *(f"  {r!r}" for r in self.results)])
+
+    def _repr_html_(self) -> str:
+        from tpl.report.html import run_html
+
+        return run_html(self)
+
+    def document(self) -> dict[str, Any]:
+        """The `tpl.run/1` object of docs/json.md."""
+        from tpl.report.schema import run_document
+
+        return run_document(self)
+
+    def to_json(self, indent: int | None = 2) -> str:
+        """The `tpl.run/1` document as strict JSON."""
+        from tpl.report.schema import dumps
+
+        return dumps(self.document(), indent)
+
+    def save(self, path: str | os.PathLike[str]) -> Path:
+        """Write a .npz file (the suffix is added if missing) and return its path.
+
+        For a show `nngp(f, X)`: arrays `nngp_f_X` and `nngp_f_X__errors`. `metadata` is a JSON text: the run without
+        its numbers, every result with the `key` of its array. Loads with allow_pickle=False.
+        """
+        arrays: dict[str, NDArray[Any]] = {}
+        metadata = self.document()
+        for result, entry in zip(self.results, metadata["results"], strict=True):
+            key = _array_key(result.name, arrays)
+            arrays[key], arrays[f"{key}__errors"] = result.value, result.error
+            del entry["value"], entry["error"]
+            entry["key"] = key
+        arrays["metadata"] = np.array(json.dumps(metadata, ensure_ascii=False, allow_nan=False))
+        target = Path(path)
+        target = target if target.suffix == ".npz" else target.with_name(target.name + ".npz")
+        with target.open("wb") as file:
+            np.savez(file, **arrays)  # type: ignore[arg-type]
+        return target
+
+
+def _without_spaces(name: str) -> str:
+    return "".join(name.split())
+
+
+def _array_key(name: str, taken: dict[str, Any]) -> str:
+    """An identifier-like, unused name; `file`, `args` and so on are np.savez's own."""
+    key = re.sub(r"\W+", "_", name).strip("_") or "show"
+    if key in ("file", "args", "kwds", "allow_pickle", "metadata") or key[0].isdigit():
+        key = f"show_{key}"
+    candidate, count = key, 1
+    while candidate in taken or f"{candidate}__errors" in taken:
+        count += 1
+        candidate = f"{key}_{count}"
+    return candidate
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class Verification:
+    """The answer of `tpl verify`. names and methods: one a value of `agreement` (see `value_names`)."""
+
+    title: str
+    program_name: str
+    program_class: str
+    seed: int
+    inputs: tuple[str, ...]
+    agreement: "Agreement"
+    names: tuple[str, ...]
+    methods: tuple[str, ...]
+    notes: tuple[str, ...] = ()
+    seconds: float = 0.0
+
+    def __post_init__(self) -> None:
+        count = len(self.agreement.limit)
+        if len(self.names) != count or len(self.methods) != count:
+            raise ValueError(f"{count} values, but {len(self.names)} names and {len(self.methods)} methods")
+
+    @property
+    def ok(self) -> bool:
+        return self.agreement.agrees
+
+    @property
+    def widths(self) -> tuple[int, ...]:
+        return self.agreement.widths
+
+    @property
+    def seeds(self) -> tuple[int, ...]:
+        """How many networks of each width."""
+        return self.agreement.seeds
+
+    def __repr__(self) -> str:
+        return f"{self.program_name} ({self.program_class}) {verdict(self.agreement)}"
+
+    def _repr_html_(self) -> str:
+        from tpl.report.html import verification_html
+
+        return verification_html(self)
+
+    def document(self) -> dict[str, Any]:
+        """The `tpl.verify/1` object of docs/json.md."""
+        from tpl.report.schema import verify_document
+
+        return verify_document(self)
+
+    def to_json(self, indent: int | None = 2) -> str:
+        """The `tpl.verify/1` document as strict JSON."""
+        from tpl.report.schema import dumps
+
+        return dumps(self.document(), indent)
+
+    def plot(self, path: str | os.PathLike[str]) -> Path:
+        """Draw the convergence; the suffix of the path decides the format."""
+        from tpl.report.plots import plot_verification
+
+        return plot_verification(self, path)
+
+
+class ShowShape(NamedTuple):
+    """A show that a run would answer."""
+
+    name: str
+    shape: tuple[int, ...]
+
+
+@dataclass(frozen=True)
+class CheckReport:
+    """The answer of `tpl check`: what the program is, and estimates of what a run needs.
+
+    lines counts all of the core program; products are matrix times vector.
+    """
+
+    title: str
+    program_name: str
+    program_class: str
+    lines: int
+    matrices: int
+    products: int
+    nonlinearities: int
+    moments: int
+    outputs: int
+    memory_bytes: int
+    seconds: float
+    shows: tuple[ShowShape, ...] = ()
+    inputs: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
+
+    @property
+    def counts(self) -> dict[str, int]:
+        names = ("lines", "matrices", "products", "nonlinearities", "moments", "outputs")
+        return {name: getattr(self, name) for name in names}
+
+    def _repr_html_(self) -> str:
+        from tpl.report.html import check_html
+
+        return check_html(self)
+
+    def document(self) -> dict[str, Any]:
+        """The `tpl.check/1` object of docs/json.md."""
+        from tpl.report.schema import check_document
+
+        return check_document(self)
+
+    def to_json(self, indent: int | None = 2) -> str:
+        """The `tpl.check/1` document as strict JSON."""
+        from tpl.report.schema import dumps
+
+        return dumps(self.document(), indent)

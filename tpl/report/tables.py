@@ -1,0 +1,308 @@
+"""Tables for the terminal, made with rich, which is imported only when something is printed.
+
+All text of a program or a file goes through `plain` and `Text`: no markup, no control characters.
+"""
+
+from collections.abc import Callable, Iterable, Sequence
+from itertools import groupby
+from typing import IO, TYPE_CHECKING
+
+import numpy as np
+
+from tpl.report.layout import (
+    Grid,
+    bytes_text,
+    compact,
+    count_text,
+    grids,
+    plain,
+    remarks,
+    rough,
+    seconds_text,
+    shape_text,
+    telling_values,
+    verdict,
+)
+from tpl.report.results import CheckReport, Result, Run, Verification
+
+if TYPE_CHECKING:
+    from rich.console import Console, ConsoleOptions, RenderableType, RenderResult
+    from rich.measure import Measurement
+    from rich.table import Table
+    from rich.text import Text
+
+FILE_WIDTH = 100
+BRACKETS = "0.6057(12) means 0.6057 with error 0.0012; without brackets: the error is below the last digit"
+
+
+def make_console(file: IO[str] | None = None) -> "Console":
+    """A console that writes plain text, 100 columns wide, where it is not a terminal."""
+    from rich.console import Console
+
+    console = Console(file=file, highlight=False, markup=False, emoji=False)
+    if not console.is_terminal:
+        console.width = FILE_WIDTH
+    return console
+
+
+def print_run(run: Run, console: "Console | None" = None) -> None:
+    (console or make_console()).print(run_table(run))
+
+
+def print_verification(verification: Verification, console: "Console | None" = None) -> None:
+    (console or make_console()).print(verification_table(verification))
+
+
+def print_check(report: CheckReport, console: "Console | None" = None) -> None:
+    (console or make_console()).print(check_table(report))
+
+
+def run_table(run: Run) -> "RenderableType":
+    """Every result with errors and method; numbers in one table, arrays each in their own."""
+    parts: list[RenderableType] = [_heading(run, f"seed {run.seed}, {seconds_text(run.seconds)}")]
+    for single, group in groupby(run.results, key=lambda result: result.shape == ()):
+        if single:
+            parts += [_blank(), _numbers_table(list(group))]
+        else:
+            parts += [part for result in group for part in (_blank(), result_table(result))]
+    parts += [_blank(), *_notes(run.notes)]
+    if any(result.error.any() for result in run.results):
+        parts.append(_text(BRACKETS, "dim"))
+    return _stack(parts)
+
+
+def result_table(result: Result) -> "RenderableType":
+    """One array: a line about it, then its numbers or a corner of them."""
+    from rich.text import Text
+
+    about = f"  {shape_text(result.shape)}, {plain(result.method)}" if result.shape else f"  {plain(result.method)}"
+    if result.error.size:
+        about += f", {_largest(result)}"
+    parts: list[RenderableType] = [Text.assemble((plain(result.name), "bold"), (about, "dim"))]
+    shown, whole = grids(result.value, result.error)
+    for grid in shown:
+        parts += [_text(grid.caption, "dim")] if grid.caption else []
+        parts.append(_grid_table(grid))
+    if not whole:
+        rest = f"part of {shape_text(result.shape)} numbers; all of them: -o FILE.npz or --json"
+        parts.append(_text(rest, "dim"))
+    return _stack(parts)
+
+
+def _largest(result: Result) -> str:
+    return f"error at most {rough(float(result.error.max()))}" if result.error.any() else "exact"
+
+
+def _numbers_table(results: Sequence[Result]) -> "Table":
+    table = _table("show", "value", "error", "method")
+    table.columns[1].justify = table.columns[2].justify = "right"
+    for r in results:
+        value, error = float(r.value), float(r.error)
+        table.add_row(
+            _text(r.name, "bold"), _text(compact(value, error)), _text(rough(error) if error else "0"), _text(r.method)
+        )
+    return table
+
+
+def _grid_table(grid: Grid) -> "RenderableType":
+    """The grid, in the widest form that fits: two digits of error, one digit, then split by columns."""
+    count = max(len(grid.columns), max((len(cells) for _, cells in grid.rows), default=0))
+    forms: list[Callable[[], RenderableType]] = [lambda d=d: _piece(grid, 0, count, d) for d in (2, 1)]  # type: ignore[misc]
+    for step in range(count - 1, 0, -1):
+        starts = range(0, count, step)
+        forms.append(lambda s=starts, n=step: _stack([_piece(grid, i, i + n, 2) for i in s]))  # type: ignore[misc]
+    return _FirstThatFits(forms)
+
+
+def _piece(grid: Grid, start: int, stop: int, digits: int) -> "Table":
+    """Columns start..stop of a grid."""
+    from rich import box
+    from rich.table import Table
+
+    header = grid.columns[start:stop]
+    width = len(header) or max((len(cells[start:stop]) for _, cells in grid.rows), default=0)
+    table = Table(box=box.SIMPLE_HEAD if header else None, show_header=bool(header), pad_edge=False, padding=(0, 2, 0, 0))
+    table.box = None
+    table.add_column("", justify="right", style="dim", no_wrap=True)
+    for label in header or [""] * width:
+        table.add_column(_text(label, "dim"), justify="right", no_wrap=True)
+    for label, *cells in grid.texts(digits):
+        table.add_row(label, *map(_text, cells[start:stop]))
+    return table
+
+
+def verification_table(verification: Verification) -> "RenderableType":
+    """Limit, networks of every width, extrapolation and test, value by value; then the verdict."""
+    found = verification.agreement
+    seeds = f"{min(found.seeds)}" if len(set(found.seeds)) == 1 else f"{min(found.seeds)} to {max(found.seeds)}"
+    about = f"seed {verification.seed}, {seeds} networks a width, {seconds_text(verification.seconds)}"
+    return _stack(
+        [
+            _heading(verification, about),
+            _blank(),
+            _comparison(verification),
+            _blank(),
+            _text(verdict(found), "bold green" if found.agrees else "bold red"),
+            *(_text(remark) for remark in remarks(found)),
+            *_notes((*_methods(verification), *verification.notes)),
+            _text(BRACKETS, "dim"),
+        ]
+    )
+
+
+def _methods(verification: Verification) -> list[str]:
+    """Which method gave the limit of which show."""
+    shows: dict[str, list[str]] = {}
+    for name, method in zip(verification.names, verification.methods, strict=True):
+        known = shows.setdefault(method, [])
+        if _split(name)[0] not in known:
+            known.append(_split(name)[0])
+    if len(shows) == 1:
+        return [f"limit by {next(iter(shows))}"]
+    return [f"limit of {', '.join(names)} by {method}" for method, names in shows.items()]
+
+
+def _split(name: str) -> tuple[str, str]:
+    """`nngp(f, X)[1, 2]` into the show and the index."""
+    head, bracket, index = name.rpartition("[")
+    if bracket and head and index.endswith("]") and all(c.isdigit() or c in ", " for c in index[:-1]):
+        return head, bracket + index
+    return name, ""
+
+
+def _comparison(verification: Verification) -> "RenderableType":
+    """The table, with fewer digits and then fewer widths until it fits."""
+    count = len(verification.widths)
+    forms: list[Callable[[], RenderableType]] = []
+    for kept in [list(range(count))] + [_ends(count, k) for k in range(count - 1, 1, -1)]:
+        for digits in (2, 1):
+            forms.append(lambda k=kept, d=digits: _comparison_table(verification, k, d))  # type: ignore[misc]
+    return _FirstThatFits(forms)
+
+
+def _ends(count: int, kept: int) -> list[int]:
+    """Of so many widths the narrowest and the widest ones."""
+    return [*range(kept // 2), *range(count - (kept - kept // 2), count)]
+
+
+def _comparison_table(verification: Verification, kept: list[int], digits: int) -> "RenderableType":
+    found = verification.agreement
+    widths = [f"n={found.widths[k]}" for k in kept]
+    table = _table("value", "limit", *widths, "n=inf", "z", "p", "")
+    for column in table.columns[1:]:
+        column.justify = "right"
+        column.no_wrap = True
+    rows = telling_values(found)
+    shows = [_split(verification.names[i])[0] for i in rows]
+    previous = None
+    for i, show in zip(rows, shows, strict=True):
+        indexed = shows.count(show) > 1
+        if indexed and show != previous:
+            table.add_row(_text(show, "bold"))
+        previous = show
+        name = f"  {_split(verification.names[i])[1]}" if indexed else verification.names[i]
+        table.add_row(*_comparison_row(verification, i, name, kept, digits))
+    if len(kept) == len(found.widths):
+        return table
+    left_out = ", ".join(str(n) for k, n in enumerate(found.widths) if k not in kept)
+    return _stack([table, _text(f"too narrow for widths {left_out}; --json has them", "dim")])
+
+
+def _comparison_row(verification: Verification, i: int, name: str, kept: list[int], digits: int) -> list["Text"]:
+    found = verification.agreement
+    pairs = [(found.limit[i], found.limit_error[i]), *((found.means[k, i], found.errors[k, i]) for k in kept)]
+    pairs.append((found.extrapolated[i], found.extrapolated_error[i]))
+    texts = [compact(float(value), float(error), digits) for value, error in pairs]
+    if found.constant[i]:
+        test = ["", "equal" if found.ok[i] else "differs"]
+    else:
+        test = [f"{found.z[i]:.1f}", _probability(float(found.p_corrected[i]))]
+    mark = _text("ok", "green") if found.ok[i] else _text("FAIL", "bold red")
+    indent = len(name) - len(name.lstrip())
+    label = _text(name)
+    label.pad_left(indent)
+    return [label, *map(_text, [*texts[:-1], texts[-1] + ("*" if found.misfit[i] else "")]), *map(_text, test), mark]
+
+
+def _probability(p: float) -> str:
+    return f"{p:.2f}" if p >= 0.095 else f"{p:.1g}"
+
+
+def check_table(report: CheckReport) -> "RenderableType":
+    """What the program is and what a run would need."""
+    facts = _table("", "", header=False)
+    facts.columns[0].style = "dim"
+    for name, count in report.counts.items():
+        facts.add_row(_text(name), _text(f"{count:,}"))
+    facts.add_row(_text("memory"), _text(f"about {bytes_text(report.memory_bytes)}"))
+    facts.add_row(_text("time"), _text(f"about {seconds_text(report.seconds)}"))
+    for show in report.shows:
+        numbers = count_text(int(np.prod(show.shape, dtype=int)), "number")
+        shape = f"{shape_text(show.shape)}, {numbers}" if show.shape else numbers
+        facts.add_row(_text("shows"), _text(f"{show.name}  ({shape})"))
+    return _stack([_heading(report, ""), _blank(), facts, *([_blank()] if report.notes else []), *_notes(report.notes)])
+
+
+def _heading(report: Run | Verification | CheckReport, about: str) -> "RenderableType":
+    from rich.text import Text
+
+    facts = ", ".join(filter(None, (plain(report.program_name), plain(report.program_class), about)))
+    lines = [Text(plain(report.title), "bold")] if report.title.strip() else []
+    return _stack([*lines, _text(facts, "dim"), *(_text(item, "dim") for item in report.inputs)])
+
+
+def _notes(notes: Iterable[str]) -> list["RenderableType"]:
+    return [_text(f"note: {note}", "dim") for note in notes]
+
+
+def _blank() -> "Text":
+    return _text("")
+
+
+def _text(text: str, style: str = "") -> "Text":
+    from rich.text import Text
+
+    return Text(plain(text), style)
+
+
+def _stack(parts: Iterable["RenderableType"]) -> "RenderableType":
+    from rich.console import Group
+
+    return Group(*parts)
+
+
+def _table(*headers: str, header: bool = True) -> "Table":
+    from rich import box
+    from rich.table import Table
+
+    table = Table(box=box.SIMPLE_HEAD if header else None, show_header=header, show_edge=False, pad_edge=False)
+    table.header_style = "dim"
+    for name in headers:
+        table.add_column(name)
+    return table
+
+
+class _FirstThatFits:
+    """Renders the first form whose natural width fits, or the last one."""
+
+    def __init__(self, forms: Sequence[Callable[[], "RenderableType"]]):
+        self.forms = forms
+
+    def __rich_console__(self, console: "Console", options: "ConsoleOptions") -> "RenderResult":
+        yield self._chosen(console, options)
+
+    def __rich_measure__(self, console: "Console", options: "ConsoleOptions") -> "Measurement":
+        from rich.measure import Measurement
+
+        return Measurement.get(console, options, self._chosen(console, options))
+
+    def _chosen(self, console: "Console", options: "ConsoleOptions") -> "RenderableType":
+        from rich.measure import Measurement
+
+        unlimited = options.update(width=10_000)
+        form: RenderableType = ""
+        for make in self.forms:
+            form = make()
+            if Measurement.get(console, unlimited, form).maximum <= options.max_width:
+                break
+        return form

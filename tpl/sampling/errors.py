@@ -1,0 +1,26 @@
+"""What can go wrong while a program is sampled."""
+
+
+class NumericalError(ArithmeticError):
+    """A line's value is not a finite number.
+
+    line: its number in the program. message: what happened, without the line's name.
+    """
+
+    def __init__(self, line: int, message: str):
+        self.line = line
+        self.message = message
+        super().__init__(f"line {line}: {message}")
+
+
+class MemoryRefused(Exception):
+    """A run would need more memory than is allowed; raised before any work. Both numbers are bytes."""
+
+    def __init__(self, needed: int, allowed: int):
+        self.needed = needed
+        self.allowed = allowed
+        super().__init__(f"needs about {needed / 2**30:.2f} GiB of memory, {allowed / 2**30:.2f} GiB are allowed")
+
+
+class Cancelled(Exception):
+    """The run was asked to stop."""

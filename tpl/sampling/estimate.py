@@ -1,0 +1,227 @@
+"""Repeat a simulation and say how sure the mean is."""
+
+import os
+import threading
+from collections.abc import Callable
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from dataclasses import dataclass
+from math import ceil, lcm
+
+import numpy as np
+
+from tpl.core.program import Program
+from tpl.sampling.cost import estimate_memory
+from tpl.sampling.errors import Cancelled, MemoryRefused
+from tpl.sampling.interpreter import OperatorKind, simulate
+from tpl.sampling.plan import Schedule
+from tpl.sampling.schedule import make_schedule
+from tpl.sampling.streams import FINITE_RUN, LIMIT_RUN
+
+Progress = Callable[[int, int], None]
+
+# The limit's bias is of order 1/M and its error of order 1/sqrt(M R): at these values the bias is far below the error.
+DEFAULT_SAMPLES = 8192
+DEFAULT_REPLICATES = 16
+
+# "value ± 2 error" is meant to cover what two standard deviations of a Gaussian cover: 95.45%.
+_UPPER_TAIL = 0.9772498680518208
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """Values with errors, shaped like a show: value ± 2 error covers the truth with probability 95.45%."""
+
+    value: np.ndarray
+    error: np.ndarray
+    method: str
+
+
+def sample(
+    program: Program,
+    *,
+    base_width: int,
+    replicates: int,
+    seed: int = 0,
+    threads: int | None = None,
+    operator: OperatorKind = "lazy",
+    gradient_independence: bool = False,
+    tolerance: float = 1e-7,
+    domain: int = LIMIT_RUN,
+    first_replicate: int = 0,
+    schedule: Schedule | None = None,
+    progress: Progress | None = None,
+) -> np.ndarray:
+    """Independent replicates of all shown values, [replicates, values].
+
+    The bits depend on the seed, not on the number of threads. progress(done, replicates) is called as they finish.
+    Raises NumericalError as the first failing replicate does.
+    """
+    plan = schedule if schedule is not None else make_schedule(program)
+    stop = threading.Event()
+
+    def one(replicate: int) -> np.ndarray:
+        return simulate(
+            program, plan, base_width, seed, first_replicate + replicate, operator, gradient_independence,
+            domain=domain, tolerance=tolerance, cancelled=stop.is_set,
+        )  # fmt: skip
+
+    workers = min(replicates, threads if threads is not None else available_threads())
+    with _single_threaded_blas():
+        if workers <= 1:
+            rows = _run_inline(one, replicates, progress)
+        else:
+            rows = _run_in_pool(one, replicates, workers, stop, progress)
+    return np.array(rows).reshape(replicates, len(plan.targets))
+
+
+def available_threads() -> int:
+    """The processors this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def _single_threaded_blas():  # type: ignore[no-untyped-def]
+    """Replicates run in parallel; inside one, products must not depend on how many threads BLAS would take."""
+    from threadpoolctl import threadpool_limits
+
+    return threadpool_limits(limits=1, user_api="blas")
+
+
+def _run_inline(one: Callable[[int], np.ndarray], count: int, progress: Progress | None) -> list[np.ndarray]:
+    rows = []
+    for replicate in range(count):
+        rows.append(one(replicate))
+        if progress is not None:
+            progress(replicate + 1, count)
+    return rows
+
+
+def _run_in_pool(
+    one: Callable[[int], np.ndarray], count: int, workers: int, stop: threading.Event, progress: Progress | None
+) -> list[np.ndarray]:
+    with ThreadPoolExecutor(workers) as pool:
+        futures = [pool.submit(one, replicate) for replicate in range(count)]
+        try:
+            _watch(futures, progress)
+        except BaseException:  # an interrupt above all: let running replicates stop at their next step
+            stop.set()
+            pool.shutdown(wait=True, cancel_futures=True)
+            raise
+        return [future.result() for future in futures]
+
+
+def _watch(futures: list[Future], progress: Progress | None) -> None:
+    """Wait for all; raise the error of the first replicate that has one, however the threads raced."""
+    waiting = set(futures)
+    while waiting:
+        done, waiting = wait(waiting, return_when=FIRST_COMPLETED)
+        if progress is not None:
+            progress(len(futures) - len(waiting), len(futures))
+        if any(future.exception() is not None for future in done):
+            for future in futures:  # in order: earlier ones are running or done
+                future.result()
+
+
+def sample_limit(
+    program: Program,
+    *,
+    samples: int = DEFAULT_SAMPLES,
+    replicates: int = DEFAULT_REPLICATES,
+    seed: int = 0,
+    threads: int | None = None,
+    tolerance: float = 1e-7,
+    gradient_independence: bool = False,
+    max_memory: int | None = None,
+    progress: Progress | None = None,
+) -> list[Estimate]:
+    """The infinite-width values of all shows, by the lazy Gaussian operator. Needs at least two replicates.
+
+    Raises MemoryRefused before any work if `max_memory` bytes will not do.
+    """
+    if replicates < 2:
+        raise ValueError("an error bar needs at least two replicates")
+    width = round_up(program, samples)
+    schedule = make_schedule(program)
+    workers = min(replicates, threads if threads is not None else available_threads())
+    _refuse(estimate_memory(program, schedule, width, "lazy", workers), max_memory)
+    values = sample(
+        program, base_width=width, replicates=replicates, seed=seed, threads=threads, tolerance=tolerance,
+        gradient_independence=gradient_independence, schedule=schedule, progress=progress,
+    )  # fmt: skip
+    method = f"sampled limit: {replicates} replicates of {width} samples (lazy Gaussian operator)"
+    if gradient_independence:
+        method += ", W.T taken as independent of W"
+    return summarise(program, values, method)
+
+
+def sample_finite(
+    program: Program,
+    *,
+    width: int,
+    seeds: int,
+    seed: int = 0,
+    threads: int | None = None,
+    max_memory: int | None = None,
+    progress: Progress | None = None,
+) -> tuple[np.ndarray, str]:
+    """Finite networks of one width: all shown values, [seeds, values], and how they were computed.
+
+    Matrices are stored if `max_memory` bytes allow, first with fewer threads; else they are revealed lazily, which has
+    exactly the same law. Raises MemoryRefused if neither fits.
+    """
+    schedule = make_schedule(program)
+    workers = min(seeds, threads if threads is not None else available_threads())
+    operator, workers = _choose_operator(program, schedule, width, workers, max_memory)
+    values = sample(
+        program, base_width=width, replicates=seeds, seed=seed, threads=workers, operator=operator,
+        domain=FINITE_RUN, schedule=schedule, progress=progress,
+    )  # fmt: skip
+    method = f"finite networks: {seeds} seeds at width {width}"
+    if operator == "lazy":
+        method += " (matrices too large to store: revealed lazily, exact in law)"
+    return values, method
+
+
+def _choose_operator(
+    program: Program, schedule: Schedule, width: int, workers: int, max_memory: int | None
+) -> tuple[OperatorKind, int]:
+    if max_memory is None:
+        return "dense", workers
+    for operator in ("dense", "lazy"):
+        for count in range(workers, 0, -1):
+            if estimate_memory(program, schedule, width, operator, count) <= max_memory:
+                return operator, count
+    needed = estimate_memory(program, schedule, width, "lazy", 1)
+    raise MemoryRefused(needed, max_memory)
+
+
+def _refuse(needed: int, allowed: int | None) -> None:
+    if allowed is not None and needed > allowed:
+        raise MemoryRefused(needed, allowed)
+
+
+def round_up(program: Program, samples: int) -> int:
+    """The least base width from `samples` on at which every width is whole, if that takes less than a tenth more."""
+    step = lcm(*(ratio.denominator for ratio in program.widths.values()))
+    rounded = step * ceil(samples / step)
+    return rounded if rounded <= 1.1 * samples else samples
+
+
+def summarise(program: Program, values: np.ndarray, method: str) -> list[Estimate]:
+    """One estimate a show from independent replicates [R, values]: the mean, and Student's error of it."""
+    from scipy.special import stdtrit  # heavy to import
+
+    count = len(values)
+    mean = values.mean(axis=0)
+    error = values.std(axis=0, ddof=1) / np.sqrt(count) * (float(stdtrit(count - 1, _UPPER_TAIL)) / 2)
+    estimates, start = [], 0
+    for show in program.shows:
+        stop = start + len(show.lines)
+        estimates.append(Estimate(mean[start:stop].reshape(show.shape), error[start:stop].reshape(show.shape), method))
+        start = stop
+    return estimates
+
+
+__all__ = [
+    "Cancelled", "Estimate", "MemoryRefused", "available_threads", "round_up", "sample", "sample_finite",
+    "sample_limit", "summarise",
+]  # fmt: skip

@@ -1,0 +1,237 @@
+"""Matrices with iid Gaussian entries: one that is revealed as it is asked for, and one that is stored.
+
+The revealed one is THEORY section 3, in a form that needs fewer passes over its memory. Asked for W x, split x into
+its part in the span of what W was applied to before (p_1, p_2, …, orthonormal), where the answer is known, and a
+new direction p. There W p is known on the span of what W.T was applied to (q_1, …), since ⟨q_l, W p⟩ = ⟨W.T q_l, p⟩;
+off that span it is a fresh Gaussian vector. So with G_k = W p_k and H_l = W.T q_l stored in full,
+
+    W x = Σ_k ⟨p_k, x⟩ G_k,     G = g - Σ_l ⟨q_l, g⟩ q_l + Σ_l ⟨H_l, p⟩ q_l,     g ~ N(0, I)
+
+has exactly the law of a Gaussian matrix. Inner products here are plain sums; entries have variance 1 inside and
+are scaled on the way out.
+"""
+
+from typing import Protocol
+
+import numpy as np
+
+from tpl.sampling.rows import RowBuffer, Rows, accumulate, combine, inner, squared_norms
+
+# Beyond this a squared norm is not trusted, and rows are scaled first.
+_HUGE = 1e250
+# Below this a residual is rounding, whatever tolerance was asked for.
+_ROUNDING = 1e-12
+# Project again when a projection leaves less than this share of a squared norm ("twice is enough": Kahan, Parlett).
+_CANCELLED = 0.05
+# A block is ill-conditioned when its inverse triangle has rows of more than this squared norm.
+_WELL_CONDITIONED = 100.0
+# Smallest eigenvalue of a normalised block that is orthonormalised in one round; the rest waits for the next.
+_EIGENVALUE = 1e-6
+
+
+class Operator(Protocol):
+    """A random matrix [n_out, n_in] applied to blocks of vectors."""
+
+    def apply(self, x: Rows) -> Rows:
+        """W x for each row: [b, n_in] -> [b, n_out]."""
+        ...
+
+    def apply_transposed(self, y: Rows) -> Rows:
+        """W.T y for each row: [b, n_out] -> [b, n_in]."""
+        ...
+
+
+class DenseGaussian:
+    """iid N(0, variance) entries in an array. `gradient_independence`: the transpose is another matrix."""
+
+    def __init__(
+        self, rows: int, columns: int, variance: float, rng: np.random.Generator, *, gradient_independence: bool = False
+    ):
+        self._scale = float(np.sqrt(variance))
+        self._rng = rng
+        self._matrix = rng.standard_normal((rows, columns))
+        self._independent: np.ndarray | None = None
+        self._wrong = gradient_independence
+
+    def apply(self, x: Rows) -> Rows:
+        return _scaled(x @ self._matrix.T, self._scale)
+
+    def apply_transposed(self, y: Rows) -> Rows:
+        if self._wrong and self._independent is None:
+            self._independent = self._rng.standard_normal(self._matrix.shape)
+        matrix = self._independent if self._independent is not None else self._matrix
+        return _scaled(y @ matrix, self._scale)
+
+
+def _scaled(x: Rows, factor: float) -> Rows:
+    x *= factor
+    return x
+
+
+class LazyGaussian:
+    """A matrix [rows, columns] with iid N(0, variance) entries, revealed product by product.
+
+    tolerance: a residual is dropped when its norm is below this share of its argument's norm.
+    gradient_independence: forget that W and W.T share entries (wrong on purpose: "dropping Ż").
+    capacity: how many products with W and with W.T to make room for.
+    """
+
+    def __init__(
+        self,
+        rows: int,
+        columns: int,
+        variance: float,
+        rng: np.random.Generator,
+        *,
+        tolerance: float = 1e-7,
+        gradient_independence: bool = False,
+        capacity: tuple[int, int] = (8, 8),
+    ):
+        self._scale = float(np.sqrt(variance))
+        self._rng = rng
+        self._tolerance = max(tolerance, _ROUNDING)
+        self._wrong = gradient_independence
+        self._forward = _Side(columns, rows, min(capacity[0], columns))
+        self._backward = _Side(rows, columns, min(capacity[1], rows))
+
+    def apply(self, x: Rows) -> Rows:
+        return self._product(x, self._forward, self._backward)
+
+    def apply_transposed(self, y: Rows) -> Rows:
+        return self._product(y, self._backward, self._forward)
+
+    @property
+    def ranks(self) -> tuple[int, int]:
+        """The dimensions of the spaces on which W and W.T are known by now."""
+        return self._forward.basis.count, self._backward.basis.count
+
+    def _product(self, x: Rows, side: "_Side", other: "_Side") -> Rows:
+        known = side.basis.count
+        squares = squared_norms(x)
+        if squares.max() > _HUGE or squares.min() < 1 / _HUGE:
+            largest = np.abs(x).max(axis=1, keepdims=True)
+            if np.any(largest[:, 0] > 0) and not np.all((largest == 0) | (largest == 1)):
+                largest[largest == 0] = 1
+                return self._product(x / largest, side, other) * largest
+        coefficients = expand(x, np.sqrt(squares), side.basis, self._tolerance)
+        count = side.basis.count - known
+        if count:
+            self._reveal(side.basis.rows[known:], side.images.append(count), other)
+        return combine(coefficients * self._scale, side.images.rows)
+
+    def _reveal(self, directions: Rows, images: Rows, other: "_Side") -> None:
+        """Draw the images of new directions, given all that the opposite side knows."""
+        for row in images:
+            self._rng.standard_normal(out=row)
+        if self._wrong or not other.basis.count:
+            return
+        basis = other.basis.rows
+        accumulate(images, inner(directions, other.images.rows) - inner(images, basis), basis, out=images)
+
+
+class _Side:
+    """What is known of a matrix in one orientation: an orthonormal basis of arguments, and their images."""
+
+    def __init__(self, n_in: int, n_out: int, capacity: int):
+        self.basis = RowBuffer(n_in, capacity)
+        self.images = RowBuffer(n_out, capacity)
+
+
+def expand(x: Rows, norms: np.ndarray, basis: RowBuffer, tolerance: float) -> np.ndarray:
+    """Coefficients of each row of x in an orthonormal basis, which grows by what is missing: [b, n] -> [b, k].
+
+    norms: of the rows. Residuals below `tolerance` times the row's norm are dropped. Rows may be zero, equal or
+    linearly dependent.
+    """
+    known = basis.count
+    coefficients = np.zeros((len(x), known + len(x)))
+    left = np.flatnonzero(norms > 0)
+    residual = x if len(left) == len(x) else x[left]
+    sizes = norms[left]  # of the residuals before the last projection
+    while len(left):
+        residual, change, now = _project(residual, basis.rows, sizes)
+        coefficients[left, : basis.count] += change
+        keep = (now > tolerance * norms[left]) & (basis.count < basis.length)
+        if not keep.all():
+            residual, left, now = residual[keep], left[keep], now[keep]
+        if not len(left):
+            break
+        before = basis.count
+        triangle, complete = _extend(basis, residual, now, (tolerance * norms[left] / now).min())
+        coefficients[left, before : basis.count] = triangle
+        if complete:
+            break
+        residual = residual - combine(triangle, basis.rows[before:])
+        sizes = now
+    return coefficients[:, : basis.count]
+
+
+def _project(x: Rows, basis: Rows, sizes: np.ndarray) -> tuple[Rows, np.ndarray, np.ndarray]:
+    """Take rows off an orthonormal basis: what remains, the coefficients removed, the norms of what remains."""
+    if not len(basis):
+        return x, np.zeros((len(x), 0)), sizes
+    coefficients = inner(x, basis)
+    remains = np.empty(x.shape)
+    accumulate(x, -coefficients, basis, out=remains)
+    squares = squared_norms(remains)
+    if np.any(squares < _CANCELLED * sizes**2):
+        again = inner(remains, basis)
+        accumulate(remains, -again, basis, out=remains)
+        coefficients += again
+        squares = squared_norms(remains)
+    return remains, coefficients, np.sqrt(squares)
+
+
+def _extend(basis: RowBuffer, x: Rows, norms: np.ndarray, least: float) -> tuple[np.ndarray, bool]:
+    """Append directions to a basis that x is orthogonal to. Returns x's coefficients in them, and whether they are all.
+
+    least: what may be left of each row, relative to its norm.
+    Cholesky QR, twice where once is inaccurate; if the rows are nearly dependent, the leading eigenvectors
+    of their Gram matrix instead (SVQB: Stathopoulos and Wu 2002), and the caller comes back with the rest.
+    """
+    if len(x) == 1:
+        np.multiply(x, 1 / norms[0], out=basis.append(1))
+        return norms[:, None], True
+    gram = inner(x, x) / np.outer(norms, norms)
+    triangle, inverse = _factor(gram)
+    if triangle is None or inverse is None or len(x) > basis.length - basis.count:
+        return _extend_by_eigenvectors(basis, x / norms[:, None], gram, least) * norms[:, None], False
+    new = basis.append(len(x))
+    np.matmul(inverse / norms, x, out=new)
+    if np.square(inverse).sum(axis=1).max() > 4.0:
+        triangle = triangle @ _orthonormalise(new)
+    return norms[:, None] * triangle, True
+
+
+def _factor(gram: np.ndarray) -> tuple[np.ndarray | None, np.ndarray | None]:
+    """The Cholesky triangle of a Gram matrix and its inverse, or None where they would be inaccurate."""
+    try:
+        triangle = np.linalg.cholesky(gram)
+    except np.linalg.LinAlgError:
+        return None, None
+    if triangle.diagonal().min() ** 2 < 1 / _WELL_CONDITIONED:
+        return None, None
+    inverse = np.linalg.inv(triangle)
+    if np.square(inverse).sum(axis=1).max() > _WELL_CONDITIONED:
+        return None, None
+    return triangle, inverse
+
+
+def _extend_by_eigenvectors(basis: RowBuffer, x: Rows, gram: np.ndarray, least: float) -> np.ndarray:
+    room = basis.length - basis.count
+    values, vectors = np.linalg.eigh(gram)
+    keep = np.flatnonzero(values > max(_EIGENVALUE, least**2))[-room:]
+    new = basis.append(len(keep))
+    old = basis.rows[: -len(keep)]
+    np.matmul((vectors[:, keep] / np.sqrt(values[keep])).T, x, out=new)
+    if len(old):  # dividing by small eigenvalues has magnified what rounding left of the old directions
+        accumulate(new, -inner(new, old), old, out=new)
+    _orthonormalise(new)
+    return inner(x, new)
+
+
+def _orthonormalise(x: Rows) -> np.ndarray:
+    """Make nearly orthonormal rows orthonormal, in place; returns L with x_before = L x_after."""
+    triangle = np.linalg.cholesky(inner(x, x))
+    x[:] = np.linalg.inv(triangle) @ x
+    return triangle

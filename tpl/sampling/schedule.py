@@ -1,0 +1,300 @@
+"""From a program to a schedule: groups of lines become steps on blocks of vectors, and blocks are freed in time.
+
+Everything here takes time linear in the program's size, and knows no sizes of widths.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from tpl.core.expr import Expr, evaluate, leaves
+from tpl.core.program import Kind, Program
+from tpl.sampling.errors import NumericalError
+from tpl.sampling.forms import LinearForm, bilinear_form, extract_sums
+from tpl.sampling.grouping import Group, Literals, find_groups, unify, vector_flags
+from tpl.sampling.plan import (
+    Block,
+    Combination,
+    Draw,
+    Gram,
+    Input,
+    Map,
+    Moment,
+    Numbers,
+    Panel,
+    Pick,
+    Piece,
+    Product,
+    ScalarMap,
+    Schedule,
+    Step,
+)
+from tpl.sampling.tape import Tape, compile_tape
+
+# A matrix product over a rectangle pays when at least this share of its entries is wanted.
+_DENSE_PAIRS = 1 / 4
+_DENSE_TERMS = 1 / 12
+_FEWEST_PAIRS = 6
+
+
+def make_schedule(program: Program, targets: Iterable[int] | None = None) -> Schedule:
+    """Plan the computation of the lines that the shows name, or of other scalars and random outputs.
+
+    Raises NumericalError if a constant in a line has no finite value.
+    """
+    wanted = tuple(i for show in program.shows for i in show.lines) if targets is None else tuple(targets)
+    builder = _Builder(program)
+    for group in find_groups(program, wanted, builder.literals):
+        builder.emit(group)
+    return builder.finish(wanted)
+
+
+@dataclass
+class _Builder:
+    program: Program
+    steps: list[Step] = field(default_factory=list)
+    blocks: list[Block] = field(default_factory=list)
+    place: dict[int, tuple[int, int]] = field(default_factory=dict)  # vector line -> (block, row)
+    tapes: dict[tuple[Expr, int], Tape] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self.constants = self.program.constant_values()
+        self.literals = Literals(len(self.program.lines))
+
+    def emit(self, group: Group) -> None:
+        getattr(self, f"_emit_{group.operation}")(group)
+
+    def finish(self, targets: tuple[int, ...]) -> Schedule:
+        frees, closes = _last_uses(self.steps)
+        products: dict[int, tuple[int, int]] = {}
+        for step in self.steps:
+            if isinstance(step, Product):
+                forward, backward = products.get(step.matrix, (0, 0))
+                count = len(step.lines)
+                products[step.matrix] = (forward, backward + count) if step.transposed else (forward + count, backward)
+        literals = np.array(self.literals.values)
+        return Schedule(
+            tuple(self.steps), tuple(self.blocks), frees, closes, products, targets, literals, self.constants
+        )
+
+    # ------------------------------------------------------------------------------------------ kinds of groups
+
+    def _emit_number(self, group: Group) -> None:
+        self.steps.append(Numbers(group.lines))
+
+    def _emit_gaussian(self, group: Group) -> None:
+        self.steps.append(Draw(group.lines, self._new_block(group.lines)))
+
+    def _emit_input(self, group: Group) -> None:
+        rows = np.array([self.program.lines[i].row for i in group.lines])
+        k, d = rows.shape
+        # With fewer constants than dimensions, rotate them into the first k coordinates: U's law does not change.
+        factor = np.transpose(np.linalg.qr(rows.T, mode="r")) if k < d else rows
+        matrix = self.program.lines[group.lines[0]].args[0]
+        self.steps.append(Input(group.lines, self._new_block(group.lines), matrix, np.ascontiguousarray(factor)))
+
+    def _emit_matmul(self, group: Group) -> None:
+        first = self.program.lines[group.lines[0]]
+        argument = self._pick(self.program.lines[i].args[1] for i in group.lines)
+        block = self._new_block(group.lines)
+        self.steps.append(Product(group.lines, block, first.args[0], first.transposed, argument))
+
+    def _emit_scalar(self, group: Group) -> None:
+        assert group.expr is not None
+        assert group.arguments is not None
+        tape = self._tape(group.lines[0], group.expr, len(group.arguments))
+        self.steps.append(ScalarMap(group.lines, tape, group.arguments))
+
+    def _emit_map(self, group: Group) -> None:
+        expr, vectors, scalars = self._reduce(group)
+        last = self.steps[-1] if self.steps else None
+        if expr.op == "ref" and isinstance(last, Combination) and vectors == [self._last_block()]:
+            for row, i in enumerate(group.lines):  # the whole line was a sum: its block is the result
+                self.place[i] = (last.block, row)
+            return
+        tape = self._tape(group.lines[0], expr, len(vectors) + len(scalars))
+        self.steps.append(Map(group.lines, self._new_block(group.lines), tape, tuple(vectors), scalars))
+
+    def _emit_moment(self, group: Group) -> None:
+        expr, vectors, scalars = self._reduce(group)
+        tape = self._tape(group.lines[0], expr, len(vectors) + len(scalars))
+        width = self.blocks[vectors[0].blocks[0]].width
+        readout = group.operation == "output"
+        self.steps.append(Moment(group.lines, tape, tuple(vectors), scalars, width, readout, self._biases(group.lines)))
+
+    def _emit_output(self, group: Group) -> None:
+        self._emit_moment(group)
+
+    def _biases(self, lines: tuple[int, ...]) -> tuple[tuple[tuple[int, float], ...], ...]:
+        return tuple(tuple((b, self._number(i, c)) for b, c in self.program.lines[i].biases) for i in lines)
+
+    def _emit_gram(self, group: Group) -> None:
+        pairs: dict[tuple[int, int], list[tuple[int, int, int]]] = {}
+        factors: dict[tuple[bool, ...], list[tuple[int, Expr]]] = {}
+        for position, i in enumerate(group.lines):
+            line = self.program.lines[i]
+            assert line.expr is not None
+            flags = vector_flags(self.program, line)
+            form = bilinear_form(line.expr, flags)
+            assert form is not None
+            factor, *vectors = form
+            a, b = sorted(self.place[line.args[v]] for v in vectors)
+            pairs.setdefault((a[0], b[0]), []).append((a[1], b[1], position))
+            if not factor.is_value(1):
+                factors.setdefault(flags, []).append((i, factor))
+        panels = tuple(_make_panel(blocks, entries) for blocks, entries in pairs.items())
+        self.steps.append(Gram(group.lines, panels, tuple(self._factors(group.lines, factors))))
+
+    def _factors(
+        self, lines: tuple[int, ...], factors: dict[tuple[bool, ...], list[tuple[int, Expr]]]
+    ) -> Iterable[tuple[np.ndarray, Tape, np.ndarray]]:
+        position = {i: k for k, i in enumerate(lines)}
+        for flags, entries in factors.items():
+            owners, exprs = zip(*entries, strict=True)
+            for part in unify(self.program, "scalar", owners, flags, self.literals, exprs):
+                assert part.expr is not None
+                assert part.arguments is not None
+                tape = self._tape(part.lines[0], part.expr, len(part.arguments))
+                yield np.array([position[i] for i in part.lines]), tape, part.arguments
+
+    # ------------------------------------------------------------------------------------------ parts of steps
+
+    def _new_block(self, lines: tuple[int, ...]) -> int:
+        block = len(self.blocks)
+        self.blocks.append(Block(self._width(lines[0]), len(lines)))
+        for row, i in enumerate(lines):
+            self.place[i] = (block, row)
+        return block
+
+    def _width(self, line: int) -> str:
+        assert self.program.lines[line].kind is Kind.VECTOR
+        return str(self.program.lines[line].dims[0])
+
+    def _last_block(self) -> Pick:
+        last = len(self.blocks) - 1
+        return _make_pick([(last, row) for row in range(self.blocks[last].rows)])
+
+    def _pick(self, vectors: Iterable[int]) -> Pick:
+        return _make_pick([self.place[v] for v in vectors])
+
+    def _reduce(self, group: Group) -> tuple[Expr, list[Pick], np.ndarray]:
+        """A group's expression, with refs to vectors first, then to scalars; long sums become steps of their own."""
+        flags, arguments = group.is_vector, group.arguments
+        assert group.expr is not None
+        assert arguments is not None
+        expr, forms = extract_sums(group.expr, flags)
+        if not all(_is_dense(form, arguments) for form in forms):
+            expr, forms = group.expr, []
+        sums = [self._combine(group, form, arguments) for form in forms]
+        used = [int(v) for v in leaves(expr, "ref")]  # type: ignore[arg-type]
+        vectors = [p for p in used if p < len(flags) and flags[p]]
+        scalars = [p for p in used if p < len(flags) and not flags[p]]
+        order = vectors + [len(flags) + k for k in range(len(forms))] + scalars
+        expr = _renumber(expr, {p: k for k, p in enumerate(order)})
+        return expr, [self._pick(arguments[p].tolist()) for p in vectors] + sums, arguments[scalars]
+
+    def _combine(self, group: Group, form: LinearForm, arguments: np.ndarray) -> Pick:
+        """Emit a step for one sum; returns where its value stands."""
+        scalars = [p for p, vector in enumerate(group.is_vector) if not vector]
+        place = {p: k for k, p in enumerate(scalars)}
+        exprs = tuple(_renumber(e, place) for e in (form.offset, *form.coefficients))
+        tape = self._compile(group.lines[0], exprs, len(scalars))
+        distinct, columns = np.unique(arguments[list(form.positions)], return_inverse=True)
+        order = sorted(range(len(distinct)), key=lambda k: self.place[int(distinct[k])])
+        rank = np.empty(len(distinct), dtype=np.intp)
+        rank[order] = np.arange(len(distinct))
+        columns = rank[columns.reshape(len(form.positions), len(group.lines))]
+        block = len(self.blocks)
+        self.blocks.append(Block(self._width(int(distinct[0])), len(group.lines)))
+        argument = self._pick(int(distinct[k]) for k in order)
+        self.steps.append(Combination(group.lines, block, tape, arguments[scalars], columns, argument))
+        return self._last_block()
+
+    def _tape(self, line: int, expr: Expr, arguments: int) -> Tape:
+        tape = self.tapes.get((expr, arguments))
+        if tape is None:
+            tape = self.tapes[expr, arguments] = self._compile(line, (expr,), arguments)
+        return tape
+
+    def _compile(self, line: int, exprs: tuple[Expr, ...], arguments: int) -> Tape:
+        try:
+            return compile_tape(exprs, arguments, self.constants)
+        except (ArithmeticError, ValueError) as problem:
+            raise NumericalError(line, str(problem)) from None
+
+    def _number(self, line: int, expr: Expr) -> float:
+        try:
+            return evaluate(expr, self.constants)
+        except (ArithmeticError, ValueError) as problem:
+            raise NumericalError(line, str(problem)) from None
+
+
+def _is_dense(form: LinearForm, arguments: np.ndarray) -> bool:
+    distinct = len(np.unique(arguments[list(form.positions)]))
+    return len(form.positions) >= _DENSE_TERMS * distinct
+
+
+def _renumber(expr: Expr, place: dict[int, int]) -> Expr:
+    """The same expression with its references renamed."""
+    memo: dict[int, Expr] = {}
+
+    def walk(node: Expr) -> Expr:
+        if node.op == "ref":
+            return Expr("ref", (), place[int(node.value)])  # type: ignore[arg-type]
+        if not node.args:
+            return node
+        done = memo.get(id(node))
+        if done is None:
+            done = memo[id(node)] = Expr(node.op, tuple(map(walk, node.args)))
+        return done
+
+    return walk(expr)
+
+
+def _make_pick(places: list[tuple[int, int]]) -> Pick:
+    """Rows to read, with runs of equally spaced rows of one block found."""
+    pieces: list[Piece] = []
+    for block, row in places:
+        if pieces and pieces[-1].block == block:
+            last = pieces[-1]
+            stride = row - last.start if last.length == 1 else last.stride
+            if stride >= 0 and row == last.start + stride * last.length:
+                pieces[-1] = Piece(block, last.start, stride, last.length + 1)
+                continue
+        pieces.append(Piece(block, row, 1, 1))
+    return Pick(tuple(b for b, _ in places), tuple(r for _, r in places), tuple(pieces))
+
+
+def _make_panel(blocks: tuple[int, int], entries: list[tuple[int, int, int]]) -> Panel:
+    left, right, lines = (np.array(column, dtype=np.intp) for column in zip(*entries, strict=True))
+    area = int(np.ptp(left) + 1) * int(np.ptp(right) + 1)
+    dense = len(entries) >= max(_FEWEST_PAIRS, _DENSE_PAIRS * area)
+    return Panel(blocks[0], blocks[1], left, right, lines, dense)
+
+
+def _reads(step: Step) -> Iterable[int]:
+    if isinstance(step, Product | Combination):
+        yield from (piece.block for piece in step.argument.pieces)
+    elif isinstance(step, Map | Moment):
+        for pick in step.vectors:
+            yield from (piece.block for piece in pick.pieces)
+    elif isinstance(step, Gram):
+        for panel in step.panels:
+            yield from (panel.left_block, panel.right_block)
+
+
+def _last_uses(steps: list[Step]) -> tuple[tuple[tuple[int, ...], ...], tuple[tuple[int, ...], ...]]:
+    """For each step, the blocks and the matrices that no later step uses."""
+    blocks: set[int] = set()
+    matrices: set[int] = set()
+    frees: list[tuple[int, ...]] = []
+    closes: list[tuple[int, ...]] = []
+    for step in reversed(steps):
+        last = tuple(b for b in dict.fromkeys(_reads(step)) if b not in blocks)
+        blocks.update(last)
+        frees.append(last)
+        closing = (step.matrix,) if isinstance(step, Product) and step.matrix not in matrices else ()
+        matrices.update(closing)
+        closes.append(closing)
+    return tuple(reversed(frees)), tuple(reversed(closes))

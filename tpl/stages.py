@@ -1,0 +1,201 @@
+"""What can be asked of a compiled program: its cost, its limit, its agreement with finite networks."""
+
+import time
+from collections import Counter
+from collections.abc import Callable, Sequence
+from typing import TypeVar
+
+import numpy as np
+
+from tpl.core.elaborate import Limits
+from tpl.core.program import Program, classify
+from tpl.language.source import Diagnostic, TplError
+from tpl.pipeline import Compiled
+from tpl.report.results import CheckReport, Result, Run, ShowShape, Verification, value_names
+from tpl.sampling.errors import MemoryRefused, NumericalError
+
+Progress = Callable[[int, int], None]
+T = TypeVar("T")
+
+DEFAULT_WIDTHS = (64, 128, 256, 512, 1024)
+DEFAULT_SEEDS = 40
+MAX_WIDTH = 2**24
+
+
+def check_report(
+    compiled: Compiled, samples: int | None = None, replicates: int | None = None, threads: int | None = None
+) -> CheckReport:
+    """Class and counts of a program; memory and time of a run with these options."""
+    from tpl.sampling.cost import estimate_cost
+    from tpl.sampling.estimate import DEFAULT_REPLICATES, DEFAULT_SAMPLES, available_threads
+
+    program = compiled.program
+    ops = Counter(line.op for line in program.lines)
+    cost = estimate_cost(
+        program, samples or DEFAULT_SAMPLES, replicates or DEFAULT_REPLICATES, threads or available_threads()
+    )
+    return CheckReport(
+        **_heading(compiled),
+        lines=len(program.lines),
+        matrices=ops["matrix"],
+        products=ops["matmul"] + ops["input"],
+        nonlinearities=ops["map"],
+        moments=ops["moment"],
+        outputs=ops["output"],
+        memory_bytes=cost.memory_bytes,
+        seconds=cost.seconds,
+        shows=tuple(ShowShape(x.name, x.shape) for x in program.shows),
+    )
+
+
+def run_limit(
+    compiled: Compiled,
+    limits: Limits,
+    samples: int | None = None,
+    replicates: int | None = None,
+    seed: int = 0,
+    threads: int | None = None,
+    gradient_independence: bool = False,
+    progress: Progress | None = None,
+) -> Run:
+    """Sample the limit. Raises TplError for values that are not finite and for runs beyond the limits."""
+    from tpl.sampling.estimate import DEFAULT_REPLICATES, DEFAULT_SAMPLES, sample_limit
+
+    start = time.perf_counter()
+    estimates = _guarded(compiled.program, lambda: sample_limit(
+        compiled.program, samples=samples or DEFAULT_SAMPLES, replicates=replicates or DEFAULT_REPLICATES, seed=seed,
+        threads=threads, gradient_independence=gradient_independence, max_memory=limits.max_memory, progress=progress,
+    ))  # fmt: skip
+    results = tuple(
+        Result(shown.name, e.value, e.error, e.method, shown.span)
+        for shown, e in zip(compiled.program.shows, estimates, strict=True)
+    )
+    notes = (_INDEPENDENCE,) if gradient_independence else ()
+    seconds = time.perf_counter() - start
+    return Run(**_heading(compiled), seed=seed, results=results, notes=notes, seconds=seconds)
+
+
+def verify_limit(
+    compiled: Compiled,
+    limits: Limits,
+    widths: Sequence[int] | None = None,
+    seeds: int | None = None,
+    level: float = 1e-3,
+    samples: int | None = None,
+    replicates: int | None = None,
+    seed: int = 0,
+    threads: int | None = None,
+    gradient_independence: bool = False,
+    progress: Progress | None = None,
+) -> Verification:
+    """Simulate networks of each width over seeds, and the limit, and compare. Raises TplError as `run_limit` does."""
+    from tpl.sampling.agreement import compare
+    from tpl.sampling.estimate import DEFAULT_REPLICATES, DEFAULT_SAMPLES, round_up, sample_finite
+
+    start = time.perf_counter()
+    program, chosen = compiled.program, _check_widths(compiled.program, widths)
+    seeds, replicates = seeds or DEFAULT_SEEDS, replicates or DEFAULT_REPLICATES
+    samples = round_up(program, samples or DEFAULT_SAMPLES)
+    steps = _Steps(progress, replicates + seeds * len(chosen))
+    limit, method = _limit_replicates(
+        program, limits, samples, replicates, seed, threads, gradient_independence, steps.advance(replicates)
+    )
+    finite, how_finite = {}, []
+    for width in chosen:
+        finite[width], how = _guarded(program, lambda width=width: sample_finite(  # type: ignore[misc]
+            program, width=width, seeds=seeds, seed=seed, threads=threads, max_memory=limits.max_memory,
+            progress=steps.advance(seeds),
+        ))  # fmt: skip
+        how_finite.append(how)
+    agreement = compare(limit, finite, samples, level)
+    names = tuple(name for shown in program.shows for name in value_names(shown.name, shown.shape))
+    notes = (*how_finite, *((_INDEPENDENCE,) if gradient_independence else ()))
+    return Verification(
+        **_heading(compiled), seed=seed, agreement=agreement, names=names, methods=(method,) * len(names), notes=notes,
+        seconds=time.perf_counter() - start,
+    )  # fmt: skip
+
+
+# ---------------------------------------------------------------------------------------------- parts
+
+_INDEPENDENCE = "W.T is taken as independent of W in the limit: an assumption, wrong in general"
+
+
+def _heading(compiled: Compiled) -> dict:
+    program = compiled.program
+    return {
+        "title": program.title.splitlines()[0] if program.title else "",
+        "program_name": program.source.name,
+        "program_class": classify(program).value,
+        "inputs": tuple(f"{name}: {text}" for name, text in compiled.inputs.items()),
+    }
+
+
+def _limit_replicates(
+    program: Program, limits: Limits, samples: int, replicates: int, seed: int, threads: int | None, independent: bool,
+    progress: Progress | None,
+) -> tuple[np.ndarray, str]:  # fmt: skip
+    """The limit's independent replicates, [replicates, values], and their method."""
+    from tpl.sampling.cost import estimate_memory
+    from tpl.sampling.estimate import available_threads, sample
+    from tpl.sampling.schedule import make_schedule
+
+    schedule = make_schedule(program)
+    workers = min(replicates, threads or available_threads())
+    needed = estimate_memory(program, schedule, samples, "lazy", workers)
+
+    def simulate() -> np.ndarray:
+        if needed > limits.max_memory:
+            raise MemoryRefused(needed, limits.max_memory)
+        return sample(
+            program, base_width=samples, replicates=replicates, seed=seed, threads=threads,
+            gradient_independence=independent, schedule=schedule, progress=progress,
+        )  # fmt: skip
+
+    return _guarded(program, simulate), f"sampled limit: {replicates} replicates of {samples} samples"
+
+
+def _guarded(program: Program, work: Callable[[], T]) -> T:
+    """Run a simulation; say where in the user's text a number went wrong."""
+    try:
+        return work()
+    except NumericalError as problem:
+        line = program.lines[problem.line]
+        what = f"`{line.name}`" if not line.name.startswith("_") else "this"
+        derived = f" (in the {line.origin.derived})" if line.origin.derived else ""
+        hint = "does the expectation exist? look for division by zero, logarithms, and growth like exp(x^2)"
+        raise TplError(
+            program.source, [Diagnostic(line.origin.span, f"{what}{derived}: {problem.message}", hint)]
+        ) from None
+    except MemoryRefused as problem:
+        hint = "use fewer --samples or --threads, or raise --max-memory"
+        raise TplError(program.source, [Diagnostic(None, f"the run {problem}", hint)]) from None
+
+
+def _check_widths(program: Program, widths: Sequence[int] | None) -> tuple[int, ...]:
+    chosen = tuple(sorted(set(widths or DEFAULT_WIDTHS)))
+    problem = None
+    if len(chosen) < 2:
+        problem = "a comparison needs two widths or more"
+    elif chosen[0] < 2 or chosen[-1] > MAX_WIDTH:
+        problem = f"widths must lie between 2 and {MAX_WIDTH:,}"
+    if problem is not None:
+        raise TplError(program.source, [Diagnostic(None, problem, "for instance --widths 64,128,256,512")])
+    return chosen
+
+
+class _Steps:
+    """One progress over several simulations."""
+
+    def __init__(self, progress: Progress | None, total: int):
+        self._progress = progress
+        self._total = total
+        self._before = 0
+
+    def advance(self, steps: int) -> Progress | None:
+        """The progress of the next simulation, of so many steps."""
+        if self._progress is None:
+            return None
+        report, before = self._progress, self._before
+        self._before += steps
+        return lambda done, _: report(before + done, self._total)
