@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from dataclasses import replace
 from fractions import Fraction
 
-from tpl.core.expr import Expr, close, evaluate, number, ref, substitute
+from tpl.core.expr import ONE, ZERO, Expr, close, evaluate, leaves, number, ref, substitute
 from tpl.core.functions import BUILTIN_CONSTANTS
 from tpl.core.program import Dim, Kind, Line, Origin, Program, Show
 from tpl.core.values import Mistake
@@ -129,11 +129,27 @@ class Builder:
 
     def map(self, expr: Expr, width: str | None, name: str | None = None) -> int:
         """A line for an expression; a bare reference needs none."""
+        if width is not None and not self._holds_vector(expr):
+            return self._constant_vector(expr, width)
         if expr.op == "ref":
             return int(expr.value)  # type: ignore[arg-type]
         return self._over_lines("map", expr, width, name)
 
+    def _holds_vector(self, expr: Expr) -> bool:
+        return any(self.lines[int(i)].kind is Kind.VECTOR for i in leaves(expr, "ref"))  # type: ignore[arg-type]
+
+    def _constant_vector(self, expr: Expr, width: str) -> int:
+        """A vector of equal coordinates: a number as a law without variance, a scalar as its multiple of ones."""
+        if leaves(expr, "ref"):
+            ones = ref(self._constant_vector(ONE, width))
+            return self._over_lines("map", Expr("mul", (expr, ones)), width, None)
+        return self._cached(("constant", expr, width), lambda: Line(
+            "gaussian", Kind.VECTOR, self._temporary_name(None), (), ZERO, (width,), mean=expr, origin=self.origin),
+            ())  # fmt: skip
+
     def moment(self, expr: Expr, width: str, name: str | None = None) -> int:
+        if not self._holds_vector(expr):
+            return self.map(expr, None, name)
         return self._over_lines("moment", expr, width, name)
 
     def inner(self, a: int, b: int) -> Expr:

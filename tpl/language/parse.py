@@ -1,391 +1,454 @@
-"""From text to syntax. The only module that imports lark."""
+"""From text to syntax, line by line: a line that cannot be read costs no other line its meaning.
+
+The only module that imports lark. The grammar says what a line may hold; the blocks are put together here.
+"""
 
 import re
 from collections.abc import Iterable
+from dataclasses import dataclass, field, replace
 from fractions import Fraction
 from functools import cache
-from typing import Any
+from typing import Any, NamedTuple
 
 import lark
-from lark.indenter import Indenter
 
 from tpl.language import syntax as s
+from tpl.language.explain import defined_names, explain, too_deep
+from tpl.language.layout import Line, lay_out
 from tpl.language.source import Diagnostic, Source, Span
 from tpl.resources import grammar_dir
 
 MAX_NESTING = 100  # of expressions and of blocks: bounds every recursion over syntax
 MAX_SYNTAX_ERRORS = 20
 MAX_SOURCE = 4_000_000  # characters
+UNREAD = "?"  # stands for an expression that could not be read; always among the lost names
 
-
-class _Indentation(Indenter):
-    NL_type = "_NL"
-    OPEN_PAREN_types = ["LPAR", "LSQB"]  # noqa: RUF012 (lark's interface)
-    CLOSE_PAREN_types = ["RPAR", "RSQB"]  # noqa: RUF012
-    INDENT_type = "_INDENT"
-    DEDENT_type = "_DEDENT"
-    tab_len = 8
+Heading = s.Network | s.Loop
 
 
 @cache
-def _parser() -> lark.Lark:
-    grammar = (grammar_dir() / "tpl.lark").read_text(encoding="utf-8")
-    return lark.Lark(
-        grammar, parser="lalr", postlex=_Indentation(), propagate_positions=True, maybe_placeholders=False
-    )
+def _grammar() -> lark.Lark:
+    text = (grammar_dir() / "tpl.lark").read_text(encoding="utf-8")
+    return lark.Lark(text, parser="lalr", lexer="basic", start=["line", "expr"], keep_all_tokens=True,
+                     maybe_placeholders=False)  # fmt: skip
 
 
 def parse(source: Source) -> tuple[s.File, list[Diagnostic], set[str]]:
     """Parse a source.
 
     Returns the syntax of all statements that could be read, a diagnostic for each that could not, and the
-    names that the unread ones would have defined (so that later stages do not call them unknown).
+    names that the unread ones would have defined (so that later stages do not call them unknown). A heading that could
+    not be read keeps its block: a loop over an unread range, a network without inputs.
     """
     if len(source.text) > MAX_SOURCE:
         text = f"the program has {len(source.text):,} characters; at most {MAX_SOURCE:,} are read"
-        return s.File("", ()), [Diagnostic(None, text)], set()
-    diagnostics: list[Diagnostic] = []
-    lost: set[str] = set()
-    lines = list(source.lines)
-    for _ in range(MAX_SYNTAX_ERRORS):
-        try:
-            tree = _parser().parse("\n".join(lines).replace("\r", " ") + "\n")
-        except (lark.UnexpectedInput, lark.indenter.DedentError) as problem:
-            diagnostic = _explain(problem, lines, source)
-            diagnostics.append(diagnostic)
-            at = diagnostic.span.line if diagnostic.span else 1
-            if not _blank(lines, at, lost):
-                break
-            continue
-        too_deep = _too_deep(tree)
-        if too_deep is not None:
-            return s.File("", ()), [*diagnostics, too_deep], lost
-        return _Build().transform(tree), diagnostics, lost
-    return s.File("", ()), diagnostics, lost
+        return s.File("", ()), [Diagnostic(None, text)], {"show"}
+    title, lines, problems = lay_out(source)
+    blocks = _Blocks(problems)
+    for line in lines:
+        blocks.add(line)
+    statements = blocks.finish()
+    if not lines and not problems:
+        blocks.report(Diagnostic(None, "the program is empty", "a program ends with `show …`"))
+    if not lines:
+        blocks.lost.add("show")
+    return s.File(title, statements), blocks.diagnostics, blocks.lost
 
 
 def parse_expression(text: str) -> s.Expr:
     """One expression of the language, without diagnostics. Raises ValueError if it is none."""
     try:
-        tree = _parser().parse(f"const x = {text}\n")
-    except lark.UnexpectedInput:
+        return _Build(1).expression(_grammar().parse(text, start="expr"))
+    except (lark.UnexpectedInput, _TooDeep):
         raise ValueError("not an expression") from None
-    if _too_deep(tree) is not None:
-        raise ValueError("nested too deeply")
-    return _Build().transform(tree).statements[0].value
 
 
-# ------------------------------------------------------------------------------------------ syntax errors
-
-_DEFINES = re.compile(r"\s*(?:(?:const|def|width|data|network|param|random|for)\s+)?([^\W\d]\w*)")
+# ---------------------------------------------------------------------------------------------- blocks
 
 
-def _blank(lines: list[str], at: int, lost: set[str]) -> bool:
-    """Take the statement on a line out of the text, so that the rest can be read. False if nothing is left to take."""
-    index = min(at, len(lines)) - 1
-    while index > 0 and not lines[index].strip():
-        index -= 1
-    line = lines[index]
-    defined = _DEFINES.match(line)
-    if defined:
-        lost.add(defined[1])
-    code = line.split("#")[0].rstrip()
-    indent = line[: len(line) - len(line.lstrip())]
-    # A block header keeps its place as a header, so that its body still parses.
-    lines[index] = f"{indent}for _ in 1..1:" if code.endswith(":") and "1..1" not in code else ""
-    return line != lines[index]
+@dataclass
+class _Block:
+    """The statements read so far of the file, of a network or of a loop."""
+
+    heading: Heading | None
+    indent: tuple[int, int]
+    statements: list[s.Statement] = field(default_factory=list)
+    excused: set[tuple[int, int]] = field(default_factory=set)  # wrong indentations that were reported
+
+    def node(self) -> s.Statement:
+        assert self.heading is not None
+        return replace(self.heading, body=tuple(self.statements))
 
 
-_KEYWORD_OTHERWISE = {
-    "lambda": "write `def f(z) = …`",
-    "import": "a program stands alone; data come in with `data`",
-    "if": "there are no conditionals: index arithmetic and max/min/step take their place",
-    "while": "loops have fixed ranges: `for i in 1..10:`",
-    "elif": "there are no conditionals",
-    "else": "there are no conditionals",
-    "let": "just write `name = …`",
-    "print": "write `show …`",
-}
+class _Blocks:
+    """Puts lines together to blocks by their indentation."""
 
-_TOKEN_NAMES = {
-    "NAME": "a name", "NUMBER": "a number", "STRING": "a string", "_NL": "the end of the line",
-    "_INDENT": "an indented block", "_DEDENT": "the end of the block", "$END": "the end of the file",
-    "SIGN": "`+` or `-`", "TIMES": "`*`, `/`, `@` or `mod`", "LPAR": "`(`", "RPAR": "`)`", "LSQB": "`[`",
-    "RSQB": "`]`", "COMMA": "`,`", "COLON": "`:`", "EQUAL": "`=`", "TILDE": "`~`", "CIRCUMFLEX": "`^`",
-    "__ANON_0": "`..`", "_TRANSPOSE": "`.T`", "DOCSTRING": "a docstring",
-}  # fmt: skip
+    def __init__(self, problems: Iterable[Diagnostic]) -> None:
+        self.diagnostics = list(problems)
+        self.lost: set[str] = set()
+        self._open = [_Block(None, (0, 0))]
+        self._heading: tuple[Heading, Line, bool] | None = None  # waits for its first statement; was it readable?
+        self._skip: tuple[int, int] | None = None  # lines indented further belong to one that was given up
+        self._mixed = False
 
+    def report(self, diagnostic: Diagnostic) -> None:
+        if len(self.diagnostics) < MAX_SYNTAX_ERRORS:
+            self.diagnostics.append(diagnostic)
 
-def _explain(problem: Exception, lines: list[str], source: Source) -> Diagnostic:
-    if isinstance(problem, lark.UnexpectedCharacters):
-        return _explain_character(problem, lines)
-    if isinstance(problem, lark.UnexpectedToken):
-        return _explain_token(problem, lines)
-    if isinstance(problem, lark.UnexpectedEOF):
-        return Diagnostic(_at(len(lines), len(lines[-1]) + 1), "the program ends too early")
-    # DedentError carries no position; find the line whose indentation fits no open block.
-    return Diagnostic(
-        _bad_dedent(lines), "this line's indentation matches no block", "indent each block's statements alike"
-    )
+    def add(self, line: Line) -> None:
+        if self._skip is not None and line.indent > self._skip:
+            self.lost |= defined_names(line.text)
+            return
+        self._skip = None
+        astray = self._place(line)
+        self._read(line, astray)
 
+    def finish(self) -> tuple[s.Statement, ...]:
+        if self._heading is not None:
+            self._bodiless(*self._heading)
+        while len(self._open) > 1:
+            self._close()
+        return tuple(self._open[0].statements)
 
-def _bad_dedent(lines: list[str]) -> Span:
-    levels = [0]
-    for number, line in enumerate(lines, 1):
-        code = line.split("#")[0]
-        if not code.strip():
-            continue
-        depth = len(code.expandtabs(8)) - len(code.expandtabs(8).lstrip())
-        if depth > levels[-1]:
-            levels.append(depth)
-        while levels[-1] > depth:
-            levels.pop()
-        if levels[-1] != depth:
-            return Span(number, 1, number, max(2, len(line) - len(line.lstrip()) + 1))
-    return _at(1, 1)
+    # ------------------------------------------------------------------------------------------ indentation
+    def _place(self, line: Line) -> bool:
+        """Open and close blocks until the line belongs to the innermost. Returns whether its indentation is wrong."""
+        if self._heading is not None:
+            (heading, above, readable), self._heading = self._heading, None
+            if self._deeper(line, above.indent):
+                self._open.append(_Block(heading, line.indent))
+                return False
+            self._bodiless(heading, above, readable)
+        while len(self._open) > 1 and not self._deeper(line, self._open[-2].indent):
+            if line.indent == self._open[-1].indent:
+                break
+            self._close()
+        block = self._open[-1]
+        if line.indent == block.indent or self._same(line, block.indent) or line.indent in block.excused:
+            return False
+        block.excused.add(line.indent)
+        return True
 
+    def _deeper(self, line: Line, indent: tuple[int, int]) -> bool:
+        self._compare(line, indent)
+        return line.indent[0] > indent[0]
 
-def _at(line: int, column: int, width: int = 1) -> Span:
-    return Span(line, column, line, column + width)
+    def _same(self, line: Line, indent: tuple[int, int]) -> bool:
+        self._compare(line, indent)
+        return line.indent[0] == indent[0]
 
+    def _compare(self, line: Line, indent: tuple[int, int]) -> None:
+        """Complain, once a file, where the answer depends on how wide a tab is."""
+        (a, b), (c, d) = line.indent, indent
+        if not self._mixed and ((a > c) - (a < c)) != ((b > d) - (b < d)):
+            self._mixed = True
+            self.report(Diagnostic(Span(line.row, 1, line.row, max(2, b + 1)), "this indentation mixes tabs and spaces",
+                                   "indent every line by spaces"))  # fmt: skip
 
-def _explain_character(problem: lark.UnexpectedCharacters, lines: list[str]) -> Diagnostic:
-    line, column = problem.line, problem.column
-    text = lines[line - 1]
-    character = text[column - 1] if column <= len(text) else ""
-    span = _at(line, column)
-    rest = text[column - 1 :]
-    if rest.startswith('"""'):
-        return Diagnostic(span, "this docstring is not closed, or is not the first thing in the file",
-                          'a docstring stands at the top, between """ and """')  # fmt: skip
-    if character in "\"'":
-        return Diagnostic(span, "this string is not closed")
-    bad_number = re.match(r"[\d.]+[^\W\d]\w*|\d+\.(?!\.)", rest)
-    if bad_number:
-        hint = "a product needs its `*`; a decimal needs a digit after the point"
-        return Diagnostic(_at(line, column, len(bad_number[0])), f"`{bad_number[0]}` is not a number", hint)
-    keyword = re.match(r"(const|def|width|data|network|param|random|for|in|return|show|mod|train)\b", rest)
-    if keyword:
-        return _explain_keyword(keyword[1], _at(line, column, len(keyword[1])))
-    hints = {"=": "comparisons do not belong to the language", "<": "comparisons do not belong to the language",
-             ">": "comparisons do not belong to the language", "!": None, "*": "powers are written `x^2`",
-             "·": "a product is written `*`", "{": "index with `[ ]`, group with `( )`", "}": None,
-             "²": "powers are written `x^2`", ";": "one statement a line", "%": "remainders are written `a mod b`"}  # fmt: skip
-    return Diagnostic(span, f"`{character}` means nothing here", hints.get(character))
+    def _astray(self, line: Line) -> Diagnostic:
+        block = self._open[-1]
+        span = Span(line.row, 1, line.row, max(2, line.indent[1] + 1))
+        if line.indent > block.indent:
+            hint = "only `network …:` and `for …:` begin a block"
+            if re.match(r"\s*[-+*/@^.,)\]]", line.text):
+                hint = "a line goes on below only while a bracket is open: put the expression in `( )`"
+            return Diagnostic(span, "this line is indented, but begins no block", hint)
+        return Diagnostic(span, "this line's indentation fits no block", "indent all statements of a block alike")
 
+    def _close(self) -> None:
+        block = self._open.pop()
+        self._open[-1].statements.append(block.node())
 
-def _explain_keyword(word: str, span: Span) -> Diagnostic:
-    if word == "train":
-        return Diagnostic(span, "`train` is not part of this version of the language")
-    return Diagnostic(span, f"`{word}` is a keyword and cannot stand here", "choose another name")
+    def _bodiless(self, heading: Heading, line: Line, readable: bool) -> None:
+        what = "network" if isinstance(heading, s.Network) else "loop"
+        if readable:
+            self.report(Diagnostic(line.whole(), f"this {what} holds no statement", f"indent the lines of the {what}"))
+        self.lost |= {*defined_names(line.text), "return", "param"}
 
+    # ------------------------------------------------------------------------------------------ lines
+    def _read(self, line: Line, astray: bool) -> None:
+        if astray:
+            self.report(self._astray(line))
+        try:
+            heading, statement = _read_line(line)
+        except _Unread as problem:
+            self._unread(line, problem, silent=astray)
+            return
+        if heading is None:
+            assert statement is not None
+            self._open[-1].statements.append(statement)
+        elif statement is not None:
+            self._open[-1].statements.append(replace(heading, body=(statement,)))
+        else:
+            self._begin(heading, line)
 
-def _explain_token(problem: lark.UnexpectedToken, lines: list[str]) -> Diagnostic:
-    token = problem.token
-    kind, text = token.type, str(token)
-    line, column = int(token.line or len(lines)), int(token.column or 1)
-    before = lines[line - 1][: column - 1].strip() if line <= len(lines) else ""
-    width = max(1, len(text.split("\n")[0]))
-    span = _at(line, column, width)
-    if kind == "_NL":
-        return _explain_line_end(before, span, problem.accepts or problem.expected)
-    if kind in ("_INDENT", "_DEDENT", "$END"):
-        return _explain_block(kind, line, lines)
-    word = before.split()[0] if before else text
-    if word in _KEYWORD_OTHERWISE and (not before or kind == "NAME"):
-        return Diagnostic(_at(line, column - len(before.lstrip()) if before else column, len(word)),
-                          f"`{word}` is not part of the language", _KEYWORD_OTHERWISE[word])  # fmt: skip
-    return Diagnostic(span, f"`{text.strip()}` cannot stand here{_after(before)}", _expected(problem))
+    def _begin(self, heading: Heading, line: Line, readable: bool = True) -> None:
+        if len(self._open) <= MAX_NESTING:
+            self._heading = (heading, line, readable)
+            return
+        self.report(Diagnostic(line.whole(), f"blocks are nested more than {MAX_NESTING} deep here"))
+        self._skip = line.indent
 
-
-def _after(before: str) -> str:
-    return f", after `{before[-30:].strip()}`" if before else ""
-
-
-def _explain_line_end(before: str, span: Span, expected: Iterable[str]) -> Diagnostic:
-    span = Span(span.line, span.column, span.line, span.column + 1)
-    if before.startswith(("for ", "network ")) and "COLON" in set(expected):
-        return Diagnostic(span, "a `:` is missing at the end of this line")
-    first = before.split()[0] if before else ""
-    if first in _KEYWORD_OTHERWISE:
-        start = span.column - len(before)
-        return Diagnostic(_at(span.line, max(1, start), len(first)), f"`{first}` is not part of the language",
-                          _KEYWORD_OTHERWISE[first])  # fmt: skip
-    hint = _expected_names(expected)
-    return Diagnostic(span, "this line stops too early" + _after(before), hint)
-
-
-def _explain_block(kind: str, line: int, lines: list[str]) -> Diagnostic:
-    if kind == "_INDENT":
-        while line < len(lines) and not lines[line - 1].strip():
-            line += 1
-        text = lines[line - 1]
-        return Diagnostic(Span(line, 1, line, max(2, len(text) - len(text.lstrip()) + 1)),
-                          "this line is indented, but no block begins here",
-                          "only `for …:` and `network …:` begin a block")  # fmt: skip
-    return Diagnostic(_at(min(line, len(lines)), 1), "a block is missing here", "indent at least one statement")
+    def _unread(self, line: Line, problem: "_Unread", silent: bool) -> None:
+        heading = _with_colon(line)
+        if heading is not None:
+            stop = len(line.text.rstrip())
+            self.report(Diagnostic(line.span(stop, stop + 1), "a `:` is missing at the end of this line"))
+            self._begin(heading, line)
+            return
+        if not silent and len(self.diagnostics) < MAX_SYNTAX_ERRORS:
+            self.report(_diagnose(line, problem))
+        self.lost |= {*defined_names(line.text), UNREAD}
+        heading = _guess_heading(line)
+        if heading is not None:
+            self._begin(heading, line, readable=False)
+        else:
+            self._skip = self._open[-1].indent if silent else line.indent
 
 
-def _expected(problem: lark.UnexpectedToken) -> str | None:
-    return _expected_names(problem.accepts or problem.expected)
+# ---------------------------------------------------------------------------------------------- lines
 
 
-def _expected_names(expected: Iterable[str]) -> str | None:
-    known = sorted({_TOKEN_NAMES.get(t, f"`{t.lower()}`") for t in expected if t not in ("_NL", "_TRANSPOSE", "$END")})
-    return f"expected {', '.join(known[:-1])} or {known[-1]}" if 1 < len(known) <= 5 else (
-        f"expected {known[0]}" if len(known) == 1 else None
-    )  # fmt: skip
+class _Unread(Exception):
+    """A line that is not of the language: the offset at which the grammar gave up."""
+
+    def __init__(self, at: int):
+        self.at = at
 
 
-def _too_deep(tree: lark.Tree) -> Diagnostic | None:
-    stack: list[tuple[lark.Tree, int]] = [(tree, 0)]
-    while stack:
-        node, depth = stack.pop()
+def _read_line(line: Line) -> tuple[Heading | None, s.Statement | None]:
+    """A line's heading and statement: one of them, or both on one line. Raises _Unread or _TooDeep."""
+    if line.text.count("(") + line.text.count("[") > MAX_NESTING:
+        deep = too_deep(line.text, MAX_NESTING)
+        if deep is not None:
+            raise _Unread(deep.start)
+    return _Build(line.row).line(_tree(line.text))
+
+
+def _tree(text: str) -> lark.Tree:
+    try:
+        return _grammar().parse(text, start="line")
+    except lark.UnexpectedCharacters as problem:
+        raise _Unread(problem.pos_in_stream or 0) from None
+    except lark.UnexpectedToken as problem:
+        at = problem.token.start_pos
+        raise _Unread(len(text) if at is None or problem.token.type == "$END" else at) from None
+
+
+def _diagnose(line: Line, problem: _Unread) -> Diagnostic:
+    if isinstance(problem, _TooDeep):
+        return Diagnostic(problem.span, f"this is nested more than {MAX_NESTING} deep", "give the inner parts names")
+    found = too_deep(line.text, MAX_NESTING) or explain(line.text, problem.at, _is_expression(line.text))
+    return Diagnostic(line.span(found.start, found.stop), found.message, found.hint)
+
+
+def _is_expression(text: str) -> bool:
+    try:
+        _tree("show " + text)
+    except _Unread:
+        return False
+    return True
+
+
+def _with_colon(line: Line) -> Heading | None:
+    """The line as a heading, if only its colon is missing."""
+    if not re.match(r"\s*(?:network|for)\b", line.text):
+        return None
+    try:
+        return _Build(line.row).line(_tree(line.text + ":"))[0]
+    except _Unread:
+        return None
+
+
+def _guess_heading(line: Line) -> Heading | None:
+    """A heading in place of one that could not be read, so that its block can be."""
+    found = re.match(r"\s*(network|for)\b\s*([^\W\d]\w*)?", line.text)
+    if found is None:
+        return None
+    span, name = line.whole(), found[2] or UNREAD
+    if found[1] == "network":
+        return s.Network(name, (), (), span, span)
+    unread = s.Name(UNREAD, span)
+    return s.Loop(s.Clause(name, unread, unread, span), (), span)
+
+
+# ---------------------------------------------------------------------------------------------- building syntax
+
+
+class _TooDeep(_Unread):
+    """Expressions nested beyond MAX_NESTING."""
+
+    def __init__(self, span: Span):
+        super().__init__(0)
+        self.span = span
+
+
+class _Sizes(NamedTuple):
+    dims: tuple[s.Expr, ...]
+    span: Span
+
+
+class _Targets(NamedTuple):
+    targets: tuple[s.Target, ...]
+    span: Span
+
+
+class _Keyword(NamedTuple):
+    name: str
+    value: s.Expr
+    span: Span
+
+
+class _Build:
+    """Trees to syntax, one method a rule. Children are tokens, signs among them, and what their rules have built."""
+
+    def __init__(self, row: int):
+        self.row = row
+
+    def line(self, tree: lark.Tree) -> tuple[Heading | None, s.Statement | None]:
+        parts = [self.expression(child) for child in tree.children]
+        if isinstance(parts[0], Heading):
+            return parts[0], parts[1] if len(parts) > 1 else None
+        return None, parts[0]
+
+    def expression(self, tree: Any, depth: int = 0) -> Any:
         if depth > MAX_NESTING:
-            return Diagnostic(_span(node.meta), f"this is nested more than {MAX_NESTING} deep", "name its parts")
-        stack.extend((c, depth + 1) for c in node.children if isinstance(c, lark.Tree))
-    return None
+            raise _TooDeep(self._first(tree))
+        c = [x if isinstance(x, lark.Token) else self.expression(x, depth + 1) for x in tree.children]
+        start = self._span(c[0])
+        stop = self._span(c[-1]) if len(c) > 1 else start
+        return getattr(self, tree.data)(c, Span(start.line, start.column, stop.end_line, stop.end_column))
 
+    def _span(self, part: Any) -> Span:
+        if isinstance(part, lark.Token):
+            line, end = self.row - 1 + (part.line or 1), self.row - 1 + (part.end_line or 1)
+            return Span(line, part.column or 1, end, part.end_column or 1)
+        return part.span
 
-# ----------------------------------------------------------------------------------------- building syntax
-
-
-def _span(meta: Any) -> Span:
-    if getattr(meta, "empty", False):
-        return Span(1, 1, 1, 2)
-    return Span(meta.line, meta.column, meta.end_line, meta.end_column)
-
-
-def _token_span(token: lark.Token) -> Span:
-    return Span(token.line or 1, token.column or 1, token.end_line or 1, token.end_column or 2)
-
-
-def _names(children: Iterable[Any]) -> list[lark.Token]:
-    return [c for c in children if isinstance(c, lark.Token)]
-
-
-@lark.v_args(meta=True)
-class _Build(lark.Transformer):
-    """One method a rule of the grammar; a rule without one is a bug, and raises."""
-
-    def __default__(self, data: str, children: list, meta: Any) -> Any:
-        raise AssertionError(f"no syntax for rule {data}")
-
-    def start(self, meta: Any, c: list) -> s.File:
-        title = ""
-        if c and isinstance(c[0], lark.Token):
-            title = str(c.pop(0))[3:-3].strip()
-        return s.File(title, tuple(c))
+    def _first(self, tree: Any) -> Span:
+        while not isinstance(tree, lark.Token):
+            tree = tree.children[0]
+        return self._span(tree)
 
     # statements
-    def const(self, meta: Any, c: list) -> s.Const:
-        return s.Const(str(c[0]), c[1], _span(meta), _token_span(c[0]))
+    def const(self, c: list, span: Span) -> s.Const:
+        return s.Const(str(c[1]), c[3], span, self._span(c[1]))
 
-    def def_(self, meta: Any, c: list) -> s.Def:
-        names = _names(c[:-1])
-        return s.Def(str(names[0]), tuple(map(str, names[1:])), c[-1], _span(meta), _token_span(names[0]))
+    def def_(self, c: list, span: Span) -> s.Def:
+        name, *parameters = _names(c)
+        return s.Def(str(name), tuple(map(str, parameters)), c[-1], span, self._span(name))
 
-    def width(self, meta: Any, c: list) -> s.Width:
-        return s.Width(str(c[0]), c[1] if len(c) > 1 else None, _span(meta), _token_span(c[0]))
+    def width(self, c: list, span: Span) -> s.Width:
+        return s.Width(str(c[1]), c[3] if len(c) > 2 else None, span, self._span(c[1]))
 
-    def data(self, meta: Any, c: list) -> s.Data:
-        dims, default = c[1], c[2] if len(c) > 2 else None
-        return s.Data(str(c[0]), dims, default, _span(meta), _token_span(c[0]))
+    def data(self, c: list, span: Span) -> s.Data:
+        return s.Data(str(c[1]), c[2].dims, c[4] if len(c) > 3 else None, span, self._span(c[1]))
 
-    def sizes(self, meta: Any, c: list) -> tuple:
-        return tuple(c)
+    def network(self, c: list, span: Span) -> s.Network:
+        return s.Network(str(c[1]), tuple(_nodes(c)), (), span, self._span(c[1]))
 
-    def input(self, meta: Any, c: list) -> s.Input:
-        return s.Input(str(c[0]), c[1], _span(meta))
+    def input(self, c: list, span: Span) -> s.Input:
+        return s.Input(str(c[0]), c[1].dims, span)
 
-    def network(self, meta: Any, c: list) -> s.Network:
-        return s.Network(str(c[0]), tuple(c[1:-1]), c[-1], _span(meta), _token_span(c[0]))
+    def loop(self, c: list, span: Span) -> s.Loop:
+        return s.Loop(c[0], (), span)
 
-    def block(self, meta: Any, c: list) -> tuple:
-        return tuple(c)
+    def clause(self, c: list, span: Span) -> s.Clause:
+        return s.Clause(str(c[1]), c[3], c[5], span)
 
-    def clause(self, meta: Any, c: list) -> s.Clause:
-        return s.Clause(str(c[0]), c[1][0], c[1][1], _span(meta))
+    def param(self, c: list, span: Span) -> s.Draw:
+        return s.Draw("param", (c[1],), c[3].dims, c[5], span)
 
-    def range(self, meta: Any, c: list) -> tuple:
-        return tuple(c)
+    def random(self, c: list, span: Span) -> s.Draw:
+        return s.Draw("random", c[1].targets, c[3].dims, c[5], span)
 
-    def loop(self, meta: Any, c: list) -> s.Loop:
-        return s.Loop(c[0], c[1], _span(meta))
+    def assign(self, c: list, span: Span) -> s.Assign:
+        return s.Assign(c[0], c[2], span)
 
-    def param(self, meta: Any, c: list) -> s.Draw:
-        return s.Draw("param", (c[0],), c[1], c[2], _span(meta))
+    def return_(self, c: list, span: Span) -> s.Return:
+        return s.Return(c[1], span)
 
-    def random(self, meta: Any, c: list) -> s.Draw:
-        return s.Draw("random", c[0], c[1], c[2], _span(meta))
+    def show(self, c: list, span: Span) -> s.Show:
+        return s.Show(tuple(_nodes(c)), span)
 
-    def targets(self, meta: Any, c: list) -> tuple:
-        return tuple(c)
+    def targets(self, c: list, span: Span) -> _Targets:
+        return _Targets(tuple(_nodes(c)), span)
 
-    def target(self, meta: Any, c: list) -> s.Target:
-        return s.Target(str(c[0]), tuple(c[1:]), _span(meta))
+    def target(self, c: list, span: Span) -> s.Target:
+        return s.Target(str(c[0]), tuple(_nodes(c)), span)
 
-    def assign(self, meta: Any, c: list) -> s.Assign:
-        return s.Assign(c[0], c[1], _span(meta))
-
-    def return_(self, meta: Any, c: list) -> s.Return:
-        return s.Return(c[0], _span(meta))
-
-    def show(self, meta: Any, c: list) -> s.Show:
-        return s.Show(tuple(c), _span(meta))
+    def sizes(self, c: list, span: Span) -> _Sizes:
+        return _Sizes(tuple(_nodes(c)), span)
 
     # expressions
-    def comprehension(self, meta: Any, c: list) -> s.Comprehension:
-        return s.Comprehension(c[0], tuple(c[1:]), _span(meta))
+    def comprehension(self, c: list, span: Span) -> s.Comprehension:
+        return s.Comprehension(c[0], tuple(c[1:]), span)
 
-    def chain(self, meta: Any, c: list) -> s.Chain:
-        rest = tuple((str(c[i]), c[i + 1]) for i in range(1, len(c), 2))
-        return s.Chain(c[0], rest, _span(meta))
+    def chain(self, c: list, span: Span) -> s.Chain:
+        return s.Chain(c[0], tuple((str(c[i]), c[i + 1]) for i in range(1, len(c), 2)), span)
 
-    def signed(self, meta: Any, c: list) -> s.Signed:
-        return s.Signed(str(c[0]), c[1], _span(meta))
+    def signed(self, c: list, span: Span) -> s.Signed:
+        return s.Signed(str(c[0]), c[1], span)
 
-    def power(self, meta: Any, c: list) -> s.Power:
-        return s.Power(c[0], c[1], _span(meta))
+    def power(self, c: list, span: Span) -> s.Power:
+        return s.Power(c[0], c[2], span)
 
-    def indexed(self, meta: Any, c: list) -> s.Indexed:
-        return s.Indexed(c[0], tuple(c[1:]), _span(meta))
+    def indexed(self, c: list, span: Span) -> s.Indexed:
+        return s.Indexed(c[0], tuple(_nodes(c[1:])), span)
 
-    def transposed(self, meta: Any, c: list) -> s.Transposed:
-        return s.Transposed(c[0], _span(meta))
+    def transposed(self, c: list, span: Span) -> s.Transposed:
+        return s.Transposed(c[0], span)
 
-    def slice(self, meta: Any, c: list) -> s.Slice:
-        return s.Slice(c[0], c[1], _span(meta))
+    def slice(self, c: list, span: Span) -> s.Slice:
+        return s.Slice(c[0], c[2], span)
 
-    def number(self, meta: Any, c: list) -> s.Number:
-        return s.Number(_exact(str(c[0])), _span(meta))
+    def number(self, c: list, span: Span) -> s.Number:
+        return s.Number(_exact(str(c[0])), span)
 
-    def string(self, meta: Any, c: list) -> s.String:
-        return s.String(str(c[0])[1:-1], _span(meta))
+    def string(self, c: list, span: Span) -> s.String:
+        return s.String(str(c[0])[1:-1], span)
 
-    def name(self, meta: Any, c: list) -> s.Name:
-        return s.Name(str(c[0]), _span(meta))
+    def name(self, c: list, span: Span) -> s.Name:
+        return s.Name(str(c[0]), span)
 
-    def call(self, meta: Any, c: list) -> s.Call:
-        arguments = tuple(a for a in c[1:] if not isinstance(a, tuple))
-        keywords = tuple(a for a in c[1:] if isinstance(a, tuple))
-        return s.Call(str(c[0]), arguments, keywords, _span(meta), _token_span(c[0]))
+    def call(self, c: list, span: Span) -> s.Call:
+        parts = _nodes(c)
+        arguments = tuple(p for p in parts if not isinstance(p, _Keyword))
+        keywords = tuple((p.name, p.value) for p in parts if isinstance(p, _Keyword))
+        return s.Call(str(c[0]), arguments, keywords, span, self._span(c[0]))
 
-    def keyword(self, meta: Any, c: list) -> tuple:
-        return str(c[0]), c[1]
+    def keyword(self, c: list, span: Span) -> _Keyword:
+        return _Keyword(str(c[0]), c[2], span)
 
-    def group(self, meta: Any, c: list) -> Any:
-        return c[0]
+    def group(self, c: list, span: Span) -> s.Expr:
+        return replace(c[1], span=span)
 
-    def list_of(self, meta: Any, c: list) -> s.ListOf:
-        return s.ListOf(tuple(c), _span(meta))
+    def list_of(self, c: list, span: Span) -> s.ListOf:
+        return s.ListOf(tuple(_nodes(c)), span)
+
+
+def _names(children: list) -> list[lark.Token]:
+    return [c for c in children if isinstance(c, lark.Token) and c.type == "NAME"]
+
+
+def _nodes(children: list) -> list[Any]:
+    return [c for c in children if not isinstance(c, lark.Token)]
+
+
+_LARGEST = Fraction(10) ** 400  # stands for every number beyond: too large for all that follows
 
 
 def _exact(text: str) -> Fraction:
-    """A decimal as a rational. Huge exponents become 0 or a number that every later bound refuses."""
+    """A decimal as a rational. Beyond 1e400 it is 1e400, which every later bound refuses; below 1e-400 it is 0."""
+    if len(text) < 100 and text.isdecimal():
+        return Fraction(int(text))
     mantissa, _, exponent = text.lower().partition("e")
-    if exponent and abs(int(exponent[:8])) > 400:
-        return Fraction(0) if exponent.startswith("-") else Fraction(10) ** 400
-    if len(mantissa) > 400:
-        mantissa = mantissa[:400]
-    return Fraction(f"{mantissa}e{exponent}" if exponent else mantissa)
+    whole, _, decimals = mantissa.partition(".")
+    digits = (whole + decimals).lstrip("0")
+    size = int(exponent.lstrip("+-0")[:10] or "0")
+    shift = (-size if exponent.startswith("-") else size) - len(decimals)
+    if len(digits) > 800:
+        digits, shift = digits[:800], shift + len(digits) - 800
+    if not digits or len(digits) + shift < -400:
+        return Fraction(0)
+    return Fraction(int(digits)) * Fraction(10) ** shift if len(digits) + shift <= 401 else _LARGEST

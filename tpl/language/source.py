@@ -1,6 +1,8 @@
 """Source text, positions in it, and what can be said about them: diagnostics with a caret."""
 
 import difflib
+import re
+import unicodedata
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import NamedTuple
@@ -28,7 +30,7 @@ class Source:
     lines: tuple[str, ...] = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "lines", tuple(self.text.split("\n")))
+        object.__setattr__(self, "lines", tuple(re.split(r"\r\n|\r|\n", self.text)))
 
     def place(self, line: int) -> tuple[str, int]:
         """The name and number under which messages speak of a line."""
@@ -45,6 +47,11 @@ class Source:
         last = self.lines[span.end_line - 1][: span.end_column - 1]
         return " ".join(part.strip() for part in (first, *middle, last))
 
+    def quote(self, span: Span, instead: str = "this", limit: int = 40) -> str:
+        """The text a span covers as a message quotes it; `instead` where it is long."""
+        text = self.slice(span).strip()
+        return f"`{text}`" if 0 < len(text) <= limit else instead
+
 
 @dataclass(frozen=True)
 class Diagnostic:
@@ -56,35 +63,44 @@ class Diagnostic:
 
     def render(self, source: Source) -> str:
         """The message as a terminal shows it: `file:line:column`, the line, a caret, the hint."""
+        help_ = [] if self.hint is None else [f"  help: {_clean(self.hint)}"]
         if self.span is None:
-            head = f"{source.name}: error: {self.message}"
-            return head if self.hint is None else f"{head}\n  help: {self.hint}"
+            return "\n".join([f"{source.name}: error: {_clean(self.message)}", *help_])
         span = self.span
         text = source.lines[span.line - 1] if span.line <= len(source.lines) else ""
-        text = text.rstrip()
+        text = _clean(text).rstrip()
         stop = span.end_column if span.end_line == span.line else len(text) + 1
-        shown, column, width = _window(text.replace("\t", " "), span.column, max(1, stop - span.column))
+        shown, column, width = _window(text, span.column, max(1, stop - span.column))
         name, line = source.place(span.line)
-        gutter = f"{line:>5} | "
-        out = [
-            f"{name}:{line}:{span.column}: error: {self.message}",
-            gutter + shown,
-            " " * 5 + " | " + " " * (column - 1) + "^" * width,
-        ]
-        if self.hint is not None:
-            out.append(f"  help: {self.hint}")
-        return "\n".join(out)
+        before, under = shown[: column - 1].ljust(column - 1), shown[column - 1 : column - 1 + width].ljust(width)
+        return "\n".join([
+            f"{name}:{line}:{span.column}: error: {_clean(self.message)}",
+            f"{line:>5} | {shown}",
+            " " * 5 + " | " + " " * _columns(before) + "^" * max(1, _columns(under)),
+            *help_,
+        ])  # fmt: skip
+
+
+def _clean(text: str) -> str:
+    """Text fit for a terminal: a program must not move its cursor, or hide what it says."""
+    return "".join(c if c.isprintable() else " " if c in "\t\n" else "\N{REPLACEMENT CHARACTER}" for c in text)
+
+
+def _columns(text: str) -> int:
+    """How many columns of a terminal a text takes: two for wide characters, none for combining ones."""
+    return sum(0 if unicodedata.combining(c) else 2 if unicodedata.east_asian_width(c) in "WF" else 1 for c in text)
 
 
 def _window(text: str, column: int, width: int, room: int = 110) -> tuple[str, int, int]:
     """Cut a long line to the part around the caret."""
     if len(text) <= room:
         return text, column, max(1, min(width, len(text) + 2 - column))
-    start = max(0, column - 1 - room // 2)
+    start = max(0, min(column - 1, len(text)) - 1 - room // 2)
     cut = text[start : start + room]
     prefix = "…" if start else ""
     column = column - start + len(prefix)
-    return prefix + cut + "…", column, max(1, min(width, len(prefix) + len(cut) + 1 - column))
+    end = "…" if start + room < len(text) else ""
+    return prefix + cut + end, column, max(1, min(width, len(prefix) + len(cut) + 1 - column))
 
 
 class TplError(Exception):

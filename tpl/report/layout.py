@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 if TYPE_CHECKING:
+    from tpl.report.results import Result
     from tpl.sampling.agreement import Agreement
 
 Floats = NDArray[np.float64]
@@ -50,13 +51,17 @@ def rough(x: float) -> str:
     return f"{x:.2g}"
 
 
+def _short(x: float) -> str:
+    return f"{x:.0f}" if x >= 9.95 else f"{x:.1f}"
+
+
 def bytes_text(count: float) -> str:
     """1536 -> 1.5 KiB."""
-    for unit in ("B", "KiB", "MiB", "GiB"):
-        if count < 1024:
-            return f"{count:.0f} B" if unit == "B" else f"{count:.3g} {unit}"
-        count /= 1024
-    return f"{count:.3g} TiB"
+    if count < 1024:
+        return f"{count:.0f} B"
+    units = ("KiB", "MiB", "GiB", "TiB")
+    power = min(len(units), int(math.log(count, 1024)))
+    return f"{_short(count / 1024.0**power)} {units[power - 1]}"
 
 
 def seconds_text(seconds: float) -> str:
@@ -64,10 +69,10 @@ def seconds_text(seconds: float) -> str:
     if seconds < 1e-3:
         return "under 1 ms"
     if seconds < 1:
-        return f"{seconds * 1e3:.3g} ms"
+        return f"{_short(seconds * 1e3)} ms"
     if seconds < 120:
-        return f"{seconds:.3g} s"
-    return f"{seconds / 60:.3g} min" if seconds < 7200 else f"{seconds / 3600:.3g} h"
+        return f"{_short(seconds)} s"
+    return f"{_short(seconds / 60)} min" if seconds < 7200 else f"{_short(seconds / 3600)} h"
 
 
 def shape_text(shape: tuple[int, ...]) -> str:
@@ -83,6 +88,12 @@ def count_text(count: int, noun: str, plural: str = "") -> str:
 def plain(text: str) -> str:
     """Text of unknown origin on one line, without control characters that a terminal would obey."""
     return "".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in " ".join(text.split()))
+
+
+def exactness(result: "Result") -> str:
+    """The largest error of an array, in words."""
+    largest = float(result.error.max(initial=0.0))
+    return f"error at most {rough(largest)}" if largest else "exact"
 
 
 class Cell(NamedTuple):
@@ -102,10 +113,10 @@ class Grid(NamedTuple):
         return [[label, *("..." if c is None else compact(*c, digits) for c in cells)] for label, cells in self.rows]
 
 
-def grids(value: Floats, error: Floats) -> tuple[list[Grid], bool]:
-    """An array of any dimension as tables, and whether they show all of it."""
+def grids(value: Floats, error: Floats, wrap: int = WHOLE) -> tuple[list[Grid], bool]:
+    """An array of any dimension as tables, and whether they show all of it. wrap: numbers in a row of a vector."""
     if value.ndim <= 1:
-        return _vector_grid(np.atleast_1d(value), np.atleast_1d(error))
+        return _vector_grid(np.atleast_1d(value), np.atleast_1d(error), wrap)
     slices = list(np.ndindex(value.shape[:-2]))
     per_slice = max(1, value.shape[-2] * value.shape[-1])
     shown = slices[: max(1, MOST_NUMBERS // per_slice)]
@@ -133,19 +144,17 @@ def _label(index: int | None) -> str:
     return "..." if index is None else str(index + 1)
 
 
-def _vector_grid(value: Floats, error: Floats) -> tuple[list[Grid], bool]:
-    """A vector wrapped into rows of eight: all of it, or its two first rows and its last numbers."""
-    starts = list(range(0, len(value), WHOLE))
+def _vector_grid(value: Floats, error: Floats, wrap: int) -> tuple[list[Grid], bool]:
+    """A vector wrapped into rows: all of it, or its first sixteen and last eight numbers."""
     whole = len(value) <= MOST_NUMBERS
-    if not whole:
-        starts = [0, WHOLE, len(value) - WHOLE]
+    pieces = [(0, len(value))] if whole else [(0, 2 * WHOLE), (len(value) - WHOLE, len(value))]
     rows: list[tuple[str, tuple[Cell | None, ...]]] = []
-    for start in starts:
-        stop = min(start + WHOLE, len(value))
-        cells: list[Cell | None] = [Cell(float(v), float(e)) for v, e in zip(value[start:stop], error[start:stop])]
-        rows.append((f"{start + 1}-{stop}" if stop - start > 1 else f"{stop}", tuple(cells)))
-    if not whole:
-        rows.insert(2, ("...", ()))
+    for begin, end in pieces:
+        rows += [("...", ())] if begin else []
+        for start in range(begin, end, wrap):
+            stop = min(start + wrap, end)
+            label = f"{start + 1}-{stop}" if stop - start > 1 else f"{stop}"
+            rows.append((label, tuple(Cell(float(value[i]), float(error[i])) for i in range(start, stop))))
     return [Grid("", (), tuple(rows))], whole
 
 

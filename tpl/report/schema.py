@@ -7,7 +7,7 @@ import json
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
-from tpl.language.source import Diagnostic, Span, TplError
+from tpl.language.source import Diagnostic, Source, Span, TplError
 
 if TYPE_CHECKING:
     from tpl.report.results import CheckReport, Result, Run, Verification
@@ -113,19 +113,17 @@ def check_document(report: "CheckReport") -> Document:
     }
 
 
-def error_document(diagnostics: Iterable[Diagnostic], file: str | None) -> Document:
-    """What a user's text or request got wrong. file: as messages name it; None if no file is to blame."""
-    return {"schema": ERROR, "errors": [_error(d, file) for d in diagnostics]}
+def error_json(error: TplError) -> Document:
+    """What a user's text or request got wrong: every diagnostic, its place named as messages name it."""
+    return {"schema": ERROR, "errors": [_error(d, error.source) for d in error.diagnostics]}
 
 
-def error_document_of(error: TplError) -> Document:
-    """The same, from the exception."""
-    return error_document(error.diagnostics, error.source.name)
-
-
-def _error(diagnostic: Diagnostic, file: str | None) -> Document:
-    where = {"span": _span(diagnostic.span), "file": file}
-    return {"message": diagnostic.message, "hint": diagnostic.hint, **where}
+def _error(diagnostic: Diagnostic, source: Source) -> Document:
+    span, file = diagnostic.span, source.name
+    if span is not None:
+        file, line = source.place(span.line)
+        span = span._replace(line=line, end_line=line + span.end_line - span.line)
+    return {"message": diagnostic.message, "hint": diagnostic.hint, "span": _span(span), "file": file}
 
 
 def _object(**fields: Document) -> Document:
@@ -195,7 +193,7 @@ _VALUE = _object(
     chi_square=_NOT_NEGATIVE,
 )
 
-_ERROR = _object(message=_TEXT, hint=_or_null(_TEXT), span=_or_null(_SPAN), file=_or_null(_TEXT))
+_ERROR = _object(message=_TEXT, hint=_or_null(_TEXT), span=_or_null(_SPAN), file=_TEXT)
 
 SCHEMAS: dict[str, Document] = {
     RUN: _document(RUN, **_HEAD, seed={"type": "integer"}, results=_array(_RESULT), seconds=_NOT_NEGATIVE),

@@ -4,6 +4,7 @@ All text of a program or a file goes through `plain` and `Text`: no markup, no c
 """
 
 from collections.abc import Callable, Iterable, Sequence
+from functools import partial
 from itertools import groupby
 from typing import IO, TYPE_CHECKING
 
@@ -14,6 +15,7 @@ from tpl.report.layout import (
     bytes_text,
     compact,
     count_text,
+    exactness,
     grids,
     plain,
     remarks,
@@ -32,7 +34,8 @@ if TYPE_CHECKING:
     from rich.text import Text
 
 FILE_WIDTH = 100
-BRACKETS = "0.6057(12) means 0.6057 with error 0.0012; without brackets: the error is below the last digit"
+NAME_WIDTHS = (32, 18)  # how far a value's name may push the other columns; longer ones are folded
+BRACKETS = "0.6057(12) is 0.6057 ± 0.0012; no brackets: the error is below the last digit"
 
 
 def make_console(file: IO[str] | None = None) -> "Console":
@@ -60,74 +63,79 @@ def print_check(report: CheckReport, console: "Console | None" = None) -> None:
 def run_table(run: Run) -> "RenderableType":
     """Every result with errors and method; numbers in one table, arrays each in their own."""
     parts: list[RenderableType] = [_heading(run, f"seed {run.seed}, {seconds_text(run.seconds)}")]
+    shared = len({result.method for result in run.results}) == 1
+    if shared:
+        parts.append(_text(run.results[0].method, "dim"))
     for single, group in groupby(run.results, key=lambda result: result.shape == ()):
         if single:
-            parts += [_blank(), _numbers_table(list(group))]
+            parts += [_blank(), _numbers_table(list(group), not shared)]
         else:
-            parts += [part for result in group for part in (_blank(), result_table(result))]
+            parts += [part for result in group for part in (_blank(), result_table(result, not shared))]
     parts += [_blank(), *_notes(run.notes)]
     if any(result.error.any() for result in run.results):
         parts.append(_text(BRACKETS, "dim"))
     return _stack(parts)
 
 
-def result_table(result: Result) -> "RenderableType":
+def result_table(result: Result, with_method: bool = True) -> "RenderableType":
     """One array: a line about it, then its numbers or a corner of them."""
     from rich.text import Text
 
-    about = f"  {shape_text(result.shape)}, {plain(result.method)}" if result.shape else f"  {plain(result.method)}"
-    if result.error.size:
-        about += f", {_largest(result)}"
-    parts: list[RenderableType] = [Text.assemble((plain(result.name), "bold"), (about, "dim"))]
+    facts = (shape_text(result.shape), exactness(result), plain(result.method) if with_method else "")
+    about = ", ".join(filter(None, facts))
+    parts: list[RenderableType] = [Text.assemble((plain(result.name), "bold"), (f"  {about}", "dim"))]
+    if result.value.ndim <= 1:
+        parts.append(_vector_table(result))
     shown, whole = grids(result.value, result.error)
-    for grid in shown:
+    for grid in shown if result.value.ndim > 1 else []:
         parts += [_text(grid.caption, "dim")] if grid.caption else []
         parts.append(_grid_table(grid))
     if not whole:
-        rest = f"part of {shape_text(result.shape)} numbers; all of them: -o FILE.npz or --json"
-        parts.append(_text(rest, "dim"))
+        parts.append(_text(f"part of {shape_text(result.shape)}; all numbers: -o FILE.npz or --json", "dim"))
     return _stack(parts)
 
 
-def _largest(result: Result) -> str:
-    return f"error at most {rough(float(result.error.max()))}" if result.error.any() else "exact"
-
-
-def _numbers_table(results: Sequence[Result]) -> "Table":
-    table = _table("show", "value", "error", "method")
+def _numbers_table(results: Sequence[Result], with_method: bool) -> "Table":
+    table = _table("show", "value", "error", *(["method"] if with_method else []))
     table.columns[1].justify = table.columns[2].justify = "right"
     for r in results:
         value, error = float(r.value), float(r.error)
-        table.add_row(
-            _text(r.name, "bold"), _text(compact(value, error)), _text(rough(error) if error else "0"), _text(r.method)
-        )
+        cells = [compact(value, error), rough(error), *([r.method] if with_method else [])]
+        table.add_row(_text(r.name, "bold"), *map(_text, cells))
     return table
 
 
 def _grid_table(grid: Grid) -> "RenderableType":
-    """The grid, in the widest form that fits: two digits of error, one digit, then split by columns."""
-    count = max(len(grid.columns), max((len(cells) for _, cells in grid.rows), default=0))
-    forms: list[Callable[[], RenderableType]] = [lambda d=d: _piece(grid, 0, count, d) for d in (2, 1)]  # type: ignore[misc]
-    for step in range(count - 1, 0, -1):
-        starts = range(0, count, step)
-        forms.append(lambda s=starts, n=step: _stack([_piece(grid, i, i + n, 2) for i in s]))  # type: ignore[misc]
+    """The grid with two digits of error, or one, or split by columns: whichever fits first."""
+    count = len(grid.columns)
+    forms: list[Callable[[], RenderableType]] = [partial(_piece, grid, 0, count, digits) for digits in (2, 1)]
+    return _FirstThatFits(forms + [partial(_pieces, grid, count, step) for step in range(count - 1, 0, -1)])
+
+
+def _vector_table(result: Result) -> "RenderableType":
+    """The vector in rows as long as fit."""
+    forms: list[Callable[[], RenderableType]] = []
+    for wrap in (8, 6, 5, 4, 2, 1):
+        grid = grids(result.value, result.error, wrap)[0][0]
+        forms += [partial(_piece, grid, 0, wrap, digits) for digits in ((2, 1) if wrap == 8 else (2,))]
     return _FirstThatFits(forms)
+
+
+def _pieces(grid: Grid, count: int, step: int) -> "RenderableType":
+    pieces = [_piece(grid, start, start + step, 2) for start in range(0, count, step)]
+    return _stack([part for piece in pieces for part in (_blank(), piece)][1:])
 
 
 def _piece(grid: Grid, start: int, stop: int, digits: int) -> "Table":
     """Columns start..stop of a grid."""
-    from rich import box
     from rich.table import Table
 
-    header = grid.columns[start:stop]
-    width = len(header) or max((len(cells[start:stop]) for _, cells in grid.rows), default=0)
-    table = Table(box=box.SIMPLE_HEAD if header else None, show_header=bool(header), pad_edge=False, padding=(0, 2, 0, 0))
-    table.box = None
-    table.add_column("", justify="right", style="dim", no_wrap=True)
-    for label in header or [""] * width:
+    width = max((len(cells[start:stop]) for _, cells in grid.rows), default=0)
+    table = Table(box=None, show_header=bool(grid.columns), pad_edge=False, padding=(0, 2, 0, 0))
+    for label in ["", *(grid.columns[start:stop] or [""] * width)]:
         table.add_column(_text(label, "dim"), justify="right", no_wrap=True)
     for label, *cells in grid.texts(digits):
-        table.add_row(label, *map(_text, cells[start:stop]))
+        table.add_row(_text(label, "dim"), *map(_text, cells[start:stop]))
     return table
 
 
@@ -144,7 +152,8 @@ def verification_table(verification: Verification) -> "RenderableType":
             _blank(),
             _text(verdict(found), "bold green" if found.agrees else "bold red"),
             *(_text(remark) for remark in remarks(found)),
-            *_notes((*_methods(verification), *verification.notes)),
+            *(_text(line) for line in _methods(verification)),
+            *_notes(verification.notes),
             _text(BRACKETS, "dim"),
         ]
     )
@@ -158,8 +167,8 @@ def _methods(verification: Verification) -> list[str]:
         if _split(name)[0] not in known:
             known.append(_split(name)[0])
     if len(shows) == 1:
-        return [f"limit by {next(iter(shows))}"]
-    return [f"limit of {', '.join(names)} by {method}" for method, names in shows.items()]
+        return list(shows)
+    return [f"{', '.join(names)}: {method}" for method, names in shows.items()]
 
 
 def _split(name: str) -> tuple[str, str]:
@@ -173,11 +182,12 @@ def _split(name: str) -> tuple[str, str]:
 def _comparison(verification: Verification) -> "RenderableType":
     """The table, with fewer digits and then fewer widths until it fits."""
     count = len(verification.widths)
-    forms: list[Callable[[], RenderableType]] = []
-    for kept in [list(range(count))] + [_ends(count, k) for k in range(count - 1, 1, -1)]:
-        for digits in (2, 1):
-            forms.append(lambda k=kept, d=digits: _comparison_table(verification, k, d))  # type: ignore[misc]
-    return _FirstThatFits(forms)
+    wide, narrow = NAME_WIDTHS
+    everything = list(range(count))
+    tries = [(everything, 2, wide), (everything, 1, wide), (everything, 1, narrow)]
+    for kept in range(count - 1, 1, -1):
+        tries += [(_ends(count, kept), 1, wide), (_ends(count, kept), 1, narrow)]
+    return _FirstThatFits([partial(_comparison_table, verification, *form) for form in tries])
 
 
 def _ends(count: int, kept: int) -> list[int]:
@@ -185,10 +195,11 @@ def _ends(count: int, kept: int) -> list[int]:
     return [*range(kept // 2), *range(count - (kept - kept // 2), count)]
 
 
-def _comparison_table(verification: Verification, kept: list[int], digits: int) -> "RenderableType":
+def _comparison_table(verification: Verification, kept: list[int], digits: int, name_width: int) -> "RenderableType":
     found = verification.agreement
     widths = [f"n={found.widths[k]}" for k in kept]
     table = _table("value", "limit", *widths, "n=inf", "z", "p", "")
+    table.columns[0].max_width = name_width
     for column in table.columns[1:]:
         column.justify = "right"
         column.no_wrap = True
@@ -239,7 +250,7 @@ def check_table(report: CheckReport) -> "RenderableType":
     for show in report.shows:
         numbers = count_text(int(np.prod(show.shape, dtype=int)), "number")
         shape = f"{shape_text(show.shape)}, {numbers}" if show.shape else numbers
-        facts.add_row(_text("shows"), _text(f"{show.name}  ({shape})"))
+        facts.add_row(_text("shows"), _text(f"{show.name} ({shape})"))
     return _stack([_heading(report, ""), _blank(), facts, *([_blank()] if report.notes else []), *_notes(report.notes)])
 
 
@@ -277,8 +288,9 @@ def _table(*headers: str, header: bool = True) -> "Table":
 
     table = Table(box=box.SIMPLE_HEAD if header else None, show_header=header, show_edge=False, pad_edge=False)
     table.header_style = "dim"
+    table.padding = (0, 1, 0, 0)
     for name in headers:
-        table.add_column(name)
+        table.add_column(name, overflow="fold")
     return table
 
 

@@ -111,10 +111,9 @@ def compare(
     constant = (exact_error == 0) & (errors == 0).all(0) & (np.ptp(means, axis=0) <= tolerance)
     value = np.where(constant, means.mean(0), fit.value)
     bias = np.zeros_like(exact) if samples is None else np.abs(fit.coefficients[:, 1]) / samples
-    z, p = _test(value - exact, fit, exact_error, len(replicates) - 1, np.hypot(bias, tolerance))
-    equal = np.abs(value - exact) <= tolerance
-    z = np.where(constant, np.where(equal, 0.0, np.sign(value - exact) * _deviate(0.0)), z)
-    p = np.where(constant, equal.astype(float), p)
+    known = np.hypot(bias, tolerance)
+    z, p = _test(value - exact, fit, exact_error, len(replicates) - 1, known)
+    z, p = _compare_constants(z, p, value - exact, tolerance, constant)
     corrected = np.where(constant, p, _holm(p, distinct & ~constant)[same_as])
     deviations, deviation_errors = _deviations(networks, exact, exact_error, distinct & ~constant)
     return Agreement(
@@ -174,7 +173,8 @@ def _duplicates(x: Floats) -> Ints:
     keys = np.ascontiguousarray((np.round(x / scale) + 0.0).T)
     first: dict[bytes, int] = {}
     # The scale is part of the key: columns that are multiples of each other are different values.
-    return np.array([first.setdefault(key.tobytes() + b"%.8e" % s, i) for i, (key, s) in enumerate(zip(keys, scale))])
+    names = [key.tobytes() + b"%.8e" % size for key, size in zip(keys, scale, strict=True)]
+    return np.array([first.setdefault(name, i) for i, name in enumerate(names)])
 
 
 class _Fit(NamedTuple):
@@ -213,7 +213,7 @@ def _extrapolate(
 
 
 def _variance(squares: Floats, weights: Floats, errors: Floats, dofs: Floats) -> tuple[Floats, Floats, Floats]:
-    """Of a sum of means with these squared coefficients [K, V]: its variance, degrees of freedom, and weights^-1's unit.
+    """Of a sum of means with these squared coefficients [K, V]: variance, degrees of freedom, variance at weight 1.
 
     Two estimates, from each width's own seeds and from the power law behind the weights; we keep the larger variance
     and the fewer degrees of freedom. Either one alone rejects 2 to 6 times too often far in the tails, where the
@@ -265,6 +265,15 @@ def _test(difference: Floats, fit: _Fit, limit_error: Floats, limit_dof: float, 
     dof = (total**2 / (variances**2 / dofs).sum(0)).clip(1.0, MANY)
     tail = special.stdtr(dof, -np.abs(difference) / np.sqrt(total))
     return np.sign(difference) * _deviate(tail), np.minimum(1.0, 2 * tail)
+
+
+def _compare_constants(
+    z: Floats, p: Floats, difference: Floats, tolerance: Floats, constant: Bools
+) -> tuple[Floats, Floats]:
+    """The test's z and p, but for constants 0 and 1 where they are equal, the largest z and 0 where they differ."""
+    equal = np.abs(difference) <= tolerance
+    sure = np.where(equal, 0.0, np.sign(difference) * _deviate(0.0))
+    return np.where(constant, sure, z), np.where(constant, equal.astype(float), p)
 
 
 def _deviate(tail: ArrayLike) -> Floats:

@@ -63,11 +63,16 @@ def extract_sums(expr: Expr, is_vector: Sequence[bool]) -> tuple[Expr, list[Line
                 forms.append(form)
                 done = ref(len(is_vector) + len(forms) - 1)
             else:
-                done = Expr(node.op, tuple(map(walk, node.args)))
+                done = rebuild(node, [walk(a) for a in node.args])
             memo[id(node)] = done
         return done
 
     return walk(expr), forms
+
+
+def rebuild(node: Expr, args: list[Expr]) -> Expr:
+    """The node with these arguments: itself where nothing changes."""
+    return node if all(a is b for a, b in zip(args, node.args, strict=True)) else Expr(node.op, tuple(args))
 
 
 def linear_form(expr: Expr, is_vector: Sequence[bool], depends: dict[int, bool]) -> LinearForm | None:

@@ -12,7 +12,7 @@ import numpy as np
 
 from tpl.core.expr import Expr, ref
 from tpl.core.program import Kind, Line, Program
-from tpl.sampling.forms import bilinear_form
+from tpl.sampling.forms import bilinear_form, rebuild
 
 # Within a level: first what frees arguments, last what only makes new blocks.
 OPERATIONS = ("number", "scalar", "gram", "moment", "output", "map", "matmul", "input", "gaussian")
@@ -34,27 +34,48 @@ class Group:
     arguments: np.ndarray | None = None
 
 
-class Literals:
-    """The numbers in which otherwise equal expressions differ; they are addressed like scalar lines."""
+class Survey:
+    """What grouping finds out about a program.
 
-    def __init__(self, first: int):
-        self.first = first
-        self.values: list[float] = []
+    literals: the numbers in which otherwise equal expressions differ; they are addressed like scalar lines, after them.
+    """
 
-    def add(self, values: Iterable[float]) -> list[int]:
-        start = self.first + len(self.values)
-        self.values.extend(values)
-        return list(range(start, self.first + len(self.values)))
+    def __init__(self, program: Program):
+        self.program = program
+        self.literals: list[float] = []
+        self._is_vector = [line.kind is Kind.VECTOR for line in program.lines]
+        self._forms: dict[tuple[Expr | None, tuple[bool, ...]], tuple[Expr, int, int] | None] = {}
+
+    def is_vector(self, line: Line) -> tuple[bool, ...]:
+        """Which arguments of a line are vectors."""
+        return tuple([self._is_vector[a] for a in line.args])
+
+    def bilinear_form(self, line: Line) -> tuple[Expr, int, int] | None:
+        """(c, i, j) if the line averages c * x_i * x_j, with x_i its argument i."""
+        if line.op != "moment" or len(line.args) > _MOST_FACTORS:
+            return None
+        key = line.expr, self.is_vector(line)
+        if key not in self._forms:
+            assert line.expr is not None
+            self._forms[key] = bilinear_form(line.expr, key[1])
+        return self._forms[key]
+
+    def add_literals(self, values: Iterable[float]) -> list[int]:
+        first = len(self.program.lines)
+        start = first + len(self.literals)
+        self.literals.extend(values)
+        return list(range(start, first + len(self.literals)))
 
 
-def find_groups(program: Program, wanted: Iterable[int], literals: Literals) -> list[Group]:
+def find_groups(survey: Survey, wanted: Iterable[int]) -> list[Group]:
     """The lines that `wanted` needs, in groups, in an order of execution."""
+    program = survey.program
     needed = _needed(program, wanted)
     levels = _levels(program, needed)
     same: dict[tuple[int, int, Hashable], list[int]] = {}
     for i, line in enumerate(program.lines):
         if needed[i] and line.op != "matrix":
-            operation, shared = _classify(program, line)
+            operation, shared = _classify(survey, line)
             same.setdefault((levels[i], OPERATIONS.index(operation), shared), []).append(i)
     groups: list[Group] = []
     # The sort is stable: within a level and an operation, groups stay in the order of their first lines.
@@ -62,7 +83,7 @@ def find_groups(program: Program, wanted: Iterable[int], literals: Literals) -> 
         operation = OPERATIONS[rank]
         if operation in ("scalar", "moment", "output", "map"):
             is_vector = shared[1]  # type: ignore[index]
-            groups.extend(unify(program, operation, lines, is_vector, literals))
+            groups.extend(unify(survey, operation, lines, is_vector))
         else:
             groups.append(Group(operation, tuple(lines)))
     return groups
@@ -110,7 +131,7 @@ def _source(program: Program, i: int) -> int | None:
     return line.args[0] if line.op == "input" else None
 
 
-def _classify(program: Program, line: Line) -> tuple[str, Hashable]:
+def _classify(survey: Survey, line: Line) -> tuple[str, Hashable]:
     """A line's operation, and what it must share with others to be computed with them (but for expressions)."""
     if line.op == "gaussian":
         return ("gaussian", line.dims) if line.dims else ("number", None)
@@ -118,33 +139,27 @@ def _classify(program: Program, line: Line) -> tuple[str, Hashable]:
         return "input", line.args
     if line.op == "matmul":
         return "matmul", (line.args[0], line.transposed)
-    is_vector = vector_flags(program, line)
+    is_vector = survey.is_vector(line)
     if line.kind is Kind.SCALAR and not any(is_vector):
         return "scalar", (None, is_vector)
-    width = next(program.lines[a].dims for a, v in zip(line.args, is_vector, strict=True) if v)
-    assert line.expr is not None
-    if line.op == "moment" and len(line.args) < _MOST_FACTORS and bilinear_form(line.expr, is_vector):
+    width = next(survey.program.lines[a].dims for a, v in zip(line.args, is_vector, strict=True) if v)
+    if survey.bilinear_form(line) is not None:
         return "gram", width
     return line.op, (width, is_vector)
 
 
-def vector_flags(program: Program, line: Line) -> tuple[bool, ...]:
-    return tuple(program.lines[a].kind is Kind.VECTOR for a in line.args)
-
-
 def unify(
-    program: Program,
+    survey: Survey,
     operation: str,
     lines: Sequence[int],
     is_vector: tuple[bool, ...],
-    literals: Literals,
     exprs: Sequence[Expr] | None = None,
 ) -> list[Group]:
     """Group lines whose expressions agree up to numbers; numbers that differ become further scalar arguments.
 
     exprs: the lines' expressions, if they are not the program's own.
     """
-    own = [program.lines[i].expr for i in lines] if exprs is None else exprs
+    own = [survey.program.lines[i].expr for i in lines] if exprs is None else exprs
     skeletons: dict[Expr, tuple[Expr, tuple[float, ...]]] = {}
     alike: dict[Expr, list[tuple[int, Expr]]] = {}
     for i, expr in zip(lines, own, strict=True):
@@ -155,11 +170,11 @@ def unify(
     groups = []
     for skeleton, members in alike.items():
         chosen = tuple(i for i, _ in members)
-        table = np.array([program.lines[i].args for i in chosen], dtype=np.intp).reshape(len(chosen), -1)
+        table = np.array([survey.program.lines[i].args for i in chosen], dtype=np.intp).reshape(len(chosen), -1)
         if all(expr is members[0][1] or expr == members[0][1] for _, expr in members):
             groups.append(Group(operation, chosen, members[0][1], is_vector, table.T))
             continue
-        extra = np.array([literals.add(skeletons[expr][1]) for _, expr in members], dtype=np.intp)
+        extra = np.array([survey.add_literals(skeletons[expr][1]) for _, expr in members], dtype=np.intp)
         flags = is_vector + (False,) * extra.shape[1]
         groups.append(Group(operation, chosen, skeleton, flags, np.concatenate([table, extra], axis=1).T))
     return groups
@@ -182,8 +197,8 @@ def _skeleton(expr: Expr, arguments: int) -> tuple[Expr, tuple[float, ...]]:
         done = memo.get(id(node))
         if done is None:
             power = node.op == "pow"
-            args = tuple(walk(a, power and k == 1) for k, a in enumerate(node.args))
-            done = memo[id(node)] = Expr(node.op, args)
+            args = [walk(a, power and k == 1) for k, a in enumerate(node.args)]
+            done = memo[id(node)] = rebuild(node, args)
         return done
 
     return walk(expr, False), tuple(numbers)

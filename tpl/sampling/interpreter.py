@@ -148,7 +148,7 @@ class _Run:
             self.failed.setdefault(lines[row], "its value is not a number (NaN)" if nan else "its value is infinite")
 
     def stream(self, line: int) -> np.random.Generator:
-        return stream(self.settings.seed, self.settings.domain, self.settings.replicate, line)
+        return stream(self.settings.seed, self.settings.domain, self.base, self.settings.replicate, line)
 
     def number(self, line: int, expr: Expr) -> float:
         """A constant of a line: a mean or a variance."""
@@ -244,11 +244,13 @@ def _do_map(run: _Run, step: Map) -> None:
 
 def _do_combination(run: _Run, step: Combination) -> None:
     count = len(step.lines)
-    values = [np.broadcast_to(v, count) for v in run_tape(step.tape, list(run.scalars[step.scalars]))]
+    values = np.empty((1 + len(step.columns), count))
+    for row, value in zip(values, run_tape(step.tape, list(run.scalars[step.scalars])), strict=True):
+        row[:] = value
     coefficients = np.zeros((count, len(step.argument.rows)))
-    np.add.at(coefficients, (np.arange(count), step.columns), np.array(values[1:]))
+    np.add.at(coefficients, (np.arange(count), step.columns), values[1:])
     block = np.empty((count, run.sizes[run.schedule.blocks[step.block].width]))
-    block[:] = values[0][:, None]
+    block[:] = values[0, :, None]
     portions = _portions(step.argument)
     for left in range(0, block.shape[1], GATHERED_COLUMNS):
         columns = slice(left, left + GATHERED_COLUMNS)

@@ -23,10 +23,10 @@ _HUGE = 1e250
 _ROUNDING = 1e-12
 # Project again when a projection leaves less than this share of a squared norm ("twice is enough": Kahan, Parlett).
 _CANCELLED = 0.05
-# A block is ill-conditioned when its inverse triangle has rows of more than this squared norm.
-_WELL_CONDITIONED = 100.0
-# Smallest eigenvalue of a normalised block that is orthonormalised in one round; the rest waits for the next.
-_EIGENVALUE = 1e-6
+# A block's condition, as the largest squared norm of a row of its inverse triangle: beyond the first its orthonormal
+# rows need a second pass, beyond the second they are taken in several rounds.
+_ILL_CONDITIONED = 30.0
+_NEARLY_DEPENDENT = 1e6
 
 
 class Operator(Protocol):
@@ -185,53 +185,52 @@ def _project(x: Rows, basis: Rows, sizes: np.ndarray) -> tuple[Rows, np.ndarray,
 def _extend(basis: RowBuffer, x: Rows, norms: np.ndarray, least: float) -> tuple[np.ndarray, bool]:
     """Append directions to a basis that x is orthogonal to. Returns x's coefficients in them, and whether they are all.
 
-    least: what may be left of each row, relative to its norm.
-    Cholesky QR, twice where once is inaccurate; if the rows are nearly dependent, the leading eigenvectors
-    of their Gram matrix instead (SVQB: Stathopoulos and Wu 2002), and the caller comes back with the rest.
+    least: what may be left of each row, relative to its norm. Cholesky QR; if the rows are nearly dependent, the
+    leading eigenvectors of their Gram matrix instead (SVQB: Stathopoulos and Wu 2002), and the caller comes back.
     """
     if len(x) == 1:
         np.multiply(x, 1 / norms[0], out=basis.append(1))
         return norms[:, None], True
     gram = inner(x, x) / np.outer(norms, norms)
-    triangle, inverse = _factor(gram)
-    if triangle is None or inverse is None or len(x) > basis.length - basis.count:
+    triangle, inverse, size = _factor(gram)
+    if size > _NEARLY_DEPENDENT or len(x) > basis.length - basis.count:
         return _extend_by_eigenvectors(basis, x / norms[:, None], gram, least) * norms[:, None], False
+    old = basis.rows
     new = basis.append(len(x))
     np.matmul(inverse / norms, x, out=new)
-    if np.square(inverse).sum(axis=1).max() > 4.0:
-        triangle = triangle @ _orthonormalise(new)
+    if size > _ILL_CONDITIONED:
+        triangle = triangle @ _orthonormalise(new, old)
     return norms[:, None] * triangle, True
 
 
-def _factor(gram: np.ndarray) -> tuple[np.ndarray | None, np.ndarray | None]:
-    """The Cholesky triangle of a Gram matrix and its inverse, or None where they would be inaccurate."""
+def _factor(gram: np.ndarray) -> tuple[np.ndarray, np.ndarray, float]:
+    """The Cholesky triangle of a Gram matrix, its inverse, and the largest squared norm of the inverse's rows."""
     try:
         triangle = np.linalg.cholesky(gram)
+        inverse = np.linalg.inv(triangle)
     except np.linalg.LinAlgError:
-        return None, None
-    if triangle.diagonal().min() ** 2 < 1 / _WELL_CONDITIONED:
-        return None, None
-    inverse = np.linalg.inv(triangle)
-    if np.square(inverse).sum(axis=1).max() > _WELL_CONDITIONED:
-        return None, None
-    return triangle, inverse
+        return gram, gram, np.inf
+    return triangle, inverse, float(np.square(inverse).sum(axis=1).max())
 
 
 def _extend_by_eigenvectors(basis: RowBuffer, x: Rows, gram: np.ndarray, least: float) -> np.ndarray:
     room = basis.length - basis.count
     values, vectors = np.linalg.eigh(gram)
-    keep = np.flatnonzero(values > max(_EIGENVALUE, least**2))[-room:]
+    keep = np.flatnonzero(values > max(1 / _NEARLY_DEPENDENT, least**2))[-room:]
+    old = basis.rows
     new = basis.append(len(keep))
-    old = basis.rows[: -len(keep)]
     np.matmul((vectors[:, keep] / np.sqrt(values[keep])).T, x, out=new)
-    if len(old):  # dividing by small eigenvalues has magnified what rounding left of the old directions
-        accumulate(new, -inner(new, old), old, out=new)
-    _orthonormalise(new)
+    _orthonormalise(new, old)
     return inner(x, new)
 
 
-def _orthonormalise(x: Rows) -> np.ndarray:
-    """Make nearly orthonormal rows orthonormal, in place; returns L with x_before = L x_after."""
+def _orthonormalise(x: Rows, others: Rows) -> np.ndarray:
+    """Make rows orthonormal, in place, that are so up to rounding which ill-conditioning has magnified.
+
+    They stay orthogonal to `others`. Returns L with x_before = L x_after.
+    """
+    if len(others):
+        accumulate(x, -inner(x, others), others, out=x)
     triangle = np.linalg.cholesky(inner(x, x))
     x[:] = np.linalg.inv(triangle) @ x
     return triangle

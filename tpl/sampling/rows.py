@@ -51,7 +51,8 @@ def accumulate(x: Rows, c: np.ndarray, y: Rows, out: Rows) -> None:
 
 
 def squared_norms(x: Rows) -> np.ndarray:
-    return np.array([row @ row for row in x])
+    with np.errstate(over="ignore"):
+        return np.array([row @ row for row in x])
 
 
 class RowBuffer:

@@ -3,7 +3,7 @@
 Everything here takes time linear in the program's size, and knows no sizes of widths.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -11,8 +11,8 @@ import numpy as np
 from tpl.core.expr import Expr, evaluate, leaves
 from tpl.core.program import Kind, Program
 from tpl.sampling.errors import NumericalError
-from tpl.sampling.forms import LinearForm, bilinear_form, extract_sums
-from tpl.sampling.grouping import Group, Literals, find_groups, unify, vector_flags
+from tpl.sampling.forms import LinearForm, extract_sums
+from tpl.sampling.grouping import Group, Survey, find_groups, unify
 from tpl.sampling.plan import (
     Block,
     Combination,
@@ -45,7 +45,7 @@ def make_schedule(program: Program, targets: Iterable[int] | None = None) -> Sch
     """
     wanted = tuple(i for show in program.shows for i in show.lines) if targets is None else tuple(targets)
     builder = _Builder(program)
-    for group in find_groups(program, wanted, builder.literals):
+    for group in find_groups(builder.survey, wanted):
         builder.emit(group)
     return builder.finish(wanted)
 
@@ -56,11 +56,11 @@ class _Builder:
     steps: list[Step] = field(default_factory=list)
     blocks: list[Block] = field(default_factory=list)
     place: dict[int, tuple[int, int]] = field(default_factory=dict)  # vector line -> (block, row)
-    tapes: dict[tuple[Expr, int], Tape] = field(default_factory=dict)
+    tapes: dict[tuple[Expr, tuple[int, ...]], Tape] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         self.constants = self.program.constant_values()
-        self.literals = Literals(len(self.program.lines))
+        self.survey = Survey(self.program)
 
     def emit(self, group: Group) -> None:
         getattr(self, f"_emit_{group.operation}")(group)
@@ -73,7 +73,7 @@ class _Builder:
                 forward, backward = products.get(step.matrix, (0, 0))
                 count = len(step.lines)
                 products[step.matrix] = (forward, backward + count) if step.transposed else (forward + count, backward)
-        literals = np.array(self.literals.values)
+        literals = np.array(self.survey.literals)
         return Schedule(
             tuple(self.steps), tuple(self.blocks), frees, closes, products, targets, literals, self.constants
         )
@@ -103,22 +103,22 @@ class _Builder:
     def _emit_scalar(self, group: Group) -> None:
         assert group.expr is not None
         assert group.arguments is not None
-        tape = self._tape(group.lines[0], group.expr, len(group.arguments))
+        tape = self._tape(group.lines[0], group.expr, range(len(group.arguments)))
         self.steps.append(ScalarMap(group.lines, tape, group.arguments))
 
     def _emit_map(self, group: Group) -> None:
-        expr, vectors, scalars = self._reduce(group)
+        expr, order, vectors, scalars = self._reduce(group)
         last = self.steps[-1] if self.steps else None
         if expr.op == "ref" and isinstance(last, Combination) and vectors == [self._last_block()]:
             for row, i in enumerate(group.lines):  # the whole line was a sum: its block is the result
                 self.place[i] = (last.block, row)
             return
-        tape = self._tape(group.lines[0], expr, len(vectors) + len(scalars))
+        tape = self._tape(group.lines[0], expr, order)
         self.steps.append(Map(group.lines, self._new_block(group.lines), tape, tuple(vectors), scalars))
 
     def _emit_moment(self, group: Group) -> None:
-        expr, vectors, scalars = self._reduce(group)
-        tape = self._tape(group.lines[0], expr, len(vectors) + len(scalars))
+        expr, order, vectors, scalars = self._reduce(group)
+        tape = self._tape(group.lines[0], expr, order)
         width = self.blocks[vectors[0].blocks[0]].width
         readout = group.operation == "output"
         self.steps.append(Moment(group.lines, tape, tuple(vectors), scalars, width, readout, self._biases(group.lines)))
@@ -134,15 +134,13 @@ class _Builder:
         factors: dict[tuple[bool, ...], list[tuple[int, Expr]]] = {}
         for position, i in enumerate(group.lines):
             line = self.program.lines[i]
-            assert line.expr is not None
-            flags = vector_flags(self.program, line)
-            form = bilinear_form(line.expr, flags)
+            form = self.survey.bilinear_form(line)
             assert form is not None
             factor, *vectors = form
             a, b = sorted(self.place[line.args[v]] for v in vectors)
             pairs.setdefault((a[0], b[0]), []).append((a[1], b[1], position))
             if not factor.is_value(1):
-                factors.setdefault(flags, []).append((i, factor))
+                factors.setdefault(self.survey.is_vector(line), []).append((i, factor))
         panels = tuple(_make_panel(blocks, entries) for blocks, entries in pairs.items())
         self.steps.append(Gram(group.lines, panels, tuple(self._factors(group.lines, factors))))
 
@@ -152,10 +150,10 @@ class _Builder:
         position = {i: k for k, i in enumerate(lines)}
         for flags, entries in factors.items():
             owners, exprs = zip(*entries, strict=True)
-            for part in unify(self.program, "scalar", owners, flags, self.literals, exprs):
+            for part in unify(self.survey, "scalar", owners, flags, exprs):
                 assert part.expr is not None
                 assert part.arguments is not None
-                tape = self._tape(part.lines[0], part.expr, len(part.arguments))
+                tape = self._tape(part.lines[0], part.expr, range(len(part.arguments)))
                 yield np.array([position[i] for i in part.lines]), tape, part.arguments
 
     # ------------------------------------------------------------------------------------------ parts of steps
@@ -178,8 +176,11 @@ class _Builder:
     def _pick(self, vectors: Iterable[int]) -> Pick:
         return _make_pick([self.place[v] for v in vectors])
 
-    def _reduce(self, group: Group) -> tuple[Expr, list[Pick], np.ndarray]:
-        """A group's expression, with refs to vectors first, then to scalars; long sums become steps of their own."""
+    def _reduce(self, group: Group) -> tuple[Expr, list[int], list[Pick], np.ndarray]:
+        """A group's expression and its references in order: vectors, then scalars; where their values stand.
+
+        Long sums become steps of their own.
+        """
         flags, arguments = group.is_vector, group.arguments
         assert group.expr is not None
         assert arguments is not None
@@ -191,15 +192,12 @@ class _Builder:
         vectors = [p for p in used if p < len(flags) and flags[p]]
         scalars = [p for p in used if p < len(flags) and not flags[p]]
         order = vectors + [len(flags) + k for k in range(len(forms))] + scalars
-        expr = _renumber(expr, {p: k for k, p in enumerate(order)})
-        return expr, [self._pick(arguments[p].tolist()) for p in vectors] + sums, arguments[scalars]
+        return expr, order, [self._pick(arguments[p].tolist()) for p in vectors] + sums, arguments[scalars]
 
     def _combine(self, group: Group, form: LinearForm, arguments: np.ndarray) -> Pick:
         """Emit a step for one sum; returns where its value stands."""
         scalars = [p for p, vector in enumerate(group.is_vector) if not vector]
-        place = {p: k for k, p in enumerate(scalars)}
-        exprs = tuple(_renumber(e, place) for e in (form.offset, *form.coefficients))
-        tape = self._compile(group.lines[0], exprs, len(scalars))
+        tape = self._compile(group.lines[0], (form.offset, *form.coefficients), scalars)
         distinct, columns = np.unique(arguments[list(form.positions)], return_inverse=True)
         order = sorted(range(len(distinct)), key=lambda k: self.place[int(distinct[k])])
         rank = np.empty(len(distinct), dtype=np.intp)
@@ -211,15 +209,16 @@ class _Builder:
         self.steps.append(Combination(group.lines, block, tape, arguments[scalars], columns, argument))
         return self._last_block()
 
-    def _tape(self, line: int, expr: Expr, arguments: int) -> Tape:
-        tape = self.tapes.get((expr, arguments))
+    def _tape(self, line: int, expr: Expr, order: Sequence[int]) -> Tape:
+        key = expr, tuple(order)
+        tape = self.tapes.get(key)
         if tape is None:
-            tape = self.tapes[expr, arguments] = self._compile(line, (expr,), arguments)
+            tape = self.tapes[key] = self._compile(line, (expr,), order)
         return tape
 
-    def _compile(self, line: int, exprs: tuple[Expr, ...], arguments: int) -> Tape:
+    def _compile(self, line: int, exprs: tuple[Expr, ...], order: Sequence[int]) -> Tape:
         try:
-            return compile_tape(exprs, arguments, self.constants)
+            return compile_tape(exprs, order, self.constants)
         except (ArithmeticError, ValueError) as problem:
             raise NumericalError(line, str(problem)) from None
 
@@ -233,23 +232,6 @@ class _Builder:
 def _is_dense(form: LinearForm, arguments: np.ndarray) -> bool:
     distinct = len(np.unique(arguments[list(form.positions)]))
     return len(form.positions) >= _DENSE_TERMS * distinct
-
-
-def _renumber(expr: Expr, place: dict[int, int]) -> Expr:
-    """The same expression with its references renamed."""
-    memo: dict[int, Expr] = {}
-
-    def walk(node: Expr) -> Expr:
-        if node.op == "ref":
-            return Expr("ref", (), place[int(node.value)])  # type: ignore[arg-type]
-        if not node.args:
-            return node
-        done = memo.get(id(node))
-        if done is None:
-            done = memo[id(node)] = Expr(node.op, tuple(map(walk, node.args)))
-        return done
-
-    return walk(expr)
 
 
 def _make_pick(places: list[tuple[int, int]]) -> Pick:

@@ -45,12 +45,12 @@ class Tape:
         return sum(max(1, len(step.ins) - 1) for step in self.steps)
 
 
-def compile_tape(exprs: Sequence[Expr], arguments: int, constants: Mapping[str, float]) -> Tape:
-    """Compile closed expressions whose ref(i) is argument i.
+def compile_tape(exprs: Sequence[Expr], order: Sequence[int], constants: Mapping[str, float]) -> Tape:
+    """Compile closed expressions; the tape's argument k is ref(order[k]).
 
     Raises ArithmeticError or ValueError if a constant part has no value.
     """
-    return _Compiler(arguments, constants).compile(exprs)
+    return _Compiler(order, constants).compile(exprs)
 
 
 def run_tape(tape: Tape, arguments: Sequence[Value], out: np.ndarray | None = None) -> list[Value]:
@@ -120,15 +120,15 @@ _WITH_OUT = {_SUM, _PRODUCT, _POWERS[2.0], _POWERS[3.0], _POWERS[4.0]}
 
 
 class _Compiler:
-    def __init__(self, arguments: int, constants: Mapping[str, float]):
-        self.arguments = arguments
+    def __init__(self, order: Sequence[int], constants: Mapping[str, float]):
+        self.place = {position: k for k, position in enumerate(order)}
         self.env = constants
         self.known: dict[Expr, tuple[str, float | int]] = {}
         self.code: list[tuple[Callable[..., Value], list[tuple[str, float | int]]]] = []
 
     def compile(self, exprs: Sequence[Expr]) -> Tape:
         results = [self.walk(expr) for expr in exprs]
-        first = self.arguments
+        first = len(self.place)
         numbers: dict[float, int] = {}
         for operand in [x for _, ins in self.code for x in ins] + results:
             if operand[0] == "constant":
@@ -153,7 +153,7 @@ class _Compiler:
 
     def visit(self, expr: Expr) -> tuple[str, float | int]:
         if expr.op == "ref":
-            return "argument", int(expr.value)  # type: ignore[arg-type]
+            return "argument", self.place[int(expr.value)]  # type: ignore[arg-type]
         if not expr.args:
             return "constant", evaluate(expr, self.env)
         ins = [self.walk(a) for a in expr.args]

@@ -1,0 +1,47 @@
+"""Whatever the text, the answer is numbers or a diagnostic: no traceback, no hang, no flood of memory."""
+
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+
+import tpl
+
+sys.path.insert(0, str(Path(__file__).parent))
+import fuzzing
+
+LIMITS = tpl.Limits(max_lines=20_000, max_memory=2**28)
+EXAMPLES = int(os.environ.get("TPL_FUZZ_EXAMPLES", "150"))
+
+
+@settings(max_examples=EXAMPLES, deadline=None, suppress_health_check=list(HealthCheck), database=None)
+@given(fuzzing.texts())
+def test_every_text_runs_or_is_diagnosed(text):
+    start = time.monotonic()
+    try:
+        program = tpl.loads(text, limits=LIMITS)
+        program.check(samples=16, replicates=2)
+        program.run(samples=16, replicates=2, threads=1)
+    except tpl.TplError as error:
+        assert error.diagnostics
+        assert all(d.message for d in error.diagnostics)
+    assert time.monotonic() - start < 10
+
+
+@pytest.mark.slow
+def test_five_thousand_texts_in_a_gigabyte():
+    """The same test, in a process of its own whose peak memory is read at its end."""
+    code = (
+        "import sys, resource, pytest; "
+        f"code = pytest.main(['-q', '-p', 'no:cacheprovider', {str(Path(__file__))!r} "
+        "+ '::test_every_text_runs_or_is_diagnosed']); "
+        "peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20; "
+        "print(f'peak {peak:.2f} GiB'); sys.exit(code or peak > 1)"
+    )
+    environment = os.environ | {"TPL_FUZZ_EXAMPLES": "5000"}
+    done = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, timeout=1500)
+    assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-2000:]

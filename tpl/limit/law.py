@@ -1,0 +1,191 @@
+"""The law of a core program in the infinite-width limit: every vector's Z, every scalar's number (TP3 §2, TP4 thm 7.4).
+
+Ẑ^{Wx} is a Gaussian leaf with Cov(Ẑ^{Wx}, Ẑ^{Wy}) = σ² E Z^x Z^y. Ż^{Wx} = σ² Σ_y Z^y E ∂Z^x/∂Ẑ^{W.T y}, where the
+expected derivatives are found by differentiation where the a.e. derivative is all of it, else from Stein's lemma,
+E[Ẑ^{W.T y_j} Z^x] = Σ_i Cov(Ẑ_j, Ẑ_i) E ∂Z^x/∂Ẑ_i. For W : [n, m] with entries of variance v, σ² is v times the
+size that is summed over: v·m for W x, v·n for W.T y.
+"""
+
+from dataclasses import dataclass
+from typing import Any
+
+import sympy
+
+from tpl.core import expr as e
+from tpl.core.expr import Expr, ref, substitute
+from tpl.core.gradient import partial_derivatives
+from tpl.core.program import Kind, Line, Program
+from tpl.limit.algebra import differentiable, to_sympy
+from tpl.limit.calculus import ONE, ZERO, Calculus, from_sympy
+
+
+@dataclass(frozen=True)
+class Correction:
+    """One term of a Ż: coefficient · Z^y."""
+
+    vector: int
+    coefficient: Any
+
+
+class Law:
+    """Z of every vector line, the value of every scalar line (sympy over quantities), and the calculus they live in.
+
+    corrections: product line -> the terms of its Ż. Raises NoLaw for what has none.
+    """
+
+    def __init__(self, program: Program):
+        self.program = program
+        self.calculus = Calculus(self._base_covariance)
+        self.z: dict[int, Expr] = {}
+        self.scalars: dict[int, Any] = {}
+        self.corrections: dict[int, tuple[Correction, ...]] = {}
+        self._products: dict[tuple[int, bool], list[int]] = {}
+        self._leaf_of: dict[int, int] = {}
+        for index, line in enumerate(program.lines):
+            rule = _RULES.get(line.op)
+            if rule is not None:
+                rule(self, index, line)
+
+    # ------------------------------------------------------------------------------------------ constants
+    def _coefficient(self, expr: Expr) -> Any:
+        """A variance as a number of the limit: powers of n are taken out, widths become their ratios."""
+        widths = self.program.widths
+        return to_sympy(substitute(expr, lambda x: e.number(widths[str(x.value)]) if x.value in widths else x))
+
+    def _strength(self, matrix: int, transposed: bool) -> Any:
+        """σ²: the variance of the entries times the size that the product sums over."""
+        line = self.program.lines[matrix]
+        summed = line.dims[0] if transposed else line.dims[1]
+        assert line.expr is not None
+        return self._coefficient(line.expr) * sympy.Rational(self.program.widths[str(summed)])
+
+    # ------------------------------------------------------------------------------------------ rules
+    def gaussian(self, index: int, line: Line) -> None:
+        if line.kind is not Kind.VECTOR:
+            return
+        assert line.expr is not None
+        mean = line.mean
+        self.z[index] = e.add(mean, self._leaf(index)) if self._coefficient(line.expr) != 0 else mean
+
+    def _leaf(self, index: int) -> Expr:
+        self._leaf_of[index] = self.calculus.new_leaf(index)
+        return ref(self._leaf_of[index])
+
+    def input(self, index: int, line: Line) -> None:
+        self.z[index] = self._leaf(index) if any(line.row) else e.ZERO
+
+    def matmul(self, index: int, line: Line) -> None:
+        matrix, vector = line.args
+        x = self.z[vector]
+        if x.is_value(0):
+            self.z[index] = e.ZERO
+            return
+        corrections = self._corrections(matrix, line.transposed, x)
+        self._products.setdefault((matrix, line.transposed), []).append(index)
+        leaf = self._leaf(index)
+        self.corrections[index] = corrections
+        parts = [e.mul(from_sympy(c.coefficient), self.z[c.vector]) for c in corrections]
+        self.z[index] = e.add(leaf, *parts)
+
+    def map(self, index: int, line: Line) -> None:
+        z = self._open(line)
+        if line.kind is Kind.SCALAR:
+            self.scalars[index] = self.calculus.as_quantity(to_sympy(z), line.name)
+            return
+        self.z[index] = self._merged(index, z)
+
+    def _merged(self, index: int, z: Expr) -> Expr:
+        """An affine combination of several leaves is one Gaussian: give it a leaf of its own."""
+        calculus = self.calculus
+        if len(calculus.algebra.depends(z)) < 2:
+            return z
+        terms = calculus.algebra.expand(z)
+        if any(t.factors or sum(k for _, k in t.powers) > 1 for t in terms):
+            return z
+        constant = sympy.Add(*(t.coefficient for t in terms if not t.powers))
+        parts = tuple(sorted((t.powers[0][0], t.coefficient) for t in terms if t.powers))
+        if len(parts) < 2:
+            return z
+        self._leaf_of[index] = calculus.new_leaf(index, parts)
+        return e.add(from_sympy(constant), ref(self._leaf_of[index]))
+
+    def moment(self, index: int, line: Line) -> None:
+        value = self.calculus.expect(self._open(line))
+        self.scalars[index] = self.calculus.as_quantity(value, line.name)
+
+    def _open(self, line: Line) -> Expr:
+        """ψ over the Z's of its arguments."""
+        assert line.expr is not None
+        values = [self.z[a] if a in self.z else from_sympy(self.scalars[a]) for a in line.args]
+        return substitute(line.expr, lambda x: values[int(x.value)] if x.op == "ref" else x)  # type: ignore[arg-type]
+
+    # ------------------------------------------------------------------------------------------ the Master Theorem
+    def _base_covariance(self, i: int, j: int) -> Any:
+        """Of two leaves that are not sums: zero unless they come from one matrix in one orientation, or are one."""
+        a, b = self.calculus.leaves[i].line, self.calculus.leaves[j].line
+        first, second = self.program.lines[a], self.program.lines[b]
+        if first.op == "gaussian" or second.op == "gaussian":
+            return self._coefficient(first.expr) if a == b and first.expr is not None else ZERO
+        if first.op != second.op or first.args[0] != second.args[0] or first.transposed != second.transposed:
+            return ZERO
+        if first.op == "input":
+            return self._input_covariance(first, second)
+        inner = self.calculus.expect_product(self.z[first.args[1]], self.z[second.args[1]])
+        strength = self._strength(first.args[0], first.transposed)
+        return strength * self.calculus.as_quantity(inner, "second moment", (first.args[1], second.args[1]))
+
+    def _input_covariance(self, first: Line, second: Line) -> Any:
+        matrix = self.program.lines[first.args[0]]
+        assert matrix.expr is not None
+        dot = sum(x * y for x, y in zip(first.row, second.row, strict=True))
+        return self._coefficient(matrix.expr) * _number(dot)
+
+    def _corrections(self, matrix: int, transposed: bool, x: Expr) -> tuple[Correction, ...]:
+        """The terms of Ż for a product with x."""
+        opposite = self._products.get((matrix, not transposed), [])
+        depends = self.calculus.algebra.depends(x)
+        relevant = [p for p in opposite if any(self.calculus.coefficient_in(k, self._leaf_of[p]) != 0 for k in depends)]
+        if not relevant:
+            return ()
+        derivatives = self._expected_derivatives(x, [self._leaf_of[p] for p in relevant])
+        strength = self._strength(matrix, transposed)
+        found = []
+        for product, derivative in zip(relevant, derivatives, strict=True):
+            if derivative != 0:
+                value = self.calculus.as_quantity(derivative, "expected derivative", (product,))
+                found.append(Correction(self.program.lines[product].args[1], strength * value))
+        return tuple(found)
+
+    def _expected_derivatives(self, x: Expr, leaves: list[int]) -> list[Any]:
+        """E ∂x/∂(leaf), by Stein's lemma where x jumps."""
+        covariances = [self.calculus.expect_product(ref(i), x) for i in leaves]
+        if all(c == 0 for c in covariances):
+            return [ZERO] * len(leaves)
+        depends = self.calculus.algebra.depends(x)
+        if all(differentiable(x, k) for k in depends):
+            return [self._expected_derivative(x, depends, i) for i in leaves]
+        gram = sympy.Matrix(len(leaves), len(leaves), lambda i, j: self.calculus.covariance(leaves[i], leaves[j]))
+        return list(gram.LUsolve(sympy.Matrix(covariances)))
+
+    def _expected_derivative(self, x: Expr, depends: frozenset[int], base: int) -> Any:
+        total = ZERO
+        for leaf, partial in partial_derivatives(x, set(depends)):
+            weight = self.calculus.coefficient_in(leaf, base)
+            if weight != 0:
+                total += weight * self.calculus.expect(partial)
+        return total
+
+
+def _number(value: float) -> Any:
+    return sympy.Integer(int(value)) if value.is_integer() and abs(value) < 1e15 else sympy.Float(value, 17)
+
+
+_RULES = {
+    "gaussian": Law.gaussian,
+    "input": Law.input,
+    "matmul": Law.matmul,
+    "map": Law.map,
+    "moment": Law.moment,
+}
+
+__all__ = ["ONE", "Correction", "Law"]

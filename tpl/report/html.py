@@ -1,0 +1,99 @@
+"""The same tables for notebooks. Every text is escaped; nothing is loaded from elsewhere."""
+
+from collections.abc import Iterable, Sequence
+from html import escape
+
+from tpl.report.layout import (
+    Grid,
+    bytes_text,
+    compact,
+    exactness,
+    grids,
+    plain,
+    remarks,
+    rough,
+    seconds_text,
+    shape_text,
+    telling_values,
+    verdict,
+)
+from tpl.report.results import CheckReport, Result, Run, Verification
+
+_RIGHT = ' style="text-align:right"'
+_GREY = ' style="opacity:0.7"'
+
+
+def result_html(result: Result) -> str:
+    """One show: its name, its numbers or a part of them, error and method."""
+    about = ", ".join(filter(None, (shape_text(result.shape), exactness(result), result.method)))
+    head = f"<b>{_safe(result.name)}</b>"
+    if not result.shape:
+        number = compact(float(result.value), float(result.error))
+        return f"<div>{head} = {_safe(number)} <span{_GREY}>{_safe(about)}</span></div>"
+    shown, whole = grids(result.value, result.error)
+    tables = "".join(_grid(grid) for grid in shown)
+    rest = "" if whole else _line(f"part of {shape_text(result.shape)}; .value has all numbers")
+    return f"<div>{head} <span{_GREY}>{_safe(about)}</span>{tables}{rest}</div>"
+
+
+def run_html(run: Run) -> str:
+    body = "".join(result_html(result) for result in run.results)
+    about = f"seed {run.seed}, {seconds_text(run.seconds)}"
+    return f"<div>{_heading(run, about)}{body}{_notes(run.notes)}</div>"
+
+
+def verification_html(verification: Verification) -> str:
+    """The comparison's table, and the verdict."""
+    found = verification.agreement
+    header = ["value", "limit", *(f"n = {n}" for n in found.widths), "n → ∞", "z", "p", ""]
+    rows = [_comparison(verification, i) for i in telling_values(found)]
+    lines = "".join(_line(remark) for remark in remarks(found))
+    seconds = f"seed {verification.seed}, {seconds_text(verification.seconds)}"
+    conclusion = f"<div><b>{_safe(verdict(found))}</b></div>{lines}{_notes(verification.notes)}"
+    return f"<div>{_heading(verification, seconds)}{_table(header, rows)}{conclusion}</div>"
+
+
+def _comparison(verification: Verification, i: int) -> list[str]:
+    found = verification.agreement
+    pairs = [(found.limit[i], found.limit_error[i]), *zip(found.means[:, i], found.errors[:, i], strict=True)]
+    pairs.append((found.extrapolated[i], found.extrapolated_error[i]))
+    numbers = [compact(float(value), float(error)) for value, error in pairs]
+    numbers[-1] += "*" if found.misfit[i] else ""
+    test = ["", ""] if found.constant[i] else [f"{found.z[i]:.1f}", rough(float(found.p_corrected[i]))]
+    return [verification.names[i], *numbers, *test, "ok" if found.ok[i] else "FAIL"]
+
+
+def check_html(report: CheckReport) -> str:
+    rows = [[name, f"{count:,}"] for name, count in report.counts.items()]
+    rows += [["memory", f"about {bytes_text(report.memory_bytes)}"], ["time", f"about {seconds_text(report.seconds)}"]]
+    rows += [[show.name, shape_text(show.shape) or "one number"] for show in report.shows]
+    return f"<div>{_heading(report, '')}{_table([], rows)}{_notes(report.notes)}</div>"
+
+
+def _safe(text: str) -> str:
+    return escape(plain(text))
+
+
+def _line(text: str) -> str:
+    return f"<div{_GREY}>{_safe(text)}</div>"
+
+
+def _notes(notes: Iterable[str]) -> str:
+    return "".join(_line(f"note: {note}") for note in notes)
+
+
+def _heading(report: Run | Verification | CheckReport, about: str) -> str:
+    title = f"<div><b>{_safe(report.title)}</b></div>" if report.title.strip() else ""
+    facts = ", ".join(filter(None, (report.program_name, report.program_class, about)))
+    return title + _line(facts) + "".join(_line(item) for item in report.inputs)
+
+
+def _grid(grid: Grid) -> str:
+    caption = _line(grid.caption) if grid.caption else ""
+    return caption + _table(["", *grid.columns] if grid.columns else [], grid.texts())
+
+
+def _table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    head = "".join(f"<th{_RIGHT}>{_safe(cell)}</th>" for cell in header)
+    body = "".join(f"<tr>{''.join(f'<td{_RIGHT}>{_safe(cell)}</td>' for cell in row)}</tr>" for row in rows)
+    return f"<table>{f'<thead><tr>{head}</tr></thead>' if header else ''}<tbody>{body}</tbody></table>"
