@@ -86,18 +86,19 @@ def _data(name):
 
 
 # ---------------------------------------------------------------------------------------------- finite networks
+# level: every comparison here may fail by chance whenever the random streams change, so that chance is kept small.
 
 
 @each_program
 def test_finite_networks_agree(name):
-    result = tpl.load(name).verify(widths=(64, 128, 256, 512), seeds=24, samples=4096, replicates=12)
+    result = tpl.load(name).verify(widths=(64, 128, 256, 512), seeds=24, samples=4096, replicates=12, level=1e-4)
     assert result.ok, result
 
 
 @pytest.mark.slow
 @each_program
 def test_wide_networks_agree(name):
-    result = tpl.load(name).verify(seed=2, samples=16384)
+    result = tpl.load(name).verify(seed=2, samples=16384, level=1e-4)
     assert result.ok, result
 
 
@@ -110,7 +111,8 @@ def test_gradient_independence_fails_for_the_transpose():
 @pytest.mark.parametrize("name", ["mlp", "resnet", "rnn", "layernorm_mlp", "conv1d", "attention"])
 def test_gradient_independence_holds_for_readouts_drawn_afresh(name):
     """TP2's condition: with an independent readout of mean 0 the backward pass may take W.T as independent of W."""
-    result = tpl.load(name).verify(widths=(64, 128, 256), seeds=24, samples=4096, gradient_independence=True)
+    options = {"widths": (64, 128, 256), "seeds": 24, "samples": 4096, "level": 1e-4}
+    result = tpl.load(name).verify(gradient_independence=True, **options)
     assert result.ok, result
 
 
@@ -118,22 +120,27 @@ def test_gradient_independence_holds_for_readouts_drawn_afresh(name):
 
 
 def agree(result, reference, reference_error=0.0):
-    """Every entry within 4.5 errors of an independent value, and all together no further off than errors allow."""
+    """Every entry within 4.5 errors of an independent value, and a kernel's entries as near together as errors say."""
     reference = np.asarray(reference, float)
     assert result.value.shape == reference.shape
     error = np.hypot(result.error, reference_error)
     assert np.all(error > 0)
     z = (result.value - reference) / error
     assert np.abs(z).max() <= 4.5, f"{result.name}: {np.abs(z).max():.1f} errors off\n{result.value}\n{reference}"
-    assert np.sqrt(np.mean(z**2)) <= 2.0, f"{result.name}: {np.sqrt(np.mean(z**2)):.2f} errors off on average"
+    together = np.sqrt(np.mean(z**2))
+    assert together <= 2.5 or z.size < 9, f"{result.name}: {together:.2f} errors off on average"
     # and the errors are small enough for the comparison to mean something
     assert np.median(error) <= 0.03 * np.abs(reference).max()
 
 
-def gram(x, y=None):
-    """<x_i, y_j> / d over all leading axes."""
-    y = x if y is None else y
-    return np.tensordot(x, y, axes=(-1, -1)) / x.shape[-1]
+def sampled(name, seed, settings=()):
+    """The limit from many replicates: their number decides how often 4.5 errors are exceeded by chance (6e-5)."""
+    return tpl.load(name, settings=settings).run(samples=4096, replicates=40, seed=seed)
+
+
+def gram(x):
+    """<x_i, x_j> / d over all leading axes."""
+    return np.tensordot(x, x, axes=(-1, -1)) / x.shape[-1]
 
 
 def _outer(q):
@@ -168,7 +175,7 @@ def test_mlp_is_the_arc_cosine_recursion(settings):
         value, slope = relu_dual(nngp)
         nngp = 2 * value + bias**2
         ntk = nngp + 2 * slope * ntk
-    run = tpl.load("mlp", settings=settings).run(seed=11)
+    run = sampled("mlp", 11, settings)
     agree(run["nngp(f, X)"], nngp)
     agree(run["ntk(f, X)"], ntk)
 
@@ -179,7 +186,7 @@ def test_mlp_erf_is_williams_recursion():
         value, slope = erf_dual(nngp)
         nngp = variance * value
         ntk = nngp + variance * slope * ntk
-    run = tpl.load("mlp_erf").run(seed=12)
+    run = sampled("mlp_erf", 12)
     agree(run["nngp(f, X)"], nngp)
     agree(run["ntk(f, X)"], ntk)
 
@@ -199,7 +206,7 @@ def test_resnet_adds_a_layer_at_a_time(branch):
         ntk += adjoint * branch**2 * 2 * value
         adjoint = adjoint * (1 + branch**2 * 2 * slope)
     ntk += adjoint * stream[0]
-    run = tpl.load("resnet", settings=[f"a={branch}"]).run(seed=13)
+    run = sampled("resnet", 13, [f"a={branch}"])
     agree(run["nngp(f, X)"], stream[-1])
     agree(run["ntk(f, X)"], ntk)
     assert np.allclose(np.diag(stream[-1]), (1 + branch**2) ** 4)  # what the header says
@@ -222,7 +229,7 @@ def test_rnn_is_the_two_time_recursion():
             adjoint[:, s, :, t] = slopes[:, s, :, t] * (1 / steps**2 + later)
     nngp = states.mean(axis=(1, 3))
     ntk = nngp + (adjoint * (entering + before)).sum(axis=(1, 3))
-    run = tpl.load("rnn").run(seed=14)
+    run = sampled("rnn", 14)
     agree(run["nngp(f, X)"], nngp)
     agree(run["ntk(f, X)"], ntk)
 
@@ -235,14 +242,14 @@ def test_layernorm_normalises_the_kernel(eps):
         spread = _outer(np.diag(nngp) + float(eps))
         value, slope = relu_dual(nngp / spread)
         nngp, ntk = 2 * value, 2 * value + 2 * slope * ntk / spread
-    run = tpl.load("layernorm_mlp", settings=[f"eps={eps}"]).run(seed=15)
+    run = sampled("layernorm_mlp", 15, [f"eps={eps}"])
     agree(run["nngp(f, X)"], nngp)
     agree(run["ntk(f, X)"], ntk)
 
 
 def test_attention_weighs_by_the_limit_of_the_scores():
     inputs = _data("attention")
-    n, tokens, _ = inputs.shape
+    n = len(inputs)
     embedded = gram(inputs)
     scores = 1.5**2 * np.stack([embedded[a, :, a, :] for a in range(n)])
     weights = np.exp(scores) / np.exp(scores).sum(axis=2, keepdims=True)
@@ -251,7 +258,7 @@ def test_attention_weighs_by_the_limit_of_the_scores():
     nngp = value.mean(axis=(1, 3))
     # V and U each contribute <da, da'> <attended, attended'>; the scores' adjoint vanishes, so K contributes nothing.
     ntk = nngp + 2 * (slope * attended).mean(axis=(1, 3))
-    run = tpl.load("attention").run(seed=16)
+    run = sampled("attention", 16)
     agree(run["nngp(f, X)"], nngp)
     agree(run["ntk(f, X)"], ntk)
 
@@ -276,7 +283,7 @@ def test_conv1d_moves_pairs_of_positions(radius):
     ntk = nngp + (adjoint * second).sum(axis=(1, 3))
     adjoint = slope * spread_back(adjoint)
     ntk += (adjoint * first).sum(axis=(1, 3))
-    run = tpl.load("conv1d", settings=[f"r={radius}"]).run(seed=17)
+    run = sampled("conv1d", 17, [f"r={radius}"])
     agree(run["nngp(f, X)"], nngp)
     agree(run["ntk(f, X)"], ntk)
 
@@ -313,14 +320,14 @@ def _batchnorm_kernels(inputs, layers, samples, rng):
 def test_batchnorm_agrees_with_another_monte_carlo():
     rng = np.random.default_rng(5)
     replicates = [_batchnorm_kernels(_data("batchnorm_mlp"), 2, 20_000, rng) for _ in range(12)]
-    run = tpl.load("batchnorm_mlp").run(seed=18)
+    run = sampled("batchnorm_mlp", 18)
     for shown, values in zip(run, zip(*replicates, strict=True), strict=True):
         agree(shown, np.mean(values, axis=0), np.std(values, axis=0, ddof=1) / np.sqrt(len(values)))
 
 
 def test_batchnorm_forgets_scale_and_mean():
     inputs = _data("batchnorm_mlp")
-    plain = tpl.load("batchnorm_mlp", settings=["L=1"]).run(seed=3)[0]
+    plain = sampled("batchnorm_mlp", 3, ["L=1"])[0]
     moved = tpl.load("batchnorm_mlp", {"X": 5 * inputs + np.arange(inputs.shape[1])}, settings=["L=1"]).run(seed=4)[0]
     agree(moved, plain.value, plain.error)
 
@@ -334,7 +341,7 @@ def quadrature(f, order=200):
 def test_transpose_correction_is_the_expected_derivative():
     expected = quadrature(lambda g: 1 - np.tanh(g) ** 2)
     assert expected == pytest.approx(0.6057, abs=5e-5)
-    agree(tpl.load("transpose_correction").run(seed=19)[0], expected)
+    agree(sampled("transpose_correction", 19)[0], expected)
 
 
 def catalan(k):
@@ -342,7 +349,7 @@ def catalan(k):
 
 
 def test_semicircle_has_catalan_moments():
-    agree(tpl.load("semicircle").run(seed=20)[0], [catalan(k) for k in range(1, 5)])
+    agree(sampled("semicircle", 20)[0], [catalan(k) for k in range(1, 5)])
 
 
 def test_semicircle_has_no_odd_moments():
@@ -354,7 +361,7 @@ def test_semicircle_has_no_odd_moments():
 @pytest.mark.parametrize("ratio", ["1", "0.5", "3"])
 def test_marchenko_pastur_has_narayana_moments(ratio):
     expected = [sum(float(ratio) ** j * comb(k, j) * comb(k - 1, j) / (j + 1) for j in range(k)) for k in range(1, 5)]
-    agree(tpl.load("marchenko_pastur", settings=[f"ratio={ratio}"]).run(seed=22)[0], expected)
+    agree(sampled("marchenko_pastur", 22, [f"ratio={ratio}"])[0], expected)
 
 
 def state_evolution(steps, delta=0.5, cutoff=1.2816, noise=0.1, alpha=1.5):
@@ -381,13 +388,13 @@ def state_evolution(steps, delta=0.5, cutoff=1.2816, noise=0.1, alpha=1.5):
 
 def test_amp_follows_state_evolution():
     expected = state_evolution(5)
-    run = tpl.load("amp").run(seed=23)
+    run = sampled("amp", 23)
     agree(run[0], expected)
     agree(run[1], expected)
 
 
 def test_amp_without_the_onsager_term_does_not():
-    run = tpl.load("amp", settings=["onsager=0"]).run(seed=23)
+    run = sampled("amp", 23, ["onsager=0"])
     z = (run[0].value - state_evolution(5)) / run[0].error
     assert abs(z[0]) <= 4.5
     assert abs(z[1]) > 10

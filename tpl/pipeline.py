@@ -52,10 +52,11 @@ def read_source(name: str) -> Source:
 
 @dataclass(frozen=True)
 class Compiled:
-    """A core program and what is known about its inputs: a description of every data array."""
+    """A core program, the syntax it comes from, and the data it uses."""
 
     program: Program
-    inputs: dict[str, str]
+    file: s.File
+    inputs: dict[str, Dataset]
 
 
 def compile_program(
@@ -63,10 +64,12 @@ def compile_program(
     data: Mapping[str, Any] | None = None,
     settings: Sequence[str] = (),
     limits: Limits = Limits(),
+    generic_rows: dict[tuple[float, ...], int] | None = None,
 ) -> Compiled:
     """From text to a verified core program. Raises TplError with every mistake found.
 
     data: name -> array, Dataset, or a source as `--data` takes it. settings: `L=10`, `phi(z)=tanh(z)`.
+    generic_rows: see `elaborate`.
     """
     source = _with_settings(source, settings)
     file, diagnostics, lost = parse(source)
@@ -75,8 +78,8 @@ def compile_program(
     datasets = _load_data(data or {}, file, source, limits)
     if lost:
         raise TplError(source, diagnostics)
-    program, inputs = elaborate(file, source, datasets, limits, diagnostics)
-    return Compiled(verify(program), inputs)
+    program, inputs = elaborate(file, source, datasets, limits, diagnostics, generic_rows)
+    return Compiled(verify(program), file, inputs)
 
 
 def _with_settings(source: Source, settings: Sequence[str]) -> Source:

@@ -127,7 +127,7 @@ def _heading(compiled: Compiled) -> dict:
         "title": program.title.splitlines()[0] if program.title else "",
         "program_name": program.source.name,
         "program_class": classify(program).value,
-        "inputs": tuple(f"{name}: {text}" for name, text in compiled.inputs.items()),
+        "inputs": tuple(f"{name}: {x.description}" for name, x in compiled.inputs.items()),
     }
 
 

@@ -1,11 +1,11 @@
 """The lazy limit against dense networks, in one run: python tests/benchmarks/bench_lazy_vs_dense.py [--quick]
 
-Two programs: semicircle (16 applications each of A and A.T, moments up to S^16) and a recurrent network (20 steps, shared
-weights, 2 inputs). Times are processor seconds of one thread, lazy and dense in turn.
+Two programs: semicircle (16 applications each of A and A.T, moments up to S^16) and a recurrent network (20 steps,
+shared weights, 2 inputs). Times are processor seconds of one thread, lazy and dense in turn.
 
 1. Equal width M: the two have the same law, so the same error, and only their time differs.
-2. Equal error, each method at its best: narrow networks over many seeds are cheap but biased by b/n, so the target error
-   decides the narrowest width that will do. Bias and variance are fitted to widths 64...1024.
+2. Equal error, each method at its best: narrow networks over many seeds are cheap but biased by b/n, so the target
+   error decides the narrowest width that will do. Bias and variance are fitted to widths 64...1024.
 3. How the lazy limit's time grows with M and with the number of products K.
 4. M = 2^20: peak memory.
 """
@@ -22,8 +22,8 @@ from pathlib import Path
 import numpy as np
 from threadpoolctl import threadpool_limits
 
-ROOT = Path(__file__).resolve().parents[2]
-sys.path[:0] = [str(ROOT), str(ROOT / "tests" / "sampling")]
+sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
+sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "sampling"))
 import sampling_programs as sp
 
 from tpl.core.expr import add, div, mul, number, ref
@@ -45,7 +45,7 @@ def rnn() -> Program:
         x = []
         for row in sequence:
             h = ref(draft.input(u, row))
-            x.append(draft.map(sp.tanh(add(h, ref(draft.times(w, x[-1]))) if x else sp.tanh(h))))
+            x.append(draft.map(sp.tanh(add(h, ref(draft.times(w, x[-1]))) if x else h)))
         pooled.append(draft.map(div(add(*map(ref, x)), number(STEPS))))
     draft.show(*(draft.moment(mul(ref(pooled[a]), ref(pooled[b]))) for a, b in ((0, 0), (0, 1), (1, 1))))
     return draft.program()
@@ -63,20 +63,17 @@ def rnn_limit() -> np.ndarray:
         a, b, c = cov[i, i], cov[j, j], cov[i, j]
         u = np.sqrt(a) * nodes[:, None]
         v = c / np.sqrt(a) * nodes[:, None] + np.sqrt(max(b - c * c / a, 0)) * nodes
-        return weights @ (_first(i, u) * _first(j, v)) @ weights
+        return weights @ (np.tanh(u) * np.tanh(v)) @ weights
 
-    for s in range(2 * STEPS):  # sums of two indices' times only grow, so go by the later time
-        for i, j in ((i, j) for i in range(2 * STEPS) for j in range(2 * STEPS) if max(i % STEPS, j % STEPS) == s):
+    for step in range(STEPS):
+        latest = [(i, j) for i, j in np.ndindex(cov.shape) if max(i % STEPS, j % STEPS) == step]
+        for i, j in latest:
             if i % STEPS and j % STEPS:
                 cov[i, j] += SIGMA_W**2 * second[i - 1, j - 1]
-        for i, j in ((i, j) for i in range(2 * STEPS) for j in range(2 * STEPS) if max(i % STEPS, j % STEPS) == s):
+        for i, j in latest:
             second[i, j] = expect(i, j)
     means = second.reshape(2, STEPS, 2, STEPS).mean(axis=(1, 3))
     return means[[0, 0, 1], [0, 1, 1]]
-
-
-def _first(i, x):
-    return np.tanh(np.tanh(x)) if i % STEPS == 0 else np.tanh(x)
 
 
 @dataclass(frozen=True)
@@ -85,20 +82,23 @@ class Case:
     program: Program
     schedule: Schedule
     exact: np.ndarray
+    scale: np.ndarray
 
     def run(self, width: int, operator: str, replicate: int) -> tuple[np.ndarray, float]:
-        """Relative deviations from the limit, and seconds."""
+        """Deviations from the limit relative to its size, and seconds."""
         start = time.process_time()
         values = simulate(self.program, self.schedule, width, 0, replicate, operator)
-        return values / self.exact - 1, time.process_time() - start
+        return (values - self.exact) / self.scale, time.process_time() - start
 
 
 def make_cases() -> list[Case]:
     semicircle, network = sp.semicircle(8), rnn()
+    gram = rnn_limit()
     catalan = np.array([comb(2 * k, k) / (k + 1) for k in range(1, 9)])
+    sizes = np.sqrt(gram[[0, 0, 2]] * gram[[0, 2, 2]])
     return [
-        Case("semicircle, 32 products", semicircle, make_schedule(semicircle), catalan),
-        Case("RNN, 20 steps, 2 inputs", network, make_schedule(network), rnn_limit()),
+        Case("semicircle, 32 products", semicircle, make_schedule(semicircle), catalan, catalan),
+        Case("RNN, 20 steps, 2 inputs", network, make_schedule(network), gram, sizes),
     ]
 
 
@@ -120,8 +120,8 @@ def compare_at_equal_width(case: Case, widths: list[int], dense_runs: int, lazy_
         lazy += [case.run(width, "lazy", replicate) for replicate in range(dense_runs, lazy_runs)]
         seconds = [float(np.median([t for _, t in runs])) for runs in (lazy, dense)]
         errors = [rms([d for d, _ in runs]) for runs in (lazy, dense)]
-        ratio = seconds[1] / seconds[0]
-        print(f"{width:>8} {seconds[0]:>10.4f} {seconds[1]:>10.3f} {ratio:>7.0f}   {errors[0]:>16.2%} {errors[1]:>8.2%}")
+        times = f"{seconds[0]:>10.4f} {seconds[1]:>10.3f} {seconds[1] / seconds[0]:>7.0f}"
+        print(f"{width:>8} {times}   {errors[0]:>16.2%} {errors[1]:>8.2%}")
 
 
 # ---------------------------------------------------------------------------------------------- 2. equal error
@@ -153,7 +153,7 @@ class Costs:
         return float(np.exp(np.interp(np.log(width), np.log(self.widths), np.log(self.seconds))))
 
 
-def fit_costs(case: Case, runs: int, timed: list[int]) -> dict[str, Costs]:
+def fit_costs(case: Case, runs: int, timed: dict[str, list[int]]) -> dict[str, Costs]:
     """Bias and variance from lazy runs (the law is the dense one), times from both."""
     widths = np.array([64, 128, 256, 512, 1024])
     mean, variance = [], []
@@ -166,16 +166,17 @@ def fit_costs(case: Case, runs: int, timed: list[int]) -> dict[str, Costs]:
     bias = float(np.sqrt(np.average(squares * widths**2, weights=1 / (noise * widths**2))))
     spread = float(np.mean(np.array(variance) * widths))
     costs = {}
-    for operator in ("lazy", "dense"):
-        seconds = [min(case.run(width, operator, r)[1] for r in range(3)) for width in timed]
-        costs[operator] = Costs(bias, spread, np.array(timed), np.array(seconds))
+    for operator, sizes in timed.items():
+        seconds = [min(case.run(width, operator, r)[1] for r in range(3)) for width in sizes]
+        costs[operator] = Costs(bias, spread, np.array(sizes), np.array(seconds))
     return costs
 
 
-def compare_at_equal_error(case: Case, runs: int, timed: list[int], targets: list[float]) -> None:
+def compare_at_equal_error(case: Case, runs: int, timed: dict[str, list[int]], targets: list[float]) -> None:
     costs = fit_costs(case, runs, timed)
-    bias, variance = costs["lazy"].bias, costs["lazy"].variance
-    print(f"\n{case.name}: equal error, each at its best (relative bias {bias:.2g}/n, deviation {variance**0.5:.2g}/sqrt(n))")
+    bias, deviation = costs["lazy"].bias, costs["lazy"].variance ** 0.5
+    print(f"\n{case.name}: equal error, each at its best")
+    print(f"relative bias {bias:.2g}/n, standard deviation {deviation:.2g}/sqrt(n)")
     print(f"{'error':>8} {'lazy s':>10} {'M x R':>14} {'dense s':>10} {'n x seeds':>14} {'ratio':>7}")
     for target in targets:
         lazy, dense = (costs[operator].best(target) for operator in ("lazy", "dense"))
@@ -190,7 +191,7 @@ def compare_at_equal_error(case: Case, runs: int, timed: list[int], targets: lis
 def fit_growth(sizes: list[int], counts: list[int]) -> None:
     """Seconds of K alternating products with W and W.T, each argument new: a + b K a product and a sample."""
     print(f"\nK products, nanoseconds a product and a sample\n{'M':>8}" + "".join(f"{f'K={k}':>9}" for k in counts))
-    rows, logs = [], []
+    rows = []
     for size in sizes:
         row = []
         for count in counts:
@@ -198,7 +199,6 @@ def fit_growth(sizes: list[int], counts: list[int]) -> None:
             schedule = make_schedule(program)
             seconds = min(_timed(program, schedule, size) for _ in range(3 if size < 2**17 else 1))
             row.append(seconds / count / size * 1e9)
-            logs.append((np.log(size), np.log(seconds)))
         rows.append(row)
         print(f"{size:>8}" + "".join(f"{x:>9.1f}" for x in row))
     last = np.array(rows[-1])
@@ -242,12 +242,14 @@ def main() -> None:
     if options.largest:
         return measure_largest(options.largest)
     quick = options.quick
+    narrow = [64, 256, 1024, 2048] if quick else [64, 128, 256, 512, 1024, 2048, 4096]
+    timed = {"lazy": [*narrow, 8192, 16384, 65536], "dense": narrow}
     with threadpool_limits(1, user_api="blas"):
         for case in make_cases():
-            compare_at_equal_width(case, [2048, 4096] if quick else [2048, 4096, 8192], 2 if quick else 4, 30)
-            timed = [64, 256, 1024, 2048] if quick else [64, 128, 256, 512, 1024, 2048, 4096]
+            compare_at_equal_width(case, [2048, 8192] if quick else [2048, 4096, 8192, 16384], 2 if quick else 5, 30)
             compare_at_equal_error(case, 300 if quick else 2000, timed, [0.02, 0.01, 0.005, 0.002])
-        fit_growth([2**12, 2**15] if quick else [2**12, 2**14, 2**16, 2**18], [8, 16, 32, 64] if quick else [8, 16, 32, 64, 128])
+        counts = [8, 16, 32, 64, 128]
+        fit_growth([2**12, 2**15] if quick else [2**12, 2**14, 2**16, 2**18], counts[:4] if quick else counts)
     print("\nM = 2^20, in a process of its own")
     for name in ("semicircle", "RNN"):
         subprocess.run([sys.executable, __file__, "--largest", name], check=True)

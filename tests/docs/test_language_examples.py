@@ -75,8 +75,8 @@ def promised(text: str) -> dict[int, list[float]]:
 @pytest.mark.parametrize("block", of_kind("tp"), **ids)
 def test_program_runs(block):
     values = promised(block.text)
-    few = {} if values else {"samples": 256, "replicates": 3}
-    run = tpl.loads(block.text).run(seed=1, **few)
+    samples, replicates = (4096, 40) if values else (256, 3)
+    run = tpl.loads(block.text).run(seed=1, samples=samples, replicates=replicates)
     shown: dict[int, list] = {}
     for result in run:
         shown.setdefault(result.span.line, []).append(result)

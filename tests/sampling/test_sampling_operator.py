@@ -171,9 +171,9 @@ THRESHOLD = 4.4
 LAWS = [
     pytest.param(sp.alternating(6), 64, 600, id="square"),
     pytest.param(sp.alternating(7, m="3/2"), 40, 600, id="rectangular"),
-    pytest.param(sp.alternating(12), 8, 1500, id="full basis"),
-    pytest.param(sp.semicircle(3), 16, 1500, id="semicircle"),
-    pytest.param(sp.training(4), 32, 600, id="training"),
+    pytest.param(sp.alternating(12), 8, 1200, id="full basis"),
+    pytest.param(sp.semicircle(3), 16, 1200, id="semicircle"),
+    pytest.param(sp.training(4), 32, 300, id="training"),
 ]
 
 

@@ -4,13 +4,18 @@ from collections.abc import Iterable
 from dataclasses import replace
 from fractions import Fraction
 
-from tpl.core.expr import ONE, ZERO, Expr, close, evaluate, leaves, number, ref, substitute
+from tpl.core.expr import ONE, ZERO, Expr, close, evaluate, from_float, leaves, number, ref, substitute, symbol
 from tpl.core.functions import BUILTIN_CONSTANTS
 from tpl.core.program import Dim, Kind, Line, Origin, Program, Show
 from tpl.core.values import Mistake
 from tpl.language.source import Source, Span
 
 MAX_EXPRESSION_DEPTH = 200
+
+
+def gram_name(i: int, j: int) -> str:
+    """The constant that stands for the inner product of generic data vectors i and j."""
+    return f"gram_{min(i, j)}_{max(i, j)}"
 
 
 class Builder:
@@ -29,8 +34,11 @@ class Builder:
         self.lines: list[Line] = []
         self.shows: list[Show] = []
         self.origin = Origin(None)
+        self.label = ""  # the input that lines without a name of their own belong to
         # Does a line depend on a trained parameter? Reverse mode visits only those that do.
         self.trained: list[bool] = []
+        # Data vectors that stay generic, and their numbers: see `dot`.
+        self.generic_rows: dict[tuple[float, ...], int] | None = None
         self._names: dict[str, int] = {}
         self._temporary: set[int] = set()
         self._memo: dict[tuple, int] = {}
@@ -48,6 +56,16 @@ class Builder:
     def without_widths(self, expr: Expr) -> Expr:
         """The coefficient of a power of the base width: every width replaced by its ratio to it."""
         return substitute(expr, lambda e: number(self.widths[str(e.value)]) if e.value in self.widths else e)
+
+    def dot(self, a: tuple[float, ...], b: tuple[float, ...]) -> Expr:
+        """The inner product of two data vectors: a number, or its symbol where the inputs are to stay generic."""
+        value = sum(x * y for x, y in zip(a, b, strict=True))
+        if self.generic_rows is None or a not in self.generic_rows or b not in self.generic_rows:
+            return from_float(value)
+        name = gram_name(self.generic_rows[a], self.generic_rows[b])
+        if name not in self.constants:
+            self.define_constant(name, number(value))
+        return symbol(name)
 
     def ratio(self, width: str) -> Expr:
         return number(self.widths[width])
@@ -80,7 +98,7 @@ class Builder:
         return name if count == 1 else self.fresh(f"{name}'{count}")
 
     def _temporary_name(self, name: str | None) -> str:
-        return name if name is not None else f"_{len(self.lines) + 1}"
+        return name if name is not None else f"_{len(self.lines) + 1}{self.label}"
 
     def rename(self, index: int, name: str) -> None:
         """Give a line that has only a made-up name the user's name."""

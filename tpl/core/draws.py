@@ -27,7 +27,7 @@ class Draws:
         self._in_call: set[tuple[str, tuple[int, ...]]] = set()
 
     def begin_call(self, label: str) -> None:
-        self.label = label
+        self.label = self.builder.label = label
         self._in_call = set()
 
     # ------------------------------------------------------------------------------------------ widths, sizes

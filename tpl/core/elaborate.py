@@ -5,6 +5,7 @@ mistake is given up, its names become unknown, and whatever uses them is passed 
 and structure, which `tpl.language.check` settles from the syntax alone.
 """
 
+from bisect import bisect_left
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -22,6 +23,7 @@ from tpl.core.values import (
 )  # fmt: skip
 from tpl.data import DataError, Dataset, generate
 from tpl.language import syntax as s
+from tpl.language.check import merge
 from tpl.language.source import Diagnostic, Source, Span, TplError
 
 
@@ -34,33 +36,45 @@ class Limits:
 
 
 def elaborate(
-    file: s.File, source: Source, data: Mapping[str, Dataset], limits: Limits, diagnostics: Iterable[Diagnostic] = ()
-) -> tuple[Program, dict[str, str]]:
-    """The core program of a file, and a description of every data array it uses.
+    file: s.File,
+    source: Source,
+    data: Mapping[str, Dataset],
+    limits: Limits,
+    diagnostics: Iterable[Diagnostic] = (),
+    generic_rows: dict[tuple[float, ...], int] | None = None,
+    lost: Iterable[str] = (),
+) -> tuple[Program, dict[str, Dataset]]:
+    """The core program of a file, and the data that it uses.
 
     data: arrays given from outside, by name. diagnostics: what earlier stages found; if there are any, or if
-    elaboration finds some, TplError is raised with all of them.
+    elaboration finds some, TplError is raised with all of them; a statement in which they found something is given up.
+    generic_rows: data vectors whose inner products stay symbols, and their numbers. lost: names whose definition could
+    not be read.
     """
-    elaboration = _Elaboration(source, data, limits)
+    diagnostics = list(diagnostics)
+    elaboration = _Elaboration(source, data, limits, diagnostics, lost)
+    elaboration.builder.generic_rows = generic_rows
     elaboration.block(file.statements, elaboration.globals, None)
-    found = [*diagnostics, *elaboration.diagnostics]
+    found = merge(diagnostics, elaboration.diagnostics)
     if not found and not elaboration.builder.shows:
         found.append(Diagnostic(None, "nothing is shown", "end the program with `show …`"))
     if found:
         raise TplError(source, found)
-    return elaboration.builder.program(file.title), elaboration.descriptions
+    return elaboration.builder.program(file.title), elaboration.datasets
 
 
 class _Elaboration:
     """The state of one elaboration: what is bound, what was wrong."""
 
-    def __init__(self, source: Source, data: Mapping[str, Dataset], limits: Limits):
+    def __init__(
+        self, source: Source, data: Mapping[str, Dataset], limits: Limits, earlier: list[Diagnostic], lost: Iterable[str]
+    ):
         self.source = source
         self.data = data
         self.limits = limits
         self.builder = Builder(source, limits.max_lines)
         self.diagnostics: list[Diagnostic] = []
-        self.descriptions: dict[str, str] = {}
+        self.datasets: dict[str, Dataset] = {}
         self._reported: set[tuple] = set()
         self.evaluator = Evaluator(self.builder, {})
         self.draws = Draws(self.evaluator)
@@ -69,20 +83,31 @@ class _Elaboration:
         self.globals: Scope = {"pi": Coordinatewise(symbol("pi"))}
         self.globals["__global__"] = self.globals
         self._returned: Any = None
+        self._earlier = sorted(d.span[:2] for d in earlier if d.span is not None)
+        self._lost = dict.fromkeys(lost, UNKNOWN)
+        self.globals.update(self._lost)
 
     # ------------------------------------------------------------------------------------------ statements
     def block(self, statements: tuple[s.Statement, ...], scope: Scope, network: NetworkValue | None) -> None:
         for statement in statements:
             try:
+                if self._earlier and self._given_up(statement.span):
+                    raise Silent
                 _STATEMENTS[type(statement)](self, statement, scope, network)
             except Silent:
                 self._forget(statement, scope)
-            except (Mistake, ArithmeticError) as problem:
-                mistake = problem if isinstance(problem, Mistake) else Mistake(None, "a number here is too large")
+            except (Mistake, ArithmeticError, RecursionError) as problem:
+                what = "this is nested too deeply" if isinstance(problem, RecursionError) else "a number here is too large"
+                mistake = problem if isinstance(problem, Mistake) else Mistake(None, what)
                 self._report(mistake, statement)
                 self._forget(statement, scope)
                 if len(self.diagnostics) >= 100:
                     return
+
+    def _given_up(self, span: Span) -> bool:
+        """Did an earlier stage find something wrong here?"""
+        first = bisect_left(self._earlier, (span.line, span.column))
+        return first < len(self._earlier) and self._earlier[first] < (span.end_line, span.end_column)
 
     def _report(self, mistake: Mistake, statement: s.Statement) -> None:
         diagnostic = Diagnostic(mistake.span or statement.span, mistake.message, mistake.hint)
@@ -130,7 +155,7 @@ class _Elaboration:
         self.draws.define_width(node, scope)
 
     def network(self, node: s.Network, scope: Scope, network: NetworkValue | None) -> None:
-        scope[node.name] = NetworkValue(node, {}, {}, {})
+        scope[node.name] = UNKNOWN if node.name in self._lost else NetworkValue(node, {}, {}, {})
 
     def show(self, node: s.Show, scope: Scope, network: NetworkValue | None) -> None:
         for item in node.items:
@@ -202,7 +227,7 @@ class _Elaboration:
             raise Mistake(node.span, f"`{node.name}` has {len(node.dims)} axes here, but its data have shape [{shape}]")
         for dim, size in zip(node.dims, array.shape, strict=True):
             self.draws.bind_dim(dim, size, node.name, scope)
-        self.descriptions[node.name] = dataset.description
+        self.datasets[node.name] = dataset
         scope[node.name] = Array(array, node.name)
 
     def _dataset(self, node: s.Data, scope: Scope) -> Dataset:
@@ -259,7 +284,8 @@ class _Elaboration:
             returned = self._returned
         finally:
             self.draws.label, self.evaluator.derived, self._returned = outer
-        if returned is UNKNOWN or (returned is None and self.diagnostics):
+            self.builder.label = self.draws.label
+        if returned is UNKNOWN or (returned is None and (self.diagnostics or self._earlier)):
             raise Silent
         return returned
 

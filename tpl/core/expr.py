@@ -75,6 +75,11 @@ def _bits(value: Fraction) -> int:
     return max(value.numerator.bit_length(), value.denominator.bit_length())
 
 
+def from_float(value: float) -> Expr:
+    """A number out of data: exact when it is whole, so that adjacency matrices and labels stay readable."""
+    return number(Fraction(int(value))) if value.is_integer() and abs(value) < 1e15 else number(float(value))
+
+
 def symbol(name: str) -> Expr:
     """A named constant or width."""
     return Expr("symbol", (), name)

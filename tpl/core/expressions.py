@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from tpl.core.builder import Builder
-from tpl.core.expr import ONE, Expr, add, apply, div, evaluate, leaves, mul, neg, number, power, ref, sub
+from tpl.core.expr import ONE, Expr, add, apply, div, evaluate, from_float, leaves, mul, neg, number, power, ref, sub
 from tpl.core.functions import CALLABLE, FUNCTIONS
 from tpl.core.values import (
     UNKNOWN, Array, Coordinatewise, Family, Function, Listing, MatrixSum, Mistake, NetworkValue, RandomOutput, Readout,
@@ -39,11 +39,6 @@ def describe(value: Any) -> str:
 
 def is_constant(value: Any) -> bool:
     return isinstance(value, Coordinatewise) and value.width is None and not leaves(value.expr, "ref")
-
-
-def from_float(value: float) -> Expr:
-    """A number out of data: exact when it is whole, so that adjacency matrices and labels stay readable."""
-    return number(Fraction(int(value))) if value.is_integer() and abs(value) < 1e15 else number(float(value))
 
 
 class Evaluator:

@@ -53,7 +53,9 @@ def backpropagate(builder: Builder, output: RandomOutput, label: str) -> Contrib
     for bias, coefficient in output.biases:
         if builder.trained[bias]:
             pass_.found.biases[bias] = coefficient
+    builder.label = label
     pass_.run()
+    builder.label = ""
     return pass_.found
 
 
@@ -85,7 +87,8 @@ class _Backward:
     def _sum(self, line: Line, adjoints: list[Expr]) -> int:
         width = str(line.dims[0]) if line.kind is Kind.VECTOR else None
         self.builder.at(line.origin.span, f"reverse mode of {line.name}")
-        return self.builder.map(add(*adjoints), width, f"d{line.name.partition('{')[0]}{self.label}")
+        name = None if line.name.startswith("_") else f"d{line.name.partition('{')[0]}{self.label}"
+        return self.builder.map(add(*adjoints), width, name)
 
     # ------------------------------------------------------------------------------------------ rules
     def matmul(self, index: int, line: Line, g: int) -> None:

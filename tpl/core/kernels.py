@@ -9,7 +9,7 @@ from collections.abc import Callable
 from typing import Any
 
 from tpl.core.expr import Expr, add, mul, ref
-from tpl.core.expressions import Evaluator, Scope, describe, from_float
+from tpl.core.expressions import Evaluator, Scope, describe
 from tpl.core.gradient import Contributions, backpropagate
 from tpl.core.values import Array, Coordinatewise, Listing, Mistake, NetworkValue, RandomOutput, Silent, Unknown
 from tpl.language import syntax as s
@@ -146,7 +146,7 @@ class Kernels:
             if b in g.vectors:
                 terms.append(mul(self._variance(b), self._ratio_of(b), inner(d, g.vectors[b])))
         for u, pairs in f.inputs.items():
-            total = [mul(inner(d, e), from_float(_dot(row, column))) for d, row in pairs for e, column in g.inputs.get(u, [])]
+            total = [mul(inner(d, e), build.dot(row, column)) for d, row in pairs for e, column in g.inputs.get(u, [])]
             terms.append(mul(self._variance(u), self._ratio_of(u), add(*total)))
         for w, factors in f.matrices.items():
             both = [mul(inner(a, c), inner(b, d)) for a, b in factors for c, d in g.matrices.get(w, [])]
@@ -162,10 +162,6 @@ class Kernels:
 
     def _ratio_of(self, line: int) -> Expr:
         return self.builder.ratio(str(self.builder.lines[line].dims[0]))
-
-
-def _dot(a: tuple[float, ...], b: tuple[float, ...]) -> float:
-    return sum(x * y for x, y in zip(a, b, strict=True))
 
 
 def _line(expr: Expr) -> int:

@@ -269,7 +269,7 @@ def _guess_heading(line: Line) -> Heading | None:
     if found[1] == "network":
         return s.Network(name, (), (), span, span)
     unread = s.Name(UNREAD, span)
-    return s.Loop(s.Clause(name, unread, unread, span), (), span)
+    return s.Loop(s.Clause(name, unread, unread, span, span), (), span)
 
 
 # ---------------------------------------------------------------------------------------------- building syntax
@@ -336,7 +336,8 @@ class _Build:
 
     def def_(self, c: list, span: Span) -> s.Def:
         name, *parameters = _names(c)
-        return s.Def(str(name), tuple(map(str, parameters)), c[-1], span, self._span(name))
+        spans = tuple(map(self._span, parameters))
+        return s.Def(str(name), tuple(map(str, parameters)), c[-1], span, self._span(name), spans)
 
     def width(self, c: list, span: Span) -> s.Width:
         return s.Width(str(c[1]), c[3] if len(c) > 2 else None, span, self._span(c[1]))
@@ -354,7 +355,7 @@ class _Build:
         return s.Loop(c[0], (), span)
 
     def clause(self, c: list, span: Span) -> s.Clause:
-        return s.Clause(str(c[1]), c[3], c[5], span)
+        return s.Clause(str(c[1]), c[3], c[5], span, self._span(c[1]))
 
     def param(self, c: list, span: Span) -> s.Draw:
         return s.Draw("param", (c[1],), c[3].dims, c[5], span)

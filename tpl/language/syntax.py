@@ -92,6 +92,7 @@ class Clause:
     start: "Expr"
     stop: "Expr"
     span: Span
+    variable_span: Span
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,6 +129,7 @@ class Def:
     body: Expr
     span: Span
     name_span: Span
+    parameter_spans: tuple[Span, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,6 +158,8 @@ class Input:
 
 @dataclass(frozen=True, slots=True)
 class Network:
+    """`span` is the heading's."""
+
     name: str
     inputs: tuple[Input, ...]
     body: "tuple[Statement, ...]"
@@ -165,6 +169,8 @@ class Network:
 
 @dataclass(frozen=True, slots=True)
 class Loop:
+    """`span` is the heading's."""
+
     clause: Clause
     body: "tuple[Statement, ...]"
     span: Span

@@ -12,7 +12,7 @@ from typing import Any
 import sympy
 
 from tpl.core import expr as e
-from tpl.core.expr import Expr, ref, substitute
+from tpl.core.expr import Expr, leaves, ref, substitute
 from tpl.limit.algebra import Algebra, Term, parity, quantity, quantity_symbol
 
 ZERO, ONE = sympy.S.Zero, sympy.S.One
@@ -47,10 +47,12 @@ class Quantity:
 class Calculus:
     """Leaves, their covariances, and expectations over them.
 
-    `base_covariance(i, j)` gives the covariance of two leaves without parts, in sympy over quantities.
+    `base_covariance(i, j)` gives the covariance of two leaves without parts, in sympy over quantities. `leaf_key`: the
+    number of the input that a leaf belongs to, by which the variables of an atom are ordered.
     """
 
-    def __init__(self, base_covariance: Callable[[int, int], Any]):
+    def __init__(self, base_covariance: Callable[[int, int], Any], leaf_key: Callable[[int], int] = lambda leaf: 0):
+        self.leaf_key = leaf_key
         self.leaves: list[Leaf] = []
         self.quantities: list[Quantity] = []
         self.algebra = Algebra()
@@ -88,8 +90,13 @@ class Calculus:
         return sum((c * self.coefficient_in(k, base) for k, c in self.leaves[leaf].parts if k >= base), ZERO)
 
     def as_quantity(self, value: Any, label: str = "", lines: tuple[int, ...] = ()) -> Any:
-        """A symbol for a value, unless it is a number or a symbol already."""
-        if value.is_Atom or value.is_number:
+        """A symbol for a value, unless it is a constant or a symbol already."""
+        mentioned = used_quantities([value])
+        if value.is_Symbol and mentioned and label and lines:
+            only = self.quantities[next(iter(mentioned))]
+            if only.label == "expectation":  # a nameless atom: this says what it is
+                only.label, only.lines = label, lines
+        if value.is_Atom or not mentioned:
             return value
         self.quantities.append(Quantity(value, label, lines))
         return quantity_symbol(len(self.quantities) - 1)
@@ -190,13 +197,18 @@ class Calculus:
         return total
 
     def _make_atom(self, variables: "_Variables", factors: list[Expr], powers: dict[int, int]) -> Any:
-        polynomial = [e.power(ref(v), e.number(k)) for v, k in sorted(powers.items())]
-        integrand = e.mul(*polynomial, *factors)
-        order = sorted(self.algebra.depends(integrand))
+        parts = [*(e.power(ref(v), e.number(k)) for v, k in powers.items()), *factors]
+        order = sorted(frozenset().union(*(self.algebra.depends(x) for x in parts)), key=variables.rank)
         place = {v: i for i, v in enumerate(order)}
-        integrand = substitute(integrand, lambda x: ref(place[int(x.value)]) if x.op == "ref" else x)  # type: ignore[arg-type]
+        renamed = [substitute(x, lambda y: ref(place[int(y.value)]) if y.op == "ref" else y) for x in parts]  # type: ignore[arg-type]
+        integrand = e.mul(*sorted(renamed, key=_reading_order))
         covariance = tuple(tuple(variables.covariance(v, w) for w in order[: i + 1]) for i, v in enumerate(order))
         return self._atom(Atom(integrand, covariance))
+
+
+def _reading_order(factor: Expr) -> tuple:
+    """Factors by their first variable, so that equal integrands are equal expressions."""
+    return min(leaves(factor, "ref"), key=int), factor.size, e.show(factor)  # type: ignore[arg-type]
 
 
 def _without_zeros(powers: dict[int, int]) -> dict[int, int]:
@@ -220,6 +232,10 @@ class _Variables:
             self._numbers[form] = len(self.forms)
             self.forms.append(form)
         return self._numbers[form]
+
+    def rank(self, v: int) -> tuple:
+        """Variables in the order of their leaves, inputs apart: equal atoms then look alike."""
+        return max((self.calculus.leaf_key(i), i) for i, _ in self.forms[v]), v
 
     def covariance(self, v: int, w: int) -> Any:
         key = (min(v, w), max(v, w))

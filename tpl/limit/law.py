@@ -6,6 +6,8 @@ E[Ẑ^{W.T y_j} Z^x] = Σ_i Cov(Ẑ_j, Ẑ_i) E ∂Z^x/∂Ẑ_i. For W : [n, m] 
 size that is summed over: v·m for W x, v·n for W.T y.
 """
 
+import re
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -19,6 +21,9 @@ from tpl.limit.algebra import differentiable, to_sympy
 from tpl.limit.calculus import ONE, ZERO, Calculus, from_sympy
 
 
+_INPUT = re.compile(r"\{\w+\[(\d+)\]")  # the input that a line belongs to, in its name
+
+
 @dataclass(frozen=True)
 class Correction:
     """One term of a Ż: coefficient · Z^y."""
@@ -30,12 +35,14 @@ class Correction:
 class Law:
     """Z of every vector line, the value of every scalar line (sympy over quantities), and the calculus they live in.
 
-    corrections: product line -> the terms of its Ż. Raises NoLaw for what has none.
+    corrections: product line -> the terms of its Ż. dot: inner products of data vectors that stay symbols, None for
+    the others.
     """
 
-    def __init__(self, program: Program):
+    def __init__(self, program: Program, dot: Callable[[tuple[float, ...], tuple[float, ...]], Any] | None = None):
         self.program = program
-        self.calculus = Calculus(self._base_covariance)
+        self._dot = dot or (lambda a, b: None)
+        self.calculus = Calculus(self._base_covariance, self._input_of)
         self.z: dict[int, Expr] = {}
         self.scalars: dict[int, Any] = {}
         self.corrections: dict[int, tuple[Correction, ...]] = {}
@@ -45,6 +52,10 @@ class Law:
             rule = _RULES.get(line.op)
             if rule is not None:
                 rule(self, index, line)
+
+    def _input_of(self, leaf: int) -> int:
+        label = _INPUT.search(self.program.lines[self.calculus.leaves[leaf].line].name)
+        return int(label[1]) if label is not None else 0
 
     # ------------------------------------------------------------------------------------------ constants
     def _coefficient(self, expr: Expr) -> Any:
@@ -119,6 +130,21 @@ class Law:
         values = [self.z[a] if a in self.z else from_sympy(self.scalars[a]) for a in line.args]
         return substitute(line.expr, lambda x: values[int(x.value)] if x.op == "ref" else x)  # type: ignore[arg-type]
 
+    def name_second_moments(self) -> None:
+        """Say of every atom that is a second moment of two vectors of one family which one it is."""
+        families: dict[str, list[int]] = {}
+        for index, z in self.z.items():
+            name = self.program.lines[index].name
+            if not name.startswith("_") and not self._is_affine(z):
+                families.setdefault(re.split(r"[\[{]", name)[0], []).append(index)
+        for members in families.values():
+            for i, a in enumerate(members):
+                for b in members[: i + 1]:
+                    self.calculus.as_quantity(self.calculus.expect_product(self.z[a], self.z[b]), "second moment", (a, b))
+
+    def _is_affine(self, z: Expr) -> bool:
+        return all(not t.factors and sum(k for _, k in t.powers) <= 1 for t in self.calculus.algebra.expand(z))
+
     # ------------------------------------------------------------------------------------------ the Master Theorem
     def _base_covariance(self, i: int, j: int) -> Any:
         """Of two leaves that are not sums: zero unless they come from one matrix in one orientation, or are one."""
@@ -137,8 +163,9 @@ class Law:
     def _input_covariance(self, first: Line, second: Line) -> Any:
         matrix = self.program.lines[first.args[0]]
         assert matrix.expr is not None
-        dot = sum(x * y for x, y in zip(first.row, second.row, strict=True))
-        return self._coefficient(matrix.expr) * _number(dot)
+        symbolic = self._dot(first.row, second.row)
+        dot = symbolic if symbolic is not None else _number(sum(x * y for x, y in zip(first.row, second.row, strict=True)))
+        return self._coefficient(matrix.expr) * dot
 
     def _corrections(self, matrix: int, transposed: bool, x: Expr) -> tuple[Correction, ...]:
         """The terms of Ż for a product with x."""

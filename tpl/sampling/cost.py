@@ -22,12 +22,12 @@ from tpl.sampling.plan import (
 from tpl.sampling.schedule import make_schedule
 
 _FLOAT = 8
-# Seconds, measured on one core of a 2023 server: a normal number, a flop in a matrix product of many rows and in one
-# with a single row, an elementwise operation, numpy's overhead for one call.
+# Seconds, measured on one core of a 2023 server: a normal number, a flop in a matrix product, reading a matrix for
+# a product (shared by its rows), an elementwise operation, numpy's overhead for one call.
 _NORMAL = 9.5e-9
-_FLOP, _FLOP_ONE_ROW = 4e-11, 1e-10
+_FLOP, _FLOP_READING = 3.5e-11, 1.2e-10
 _ELEMENT = 1e-9
-_CALL = 1.2e-6
+_CALL = 2e-6
 
 
 @dataclass(frozen=True)
@@ -102,7 +102,7 @@ class _Walk:
 
     def spend(self, flops: float = 0, seconds: float = 0, calls: float = 0, rows: int = 2) -> None:
         self.flops += flops
-        self.seconds += flops * (_FLOP if rows > 1 else _FLOP_ONE_ROW) + seconds + calls * _CALL
+        self.seconds += flops * (_FLOP + _FLOP_READING / rows) + seconds + calls * _CALL
 
 
 def _count_numbers(walk: _Walk, step: Numbers) -> None:
@@ -189,7 +189,7 @@ def _count_gram(walk: _Walk, step: Gram) -> None:
         pairs = (int(panel.left.max() - panel.left.min()) + 1) * (int(panel.right.max() - panel.right.min()) + 1)
         if not panel.dense:
             pairs = len(panel.lines)
-        walk.spend(2.0 * pairs * size, calls=5 if panel.dense else 2 * pairs, rows=2 if panel.dense else 1)
+        walk.spend(2.0 * pairs * size, calls=10 if panel.dense else pairs, rows=4 if panel.dense else 1)
     walk.spend(calls=5 + 5 * len(step.factors))
 
 

@@ -131,16 +131,17 @@ def sample_limit(
     tolerance: float = 1e-7,
     gradient_independence: bool = False,
     max_memory: int | None = None,
+    schedule: Schedule | None = None,
     progress: Progress | None = None,
 ) -> list[Estimate]:
     """The infinite-width values of all shows, by the lazy Gaussian operator. Needs at least two replicates.
 
-    Raises MemoryRefused before any work if `max_memory` bytes will not do.
+    schedule: made once and used for several runs. Raises MemoryRefused before any work if `max_memory` bytes will not do.
     """
     if replicates < 2:
         raise ValueError("an error bar needs at least two replicates")
     width = round_up(program, samples)
-    schedule = make_schedule(program)
+    schedule = schedule or make_schedule(program)
     workers = min(replicates, threads if threads is not None else available_threads())
     _refuse(estimate_memory(program, schedule, width, "lazy", workers), max_memory)
     values = sample(
@@ -161,6 +162,7 @@ def sample_finite(
     seed: int = 0,
     threads: int | None = None,
     max_memory: int | None = None,
+    schedule: Schedule | None = None,
     progress: Progress | None = None,
 ) -> tuple[np.ndarray, str]:
     """Finite networks of one width: all shown values, [seeds, values], and how they were computed.
@@ -168,7 +170,7 @@ def sample_finite(
     Matrices are stored if `max_memory` bytes allow, first with fewer threads; else they are revealed lazily, which has
     exactly the same law. Raises MemoryRefused if neither fits.
     """
-    schedule = make_schedule(program)
+    schedule = schedule or make_schedule(program)
     workers = min(seeds, threads if threads is not None else available_threads())
     operator, workers = _choose_operator(program, schedule, width, workers, max_memory)
     values = sample(

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from math import isfinite
 from typing import Literal
 
 import numpy as np
@@ -132,7 +133,7 @@ class _Run:
     def put(self, step: Draw | Input | Product | Map | Combination, block: np.ndarray) -> None:
         self.blocks[step.block] = block
         # A sum over a row is finite only if the row is, or if it overflows, which the second look finds out.
-        if not np.isfinite(block.sum()) and not np.isfinite(block).all():
+        if not isfinite(block.sum()) and not np.isfinite(block).all():
             self.fail(step.lines, np.isfinite(block).all(axis=1), block)
 
     def put_scalars(self, lines: tuple[int, ...], values: np.ndarray) -> None:

@@ -107,11 +107,12 @@ class LazyGaussian:
 
     def _product(self, x: Rows, side: "_Side", other: "_Side") -> Rows:
         known = side.basis.count
-        squares = squared_norms(x)
+        with np.errstate(over="ignore"):
+            squares = squared_norms(x)
         if squares.max() > _HUGE or squares.min() < 1 / _HUGE:
             largest = np.abs(x).max(axis=1, keepdims=True)
-            if np.any(largest[:, 0] > 0) and not np.all((largest == 0) | (largest == 1)):
-                largest[largest == 0] = 1
+            largest[largest == 0] = 1
+            if np.any(largest != 1):
                 return self._product(x / largest, side, other) * largest
         coefficients = expand(x, np.sqrt(squares), side.basis, self._tolerance)
         count = side.basis.count - known
@@ -143,27 +144,34 @@ def expand(x: Rows, norms: np.ndarray, basis: RowBuffer, tolerance: float) -> np
     norms: of the rows. Residuals below `tolerance` times the row's norm are dropped. Rows may be zero, equal or
     linearly dependent.
     """
-    known = basis.count
-    coefficients = np.zeros((len(x), known + len(x)))
-    left = np.flatnonzero(norms > 0)
-    residual = x if len(left) == len(x) else x[left]
-    sizes = norms[left]  # of the residuals before the last projection
-    while len(left):
-        residual, change, now = _project(residual, basis.rows, sizes)
-        coefficients[left, : basis.count] += change
-        keep = (now > tolerance * norms[left]) & (basis.count < basis.length)
-        if not keep.all():
-            residual, left, now = residual[keep], left[keep], now[keep]
-        if not len(left):
+    coefficients = np.zeros((len(x), basis.count + len(x)))
+    least = tolerance * norms
+    residual, sizes = x, norms
+    left = np.arange(len(x))  # the rows whose residuals these are
+    while True:
+        residual, change, sizes = _project(residual, basis.rows, sizes)
+        _put(coefficients, left, 0, change, add=True)
+        keep = sizes > least[left]
+        if basis.count == basis.length or not keep.any():
             break
+        if not keep.all():
+            residual, left, sizes = residual[keep], left[keep], sizes[keep]
         before = basis.count
-        triangle, complete = _extend(basis, residual, now, (tolerance * norms[left] / now).min())
-        coefficients[left, before : basis.count] = triangle
+        triangle, complete = _extend(basis, residual, sizes, least[left])
+        _put(coefficients, left, before, triangle)
         if complete:
             break
         residual = residual - combine(triangle, basis.rows[before:])
-        sizes = now
     return coefficients[:, : basis.count]
+
+
+def _put(table: np.ndarray, rows: np.ndarray, start: int, values: np.ndarray, add: bool = False) -> None:
+    """Write or add some rows of a table, from a column on."""
+    stop = start + values.shape[1]
+    if len(rows) == len(table):  # indexing by a list of all rows costs more
+        table[:, start:stop] = table[:, start:stop] + values if add else values
+    else:
+        table[rows, start:stop] = table[rows, start:stop] + values if add else values
 
 
 def _project(x: Rows, basis: Rows, sizes: np.ndarray) -> tuple[Rows, np.ndarray, np.ndarray]:
@@ -174,7 +182,7 @@ def _project(x: Rows, basis: Rows, sizes: np.ndarray) -> tuple[Rows, np.ndarray,
     remains = np.empty(x.shape)
     accumulate(x, -coefficients, basis, out=remains)
     squares = squared_norms(remains)
-    if np.any(squares < _CANCELLED * sizes**2):
+    if (squares < _CANCELLED * sizes**2).any():
         again = inner(remains, basis)
         accumulate(remains, -again, basis, out=remains)
         coefficients += again
@@ -182,11 +190,11 @@ def _project(x: Rows, basis: Rows, sizes: np.ndarray) -> tuple[Rows, np.ndarray,
     return remains, coefficients, np.sqrt(squares)
 
 
-def _extend(basis: RowBuffer, x: Rows, norms: np.ndarray, least: float) -> tuple[np.ndarray, bool]:
+def _extend(basis: RowBuffer, x: Rows, norms: np.ndarray, least: np.ndarray) -> tuple[np.ndarray, bool]:
     """Append directions to a basis that x is orthogonal to. Returns x's coefficients in them, and whether they are all.
 
-    least: what may be left of each row, relative to its norm. Cholesky QR; if the rows are nearly dependent, the
-    leading eigenvectors of their Gram matrix instead (SVQB: Stathopoulos and Wu 2002), and the caller comes back.
+    least: what may be left of each row. Cholesky QR; if the rows are nearly dependent, the leading eigenvectors of
+    their Gram matrix instead (SVQB: Stathopoulos and Wu 2002), and the caller comes back with what is left.
     """
     if len(x) == 1:
         np.multiply(x, 1 / norms[0], out=basis.append(1))
@@ -194,7 +202,7 @@ def _extend(basis: RowBuffer, x: Rows, norms: np.ndarray, least: float) -> tuple
     gram = inner(x, x) / np.outer(norms, norms)
     triangle, inverse, size = _factor(gram)
     if size > _NEARLY_DEPENDENT or len(x) > basis.length - basis.count:
-        return _extend_by_eigenvectors(basis, x / norms[:, None], gram, least) * norms[:, None], False
+        return _extend_by_eigenvectors(basis, x / norms[:, None], gram, (least / norms).min()) * norms[:, None], False
     old = basis.rows
     new = basis.append(len(x))
     np.matmul(inverse / norms, x, out=new)

@@ -51,8 +51,7 @@ def accumulate(x: Rows, c: np.ndarray, y: Rows, out: Rows) -> None:
 
 
 def squared_norms(x: Rows) -> np.ndarray:
-    with np.errstate(over="ignore"):
-        return np.array([row @ row for row in x])
+    return np.array([row @ row for row in x])
 
 
 class RowBuffer:

@@ -1,0 +1,136 @@
+"""Names for the quantities of a law: what the user called a thing decides what the derivation calls it."""
+
+import re
+from typing import Any, NamedTuple
+
+import sympy
+
+from tpl.core.expr import Expr, leaves, substitute
+from tpl.limit.algebra import quantity, quantity_symbol
+from tpl.limit.calculus import Atom, Quantity
+from tpl.limit.law import Law
+
+_NAME = re.compile(r"(?P<base>[^\[{']+)(\[(?P<index>[^\]]*)\])?(\{\w+(\[(?P<input>\d+)\])?(; (?P<output>\d+))?\})?(?P<copy>'\d+)?$")
+_GRAM = re.compile(r"gram_(\d+)_(\d+)$")
+
+
+class Variable(NamedTuple):
+    """A vector or scalar of the user's: h[2] at the first input is ("h", (2,), 1)."""
+
+    base: str
+    index: tuple[int, ...]
+    input: int
+
+
+class Named(NamedTuple):
+    """A kernel or a number of the derivation.
+
+    kind: "K" for a covariance or second moment of two vectors, "gram" for an inner product of inputs, "scalar" for a
+    Moment that the user named.
+    """
+
+    kind: str
+    left: Variable
+    right: Variable | None = None
+
+    @property
+    def base(self) -> str:
+        return self.left.base
+
+    @property
+    def indices(self) -> tuple[int, ...]:
+        return self.left.index + (self.right.index if self.right is not None else ())
+
+
+def variable(name: str) -> Variable | None:
+    """Read a line's name; None for made-up names."""
+    match = _NAME.match(name)
+    if match is None or name.startswith("_") or match["copy"]:
+        return None
+    index = tuple(int(x) for x in match["index"].split(",")) if match["index"] else ()
+    output = (int(match["output"]),) if match["output"] else ()
+    return Variable(match["base"], index + output, int(match["input"] or 0))
+
+
+class Names:
+    """The quantities of a law in the user's words: named ones are symbols, the others are written out.
+
+    rows: the generic data vectors, by number. `integrands` are the functions under expectations, E{k} in formulas.
+    """
+
+    def __init__(self, law: Law, rows: dict[int, Variable]):
+        self.law = law
+        self.rows = rows
+        self.symbols: dict[Named, Any] = {}
+        self.named: dict[Any, Named] = {}
+        self.definitions: dict[Named, int] = {}
+        self.integrands: list[Expr] = []
+        self._integrand_numbers: dict[Expr, int] = {}
+        self._written: dict[int, Any] = {}
+
+    def symbol(self, named: Named) -> Any:
+        if named not in self.symbols:
+            made = sympy.Symbol(f"@{len(self.symbols)}", real=True)
+            self.symbols[named], self.named[made] = made, named
+        return self.symbols[named]
+
+    def name(self, index: int) -> Named | None:
+        """The name of a quantity, if the user's names give it one."""
+        found: Quantity = self.law.calculus.quantities[index]
+        lines = self.law.program.lines
+        if found.label in ("covariance", "second moment"):
+            both = found.lines
+            if found.label == "covariance":
+                both = tuple(self.law.calculus.leaves[i].line for i in both)
+            left, right = (variable(lines[i].name) for i in both)
+            if left is None or right is None:
+                return None
+            return Named("K", *sorted((left, right), key=lambda v: (v.input, v.base, v.index)))
+        if found.label in ("expectation", "expected derivative"):
+            return None
+        scalar = variable(found.label)
+        return Named("scalar", scalar) if scalar is not None else None
+
+    def write(self, value: Any) -> Any:
+        """A sympy expression over named symbols: unnamed quantities are replaced by their definitions."""
+        from tpl.limit.calculus import used_quantities
+
+        replacement = {quantity_symbol(q): self.write_quantity(q) for q in used_quantities([value])}
+        replacement |= {s: self._gram(s) for s in value.free_symbols if _GRAM.match(s.name)}
+        return value.xreplace(replacement) if replacement else value
+
+    def _gram(self, symbol: Any) -> Any:
+        match = _GRAM.match(symbol.name)
+        assert match is not None
+        left, right = self.rows[int(match[1])], self.rows[int(match[2])]
+        return self.symbol(Named("gram", *sorted((left, right), key=lambda v: (v.input, v.base, v.index))))
+
+    def write_quantity(self, index: int) -> Any:
+        """The symbol of a named quantity, the definition of another."""
+        if index not in self._written:
+            named = self.name(index)
+            if named is not None:
+                self.definitions.setdefault(named, index)
+                self._written[index] = self.symbol(named)
+            else:
+                self._written[index] = self.define(index)
+        return self._written[index]
+
+    def define(self, index: int) -> Any:
+        """The definition of a quantity, written out."""
+        definition = self.law.calculus.quantities[index].definition
+        if not isinstance(definition, Atom):
+            return self.write(definition)
+        entries = [self.write(c) for row in definition.covariance for c in row]
+        inside = list(leaves(definition.integrand, "quantity"))
+        place = {int(v): i for i, v in enumerate(inside)}  # type: ignore[arg-type]
+        # Numbers of the limit inside the integrand become parameters of it.
+        shape = substitute(
+            definition.integrand,
+            lambda x: quantity(place[int(x.value)]) if x.op == "quantity" else x,  # type: ignore[arg-type]
+        )
+        number = self._integrand_numbers.setdefault(shape, len(self.integrands))
+        if number == len(self.integrands):
+            self.integrands.append(shape)
+        parameters = [self.write_quantity(int(v)) for v in inside]  # type: ignore[arg-type]
+        return sympy.Function(f"E{number}")(*entries, *parameters)
