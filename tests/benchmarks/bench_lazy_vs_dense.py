@@ -28,7 +28,7 @@ import sampling_programs as sp
 
 from tpl.core.expr import add, div, mul, number, ref
 from tpl.core.program import Program
-from tpl.sampling.interpreter import simulate
+from tpl.sampling.interpreter import OperatorKind, simulate
 from tpl.sampling.plan import Schedule
 from tpl.sampling.schedule import make_schedule
 
@@ -42,7 +42,7 @@ def rnn() -> Program:
     u, w = draft.matrix("n", DIMENSION), draft.matrix(scale=number(SIGMA_W**2))
     pooled = []
     for sequence in INPUTS:
-        x = []
+        x: list[int] = []
         for row in sequence:
             h = ref(draft.input(u, row))
             x.append(draft.map(sp.tanh(add(h, ref(draft.times(w, x[-1]))) if x else h)))
@@ -84,7 +84,7 @@ class Case:
     exact: np.ndarray
     scale: np.ndarray
 
-    def run(self, width: int, operator: str, replicate: int) -> tuple[np.ndarray, float]:
+    def run(self, width: int, operator: OperatorKind, replicate: int) -> tuple[np.ndarray, float]:
         """Deviations from the limit relative to its size, and seconds."""
         start = time.process_time()
         values = simulate(self.program, self.schedule, width, 0, replicate, operator)
@@ -153,7 +153,7 @@ class Costs:
         return float(np.exp(np.interp(np.log(width), np.log(self.widths), np.log(self.seconds))))
 
 
-def fit_costs(case: Case, runs: int, timed: dict[str, list[int]]) -> dict[str, Costs]:
+def fit_costs(case: Case, runs: int, timed: dict[OperatorKind, list[int]]) -> dict[OperatorKind, Costs]:
     """Bias and variance from lazy runs (the law is the dense one), times from both."""
     widths = np.array([64, 128, 256, 512, 1024])
     mean, variance = [], []
@@ -165,14 +165,14 @@ def fit_costs(case: Case, runs: int, timed: dict[str, list[int]]) -> dict[str, C
     squares = np.maximum(np.array(mean) ** 2 - noise, 0)
     bias = float(np.sqrt(np.average(squares * widths**2, weights=1 / (noise * widths**2))))
     spread = float(np.mean(np.array(variance) * widths))
-    costs = {}
+    costs: dict[OperatorKind, Costs] = {}
     for operator, sizes in timed.items():
         seconds = [min(case.run(width, operator, r)[1] for r in range(3)) for width in sizes]
         costs[operator] = Costs(bias, spread, np.array(sizes), np.array(seconds))
     return costs
 
 
-def compare_at_equal_error(case: Case, runs: int, timed: dict[str, list[int]], targets: list[float]) -> None:
+def compare_at_equal_error(case: Case, runs: int, timed: dict[OperatorKind, list[int]], targets: list[float]) -> None:
     costs = fit_costs(case, runs, timed)
     bias, deviation = costs["lazy"].bias, costs["lazy"].variance ** 0.5
     print(f"\n{case.name}: equal error, each at its best")
@@ -243,7 +243,7 @@ def main() -> None:
         return measure_largest(options.largest)
     quick = options.quick
     narrow = [64, 256, 1024, 2048] if quick else [64, 128, 256, 512, 1024, 2048, 4096]
-    timed = {"lazy": [*narrow, 8192, 16384, 65536], "dense": narrow}
+    timed: dict[OperatorKind, list[int]] = {"lazy": [*narrow, 8192, 16384, 65536], "dense": narrow}
     with threadpool_limits(1, user_api="blas"):
         for case in make_cases():
             compare_at_equal_width(case, [2048, 8192] if quick else [2048, 4096, 8192, 16384], 2 if quick else 5, 30)

@@ -19,7 +19,7 @@ from tpl.core.expr import apply, number, ref
 from tpl.core.program import Show
 from tpl.sampling.cost import estimate_cost, estimate_memory
 from tpl.sampling.errors import MemoryRefused, NumericalError
-from tpl.sampling.estimate import round_up, sample, sample_finite, sample_limit, summarise
+from tpl.sampling.estimate import round_up, sample, sample_finite, sample_limit, student_two_sigma, summarise
 from tpl.sampling.schedule import make_schedule
 
 HERE = Path(__file__).parent
@@ -81,6 +81,12 @@ def test_estimates_have_the_shapes_of_the_shows():
     assert (a.value.shape, b.value.shape, c.value.shape) == ((2, 2), (), (0, 3))
     assert a.value[0, 1] == b.value
     assert a.method == "sampled limit: 3 replicates of 1000 samples (lazy Gaussian operator)"
+
+
+@pytest.mark.parametrize("dof", [*range(1, 31), 57, 58, 199, 200, 201, 202, 1000, 10**6])
+def test_student(dof):
+    exact = special.stdtrit(dof, special.ndtr(2))
+    assert student_two_sigma(dof) == pytest.approx(exact, rel=1e-6)
 
 
 def test_two_replicates_at_least():

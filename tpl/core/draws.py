@@ -11,7 +11,8 @@ from tpl.core.laws import MixedPowers, covariance_factor, scaling
 from tpl.core.program import Dim
 from tpl.core.values import Coordinatewise, Family, Listing, MatrixSum, Mistake, NetworkValue, RandomOutput, Readout, Unknown
 from tpl.language import syntax as s
-from tpl.language.source import Span, nearest
+from tpl.language.check import misfit_law
+from tpl.language.source import Span
 
 # How the variance must scale with n, and what happens otherwise, for each shape of array.
 _WANTED = {"matrix": Fraction(-1), "readout": Fraction(-1), "input": Fraction(0), "vector": Fraction(0), "bias": Fraction(0)}
@@ -37,12 +38,12 @@ class Draws:
             if widths:
                 base = next(iter(widths))
                 raise Mistake(node.span, f"`{node.name}` needs a ratio to `{base}`",
-                              f"all widths go to infinity together: `width {node.name} = 2 * {base}`")  # fmt: skip
+                              f"all widths go to infinity together, as in `width {node.name} = 2 * {base}`")  # fmt: skip
             widths[node.name] = Fraction(1)
             return
         ratio = self._ratio(node, scope)
         if not Fraction(1, 1000) <= ratio <= 1000:
-            raise Mistake(node.value.span, "the ratio of two widths must lie between 1/1000 and 1000")
+            raise Mistake(node.value.span, f"this ratio of two widths is {float(ratio):g}", "it must lie between 1/1000 and 1000")
         widths[node.name] = ratio
 
     def _ratio(self, node: s.Width, scope: Scope) -> Fraction:
@@ -111,7 +112,8 @@ class Draws:
             return
         if not key:
             if existing is not None:
-                raise Mistake(target.span, f"`{target.name}` is already defined", "a name is given a value once")
+                hint = f"in a loop it needs an index, as in `{target.name}[i] = …`" if self.evaluator.multiplicity > 1 else None
+                raise Mistake(target.span, f"`{target.name}` is already defined", hint or "a name is given a value once")
             scope[target.name] = value
             return
         if existing is None:
@@ -162,12 +164,12 @@ class Draws:
         build = self.builder
         if form in ("matrix", "input"):
             if not mean.is_value(0):
-                raise Mistake(node.law.span, "a matrix must have mean 0", "add the mean to the product instead")
+                raise Mistake(_mean_span(node), "a matrix must have mean 0", "add a mean to the product: `W @ x + mu`")
             line = build.matrix(name, dims, variance, trained)  # type: ignore[arg-type]
             return MatrixSum(((ONE, line, False),), *dims)
         if form == "readout":
             if not mean.is_value(0):
-                raise Mistake(node.law.span, "a readout must have mean 0")
+                raise Mistake(_mean_span(node), "a readout must have mean 0")
             return Readout(build.gaussian(name, str(dims[1]), ZERO, coefficient, trained), int(dims[0]), str(dims[1]), ONE)
         if form == "bias":
             line = build.gaussian(name, None, mean, variance, trained)
@@ -194,20 +196,16 @@ class Draws:
         finally:
             variance.widths_allowed = False
         if not is_constant(value):
-            raise Mistake(law.arguments[1].span, f"the variance must be a number, but this is {describe(value)}")
+            what = f"{variance.quote(law.arguments[1].span)} is {describe(value)}"
+            raise Mistake(law.arguments[1].span, f"the variance must be a number, but {what}")
         return mean, value.expr
 
     def _gaussian_law(self, node: s.Draw) -> s.Call:
-        law = node.law
-        if isinstance(law, s.Call) and law.function == "N":
-            if len(law.arguments) != 2 or law.keywords:
-                raise Mistake(law.span, "a normal law has a mean and a variance", "`N(0, 1)`")
-            return law
-        name = law.function if isinstance(law, s.Call) else None
-        hint = "write `N(mean, variance)`"
-        if name is not None and nearest(name, ["N", "Normal", "normal", "Gaussian", "gaussian", "randn"]) is None:
-            hint = "the limit of a tensor program needs Gaussian laws; make others by a function: `abs(g)` of `g ~ N(0, 1)`"
-        raise Mistake(law.span, "after `~` stands a normal law", hint)
+        wrong = misfit_law(node.law)
+        if wrong is not None:
+            raise Mistake(node.law.span, *wrong)
+        assert isinstance(node.law, s.Call)
+        return node.law
 
     def _constant(self, node: s.Expr, scope: Scope, what: str) -> Expr:
         return self.evaluator.constant(node, scope, what)
@@ -240,7 +238,8 @@ class Draws:
         if scale.coefficient < 0:
             raise Mistake(span, f"a variance cannot be negative, but this is {scale.coefficient:g}")
         if scale.coefficient != 0 and scale.power != _WANTED[form]:
-            raise Mistake(span, *_scaling_trouble(form, float(scale.power - _WANTED[form]), dims))
+            law_text = self.evaluator.quote(span)
+            raise Mistake(span, *_scaling_trouble(form, scale.power - _WANTED[form], dims, node.targets[0].name, law_text))
         return self.builder.without_widths(variance)
 
     def _draw_group(self, node: s.Draw, dims: tuple[Dim, ...], scope: Scope) -> None:
@@ -289,10 +288,18 @@ def _plain(value: Any, values: dict[str, float]) -> Any:
     return evaluate(value.expr, values)
 
 
-def _scaling_trouble(form: str, excess: float, dims: tuple[Dim, ...]) -> tuple[str, str]:
+def _mean_span(node: s.Draw) -> Span:
+    return node.law.arguments[0].span if isinstance(node.law, s.Call) else node.law.span
+
+
+def _scaling_trouble(form: str, excess: Fraction, dims: tuple[Dim, ...], name: str, text: str) -> tuple[str, str]:
+    """What happens as the width grows, and what to write. `text`: the variance as written; `excess`: its power of n too many."""
     size = "grow without bound" if excess > 0 else "vanish"
-    if form == "matrix":
-        return f"with this variance its products {size} as the width grows", f"divide by the width once: `N(0, 1/{dims[1]})`"
-    if form == "readout":
-        return f"with this variance the output would {size} as the width grows", f"divide by the width once: `N(0, 1/{dims[1]})`"
-    return f"with this variance its entries {size} as the width grows", "it must not depend on the width: `N(0, 1)`"
+    if form not in ("matrix", "readout"):
+        return (f"with this variance the entries of `{name}` {size} as the width grows",
+                "it must not depend on the width, as in `N(0, 1)`")  # fmt: skip
+    variance = "1"
+    if excess == 1 and text != "this":
+        variance = f"({text[1:-1]})" if "+" in text or " - " in text else text[1:-1]
+    return (f"with this variance the products `{name} @ x` {size} as the width grows",
+            f"it must fall as 1/{dims[1]}, as in `N(0, {variance} / {dims[1]})`")  # fmt: skip

@@ -14,7 +14,7 @@ import numpy as np
 
 from tpl.core.builder import Builder
 from tpl.core.draws import Draws
-from tpl.core.expr import number, symbol
+from tpl.core.expr import evaluate, number, ref, symbol
 from tpl.core.expressions import Evaluator, Scope, describe, is_constant
 from tpl.core.kernels import Kernels
 from tpl.core.program import Program, Show
@@ -75,7 +75,7 @@ class _Elaboration:
         self.builder = Builder(source, limits.max_lines)
         self.diagnostics: list[Diagnostic] = []
         self.datasets: dict[str, Dataset] = {}
-        self._reported: set[tuple] = set()
+        self._reported: set[Span | None] = set()
         self.evaluator = Evaluator(self.builder, {})
         self.draws = Draws(self.evaluator)
         kernels = Kernels(self.evaluator, self.apply_network)
@@ -91,7 +91,7 @@ class _Elaboration:
     def block(self, statements: tuple[s.Statement, ...], scope: Scope, network: NetworkValue | None) -> None:
         for statement in statements:
             try:
-                if self._earlier and self._given_up(statement.span):
+                if self._given_up(_head(statement)):
                     raise Silent
                 _STATEMENTS[type(statement)](self, statement, scope, network)
             except Silent:
@@ -105,16 +105,15 @@ class _Elaboration:
                     return
 
     def _given_up(self, span: Span) -> bool:
-        """Did an earlier stage find something wrong here?"""
+        """Did an earlier stage find something wrong here? Then its consequences are passed over."""
         first = bisect_left(self._earlier, (span.line, span.column))
         return first < len(self._earlier) and self._earlier[first] < (span.end_line, span.end_column)
 
     def _report(self, mistake: Mistake, statement: s.Statement) -> None:
         diagnostic = Diagnostic(mistake.span or statement.span, mistake.message, mistake.hint)
         # A loop meets the same mistake once an iteration; it is one mistake.
-        key = (diagnostic.span, diagnostic.message.split("`")[0])
-        if key not in self._reported:
-            self._reported.add(key)
+        if diagnostic.span not in self._reported:
+            self._reported.add(diagnostic.span)
             self.diagnostics.append(diagnostic)
 
     def _forget(self, statement: s.Statement, scope: Scope) -> None:
@@ -138,10 +137,12 @@ class _Elaboration:
     def const(self, node: s.Const, scope: Scope, network: NetworkValue | None) -> None:
         value = self.evaluator.value(node.value, scope)
         if isinstance(value, Listing):
-            scope[node.name] = _constant_array(value, node)
+            scope[node.name] = _constant_array(value, node.name, node.value.span)
             return
         if not is_constant(value):
-            raise Mistake(node.value.span, f"a const must be a number, but this is {describe(value)}")
+            what = f"{self.source.quote(node.value.span)} is {describe(value)}"
+            raise Mistake(node.value.span, f"a const must be a number, but {what}",
+                          "without `const`, a line gives its name to any value")  # fmt: skip
         try:
             self.builder.define_constant(node.name, value.expr)
         except (ArithmeticError, ValueError):
@@ -155,15 +156,23 @@ class _Elaboration:
         self.draws.define_width(node, scope)
 
     def network(self, node: s.Network, scope: Scope, network: NetworkValue | None) -> None:
-        scope[node.name] = UNKNOWN if node.name in self._lost else NetworkValue(node, {}, {}, {})
+        scope[node.name] = UNKNOWN if node.name in self._lost else NetworkValue(node, {}, {}, {}, dict(scope))
 
     def show(self, node: s.Show, scope: Scope, network: NetworkValue | None) -> None:
         for item in node.items:
-            self.builder.at(item.span)
-            value = self.evaluator.value(item, scope)
-            shape, lines = self._shown(value, item)
-            name = self.source.slice(item.span)
-            self.builder.shows.append(Show(name, shape, tuple(lines), item.span))
+            try:
+                if not self._given_up(item.span):
+                    self._show_item(item, scope)
+            except Mistake as mistake:
+                self._report(mistake, node)
+            except Silent:
+                continue
+
+    def _show_item(self, item: s.Expr, scope: Scope) -> None:
+        self.builder.at(item.span)
+        value = self.evaluator.value(item, scope)
+        shape, lines = self._shown(value, item)
+        self.builder.shows.append(Show(self.source.slice(item.span), shape, tuple(lines), item.span))
 
     def _shown(self, value: Any, item: s.Expr) -> tuple[tuple[int, ...], list[int]]:
         if isinstance(value, Family):
@@ -172,12 +181,14 @@ class _Elaboration:
             parts = [self._shown(v, item) for v in value.items]
             shapes = {shape for shape, _ in parts}
             if len(shapes) != 1:
-                raise Mistake(item.span, "this list is ragged or empty: its items have different shapes")
+                trouble = "its items have different shapes" if shapes else "it is empty"
+                raise Mistake(item.span, f"this list cannot be shown: {trouble}")
             return (len(parts), *shapes.pop()), [line for _, lines in parts for line in lines]
         if isinstance(value, Coordinatewise) and value.width is None:
             name = self.source.slice(item.span)
             return (), [self.builder.map(value.expr, None, name if name.isidentifier() else None)]
-        raise Mistake(item.span, f"`show` takes scalars, but this is {describe(value)}", _show_hint(value, item))
+        what = f"{self.source.quote(item.span)} is {describe(value)}"
+        raise Mistake(item.span, f"`show` takes scalars, but {what}", _show_hint(value, item))
 
     def loop(self, node: s.Loop, scope: Scope, network: NetworkValue | None) -> None:
         variable = node.clause.variable
@@ -208,11 +219,15 @@ class _Elaboration:
 
     def _named(self, value: Any, name: str) -> Any:
         """Put a vector or scalar on a line of the user's name."""
-        if not isinstance(value, Coordinatewise) or is_constant(value):
+        if not isinstance(value, Coordinatewise):
             return value
+        if is_constant(value):
+            # A long recursion over numbers stays one number, not a tree as deep as the loop is long.
+            deep = value.expr.depth > 50 or value.expr.size > 1000
+            return Coordinatewise(number(evaluate(value.expr, self.builder.values))) if deep else value
         line = self.builder.map(value.expr, value.width, name)
         self.builder.rename(line, name)
-        return Coordinatewise(value.expr if value.expr.op == "ref" else _ref(line), value.width)
+        return Coordinatewise(value.expr if value.expr.op == "ref" else ref(line), value.width)
 
     def return_(self, node: s.Return, scope: Scope, network: NetworkValue | None) -> None:
         self.builder.at(node.span, self.evaluator.derived)
@@ -224,7 +239,9 @@ class _Elaboration:
         array = dataset.array
         if array.ndim != len(node.dims):
             shape = ", ".join(map(str, array.shape))
-            raise Mistake(node.span, f"`{node.name}` has {len(node.dims)} axes here, but its data have shape [{shape}]")
+            axes = "1 axis" if len(node.dims) == 1 else f"{len(node.dims)} axes"
+            raise Mistake(node.span, f"`{node.name}` has {axes} here, but its data have shape [{shape}]",
+                          f"name {array.ndim}, as in `{node.name}[{', '.join('NTdefgh'[: array.ndim])}]`")  # fmt: skip
         for dim, size in zip(node.dims, array.shape, strict=True):
             self.draws.bind_dim(dim, size, node.name, scope)
         self.datasets[node.name] = dataset
@@ -235,14 +252,16 @@ class _Elaboration:
         if given is not None:
             return given
         if node.default is None:
-            raise Mistake(node.span, f"`{node.name}` has no data", f"give it some: --data {node.name}=FILE.npy")
+            raise Mistake(node.span, f"`{node.name}` has no data",
+                          f"give it some, `--data {node.name}=FILE.npy`, or a default, `= sphere(4, 10)`")  # fmt: skip
         if isinstance(node.default, s.Call):
             return self._generated(node.default, scope)
         value = self.evaluator.value(node.default, scope)
         if isinstance(value, Listing):
-            value = _constant_array(value, node, self.builder.values)
+            value = _constant_array(value, node.name, node.default.span, self.builder.values)
         if not isinstance(value, Array):
-            raise Mistake(node.default.span, f"data are made by a generator or a list, but this is {describe(value)}",
+            what = f"{self.source.quote(node.default.span)} is {describe(value)}"
+            raise Mistake(node.default.span, f"data are made by a generator or a list, but {what}",
                           "for instance `sphere(4, 10, seed=0)`")  # fmt: skip
         return Dataset(value.array, f"{value.array.size} numbers written in the program")
 
@@ -259,8 +278,6 @@ class _Elaboration:
         if isinstance(value, Text):
             return value.text
         self.evaluator.constant(node, scope, "this argument")
-        from tpl.core.expr import evaluate
-
         number_ = evaluate(value.expr, self.builder.values)
         return int(number_) if number_.is_integer() else number_
 
@@ -271,7 +288,7 @@ class _Elaboration:
     def apply_network(self, network: NetworkValue, inputs: list[Array], label: str) -> Any:
         """Run a network's body on inputs. Returns what it returns: a random output, or a list of them."""
         syntax = network.syntax
-        scope: Scope = dict(self.globals)
+        scope: Scope = dict(network.outside)
         for declared, array in zip(syntax.inputs, inputs, strict=True):
             for dim, size in zip(declared.dims, array.array.shape, strict=True):
                 self.draws.bind_dim(dim, size, declared.name, scope, network)
@@ -290,22 +307,21 @@ class _Elaboration:
         return returned
 
 
-def _ref(line: int) -> Any:
-    from tpl.core.expr import ref
+def _head(statement: s.Statement) -> Span:
+    """The part of a statement in which a mistake spoils it all: of a `show`, its keyword."""
+    span = statement.span
+    return Span(span.line, span.column, span.line, span.column + 1) if isinstance(statement, s.Show) else span
 
-    return ref(line)
 
-
-def _constant_array(value: Listing, node: s.Const | s.Data, values: Mapping[str, float] | None = None) -> Array:
+def _constant_array(value: Listing, name: str, span: Span, values: Mapping[str, float] | None = None) -> Array:
     try:
-        return Array(np.array(_nested(value, values), dtype=np.float64), node.name)
+        return Array(np.array(_nested(value, values), dtype=np.float64), name)
     except (ValueError, TypeError):
-        raise Mistake(node.span, "this list is not a rectangular array of numbers") from None
+        raise Mistake(span, "this list is not a rectangular array of numbers",
+                      "all its rows need the same length: `[[1, 2], [3, 4]]`") from None  # fmt: skip
 
 
 def _nested(value: Any, values: Mapping[str, float] | None) -> Any:
-    from tpl.core.expr import evaluate
-
     if isinstance(value, Listing):
         return [_nested(v, values) for v in value.items]
     if not is_constant(value):

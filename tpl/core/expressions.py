@@ -1,12 +1,13 @@
 """Evaluating the language's expressions: from syntax to values over core lines."""
 
-from collections.abc import Callable, Iterator
+import re
+from collections.abc import Callable, Iterable, Iterator
 from fractions import Fraction
 from typing import Any
 
 import numpy as np
 
-from tpl.core.builder import Builder
+from tpl.core.builder import MAX_EXPRESSION_DEPTH, Builder
 from tpl.core.expr import ONE, Expr, add, apply, div, evaluate, from_float, leaves, mul, neg, number, power, ref, sub
 from tpl.core.functions import CALLABLE, FUNCTIONS
 from tpl.core.values import (
@@ -16,7 +17,10 @@ from tpl.core.values import (
 from tpl.language import syntax as s
 from tpl.language.source import Span, nearest
 
-_ORDER = {"+": add, "-": sub, "*": mul, "/": div}
+MAX_EXPRESSION_SIZE = 100_000
+MAX_CALLS = 100_000  # of defs by one call of a def
+
+_ORDER: dict[str, Callable[..., Expr]] = {"+": add, "-": sub, "*": mul, "/": div}
 Scope = dict[str, Any]
 
 
@@ -54,17 +58,23 @@ class Evaluator:
         self.widths_allowed = False
         self.multiplicity = 1
         self.derived = ""
+        self._scope: Scope = {}  # where the operation at hand stands: what its hints may suggest
+        self._passes = 0
 
     # ------------------------------------------------------------------------------------------ entry points
     def value(self, node: Any, scope: Scope) -> Any:
         rule = _RULES[type(node)]
         return rule(self, node, scope)
 
+    def quote(self, span: Span) -> str:
+        """The user's own text, for a message; "this" where it is long."""
+        return self.builder.source.quote(span)
+
     def constant(self, node: s.Expr, scope: Scope, what: str) -> Expr:
         """An expression without lines. Raises Mistake otherwise."""
         value = self.value(node, scope)
         if not is_constant(value):
-            raise Mistake(node.span, f"{what} must be a number, but this is {describe(value)}")
+            raise Mistake(node.span, f"{what} must be a number, but {self.quote(node.span)} is {describe(value)}")
         self._finite(value.expr, node.span)
         return value.expr
 
@@ -72,7 +82,8 @@ class Evaluator:
         expr = self.constant(node, scope, what)
         exact = expr.value if expr.is_number else evaluate(expr, self.builder.values)
         if not float(exact).is_integer():  # type: ignore[arg-type]
-            raise Mistake(node.span, f"{what} must be a whole number, but this is {float(exact):g}")  # type: ignore[arg-type]
+            raise Mistake(node.span, f"{what} must be a whole number, but this is {float(exact):g}",  # type: ignore[arg-type]
+                          "the division leaves a remainder" if isinstance(node, s.Chain) else None)  # fmt: skip
         if abs(exact) > 10**12:  # type: ignore[arg-type, operator]
             raise Mistake(node.span, f"{what} is too large")
         return int(exact)  # type: ignore[arg-type]
@@ -130,11 +141,18 @@ class Evaluator:
             flat = self._flat(node, scope)
             if flat is not None:
                 return flat
-        value, span = self.value(node.first, scope), node.first.span
-        for sign, operand in node.rest:
-            right = self.value(operand, scope)
-            span = Span(span.line, span.column, operand.span.end_line, operand.span.end_column)
-            value = self.binary(sign, value, right, span, node.first.span, operand.span)
+        values = (self.value(n, scope) for n in (node.first, *(operand for _, operand in node.rest)))
+        return self._from_the_left(node, values, scope)
+
+    def _from_the_left(self, node: s.Chain, values: Iterable[Any], scope: Scope) -> Any:
+        """The operands of a chain joined one by one."""
+        rest = iter(values)
+        value, left = next(rest), node.first.span
+        for (sign, operand), right in zip(node.rest, rest, strict=True):
+            span = Span(left.line, left.column, operand.span.end_line, operand.span.end_column)
+            self._scope = scope
+            value = self.binary(sign, value, right, span, left, operand.span)
+            left = span
         return value
 
     def _flat(self, node: s.Chain, scope: Scope) -> Any:
@@ -142,22 +160,20 @@ class Evaluator:
         nodes = [node.first, *(operand for _, operand in node.rest)]
         values = [self.value(n, scope) for n in nodes]
         if not all(isinstance(v, Coordinatewise) for v in values):
-            value, span = values[0], nodes[0].span
-            for (sign, operand), right in zip(node.rest, values[1:], strict=True):
-                span = Span(span.line, span.column, operand.span.end_line, operand.span.end_column)
-                value = self.binary(sign, value, right, span, nodes[0].span, operand.span)
-            return value
+            return self._from_the_left(node, values, scope)
         width = self._common_width([(v, n.span) for v, n in zip(values, nodes, strict=True)])
         operation = add if node.rest[0][0] == "+" else mul
         return self._coordinatewise(lambda: operation(*(v.expr for v in values)), width, node.span)
 
     def _common_width(self, values: list[tuple[Any, Span]]) -> str | None:
         width: str | None = None
+        first = values[0][1]
         for value, span in values:
             if value.width is not None and width is not None and value.width != width:
-                raise Mistake(span, f"this vector has width {value.width}, the one before it width {width}",
+                raise Mistake(span, f"{self.quote(span)} has width {value.width}, but {self.quote(first)} has width {width}",
                               "vectors meet coordinate by coordinate only at equal width")  # fmt: skip
-            width = value.width or width
+            if width is None and value.width is not None:
+                width, first = value.width, span
         return width
 
     def _coordinatewise(self, make: Callable[[], Expr], width: str | None, span: Span) -> Coordinatewise:
@@ -167,9 +183,18 @@ class Evaluator:
             raise Mistake(span, "this divides by zero") from None
         except OverflowError:
             raise Mistake(span, "this number is too large") from None
-        if width is None and expr.op == "div" and expr.args[1].op == "symbol" and not self.widths_allowed:
-            self._finite(expr.args[1], span)
+        self._bounded(expr, span)
+        if width is None and not expr.is_number and expr.size < 1000 and not leaves(expr, "ref"):
+            self._finite(expr, span)
         return Coordinatewise(expr, width)
+
+    def _bounded(self, expr: Expr, span: Span) -> None:
+        """Refuse an expression that every later walk over it would pay for."""
+        if expr.depth > MAX_EXPRESSION_DEPTH or expr.size > MAX_EXPRESSION_SIZE:
+            what = f"goes more than {MAX_EXPRESSION_DEPTH} operations deep"
+            if expr.size > MAX_EXPRESSION_SIZE:
+                what = f"holds more than {MAX_EXPRESSION_SIZE:,} operations"
+            raise Mistake(span, f"this expression {what}", "give its parts names")
 
     def binary(self, sign: str, a: Any, b: Any, span: Span, left: Span, right: Span) -> Any:
         if sign == "@":
@@ -180,21 +205,34 @@ class Evaluator:
             width = self._common_width([(a, left), (b, right)])
             return self._coordinatewise(lambda: _ORDER[sign](a.expr, b.expr), width, span)
         if isinstance(a, Array) or isinstance(b, Array):
-            return self._array_arithmetic(sign, a, b, span)
+            return self._array_arithmetic(sign, a, b, span, left, right)
+        if sign == "/" and isinstance(b, Coordinatewise) and b.expr.is_value(0):
+            raise Mistake(span, "this divides by zero")
         linear = self._linear(sign, a, b)
         if linear is not None:
             return linear
-        raise Mistake(span, f"`{sign}` does not join {describe(a)} and {describe(b)}", _join_hint(sign, a, b))
+        raise self._misjoined(sign, a, b, span, left, right)
+
+    def _misjoined(self, sign: str, a: Any, b: Any, span: Span, left: Span, right: Span) -> Mistake:
+        """What to say of an operation on two values that it does not join."""
+        one, other = self.quote(left), self.quote(right)
+        message = f"`{sign}` does not join {describe(a)} and {describe(b)}"
+        if "this" not in (one, other):
+            message = f"{one} is {describe(a)}, and {other} is {describe(b)}: `{sign}` does not join them"
+        return Mistake(span, message, _join_hint(sign, a, b, one, other))
 
     def _mod(self, a: Any, b: Any, left: Span, right: Span) -> Any:
+        numbers = []
         for value, span in ((a, left), (b, right)):
             if not is_constant(value):
-                raise Mistake(span, f"`mod` takes whole numbers, but this is {describe(value)}")
-        x, y = (Fraction(v.expr.value) if v.expr.is_number else Fraction(self._finite(v.expr, sp))
-                for v, sp in ((a, left), (b, right)))  # fmt: skip
-        if x.denominator != 1 or y.denominator != 1 or y <= 0:
-            raise Mistake(right, "`mod` takes whole numbers, the second positive")
-        return Coordinatewise(number(x % y))
+                raise Mistake(span, f"`mod` takes whole numbers, but {self.quote(span)} is {describe(value)}")
+            exact = Fraction(value.expr.value) if value.expr.is_number else Fraction(self._finite(value.expr, span))
+            if exact.denominator != 1:
+                raise Mistake(span, f"`mod` takes whole numbers, but this is {float(exact):g}")
+            numbers.append(exact)
+        if numbers[1] <= 0:
+            raise Mistake(right, f"`a mod b` needs a positive b, but this is {numbers[1]}")
+        return Coordinatewise(number(numbers[0] % numbers[1]))
 
     def _linear(self, sign: str, a: Any, b: Any) -> Any:
         """Sums, differences and multiples of matrices, readouts and random outputs; None if there is no such thing."""
@@ -206,7 +244,7 @@ class Evaluator:
         if sign == "*" and isinstance(b, Coordinatewise) and b.width is None:
             return self._scale(a, b.expr)
         if sign == "/" and isinstance(b, Coordinatewise) and b.width is None:
-            return self._scale(a, div(ONE, b.expr)) if not b.expr.is_value(0) else None
+            return self._scale(a, div(ONE, b.expr))
         return None
 
     def _scale(self, value: Any, factor: Expr) -> Any:
@@ -231,15 +269,14 @@ class Evaluator:
             )
         return None
 
-    def _array_arithmetic(self, sign: str, a: Any, b: Any, span: Span) -> Any:
+    def _array_arithmetic(self, sign: str, a: Any, b: Any, span: Span, left: Span, right: Span) -> Any:
         arrays = [v.array if isinstance(v, Array) else self._finite(v.expr, span) if is_constant(v) else None
                   for v in (a, b)]  # fmt: skip
         name = (a if isinstance(a, Array) else b).name
         if any(x is None for x in arrays) or (
             isinstance(a, Array) and isinstance(b, Array) and a.array.shape != b.array.shape
         ):
-            hint = "data enter through a matrix: `U @ xi`" if any(x is None for x in arrays) else None
-            raise Mistake(span, f"`{sign}` does not join {describe(a)} and {describe(b)}", hint)
+            raise self._misjoined(sign, a, b, span, left, right)
         with np.errstate(all="ignore"):
             operation = FUNCTIONS[{"+": "add", "-": "sub", "*": "mul", "/": "div"}[sign]].array
             return _finite_array(operation(*arrays), name, span)
@@ -260,8 +297,10 @@ class Evaluator:
     def power(self, node: s.Power, scope: Scope) -> Any:
         base, exponent = self.value(node.base, scope), self.value(node.exponent, scope)
         if not isinstance(base, Coordinatewise) or not isinstance(exponent, Coordinatewise):
-            wrong = exponent if isinstance(base, Coordinatewise) else base
-            raise Mistake(node.span, f"`^` takes numbers, scalars and vectors, but this is {describe(wrong)}")
+            wrong, part = (exponent, node.exponent) if isinstance(base, Coordinatewise) else (base, node.base)
+            transpose = isinstance(base, MatrixSum) and self.quote(node.exponent.span) == "`T`"
+            raise Mistake(node.span, f"`^` takes numbers, scalars and vectors, but {self.quote(part.span)} is {describe(wrong)}",
+                          "the transpose is written `W.T`" if transpose else None)  # fmt: skip
         width = self._common_width([(base, node.base.span), (exponent, node.exponent.span)])
         return self._coordinatewise(lambda: power(base.expr, exponent.expr), width, node.span)
 
@@ -269,50 +308,75 @@ class Evaluator:
     def _product(self, a: Any, b: Any, span: Span, left: Span, right: Span) -> Any:
         self.builder.at(span, self.derived)
         if isinstance(a, Readout):
-            return self._read_out(a, b, span, right)
+            return self._read_out(a, b, span, left, right)
         if isinstance(a, Array) and isinstance(b, Array):
-            return self._contract(a, b, span)
+            return self._contract(a, b, span, left, right)
+        one, other = self.quote(left), self.quote(right)
         if not isinstance(a, MatrixSum):
-            raise Mistake(span, f"`@` needs a matrix on its left, but this is {describe(a)}", _matmul_hint(a, b))
+            raise Mistake(span, f"`@` needs a matrix on its left, but {one} is {describe(a)}", _matmul_hint(a, b, one, other))
         if isinstance(b, Array):
-            return self._enter(a, b, span)
-        if isinstance(b, MatrixSum):
+            return self._enter(a, b, span, left, right)
+        if isinstance(b, (MatrixSum, Readout)):
             raise Mistake(span, "a product of matrices is not a line of a tensor program",
-                          "apply one matrix at a time: `A @ (B @ x)`")  # fmt: skip
+                          f"apply one matrix at a time: `{_bare(one, 'A')} @ ({_bare(other, 'B')} @ x)`")  # fmt: skip
         if not isinstance(b, Coordinatewise) or b.width is None:
-            raise Mistake(right, f"`@` needs a vector on its right, but this is {describe(b)}")
+            raise Mistake(right, f"`@` needs a vector on its right, but {other} is {describe(b)}", _number_hint(b))
         if a.columns != b.width:
-            raise Mistake(span, f"the matrix is [{a.rows}, {a.columns}], but the vector has width {b.width}",
-                          _transpose_hint(a, b))  # fmt: skip
+            raise Mistake(span, f"{one} is [{a.rows}, {a.columns}], but {other} has width {b.width}",
+                          self._fitting(a, b.width, one, other))  # fmt: skip
         vector = self.builder.map(b.expr, b.width)
         products = [mul(c, ref(self.builder.matmul(line, t, vector))) for c, line, t in a.terms]
         return Coordinatewise(add(*products), str(a.rows))
 
-    def _enter(self, a: MatrixSum, b: Array, span: Span) -> Any:
+    def _fitting(self, wrong: MatrixSum | Readout, size: str | int, one: str, other: str) -> str | None:
+        """Suggest a product that would fit: with the transpose, or with another matrix in scope."""
+        vector = _bare(other, "x")
+        if isinstance(wrong, MatrixSum) and isinstance(wrong.columns, str) and wrong.rows == size and one != "this":
+            name = one[1:-1]
+            simple = name.replace("[", "").replace("]", "").replace("_", "").isalnum()
+            own = name[:-2] if name.endswith(".T") else f"{name}.T" if simple else f"({name}).T"
+            return f"did you mean `{own} @ {vector}`?"
+        for name, value in self._scope.items():
+            entries = value.entries.items() if isinstance(value, Family) else [((), value)]
+            for key, matrix in entries:
+                text = name + (f"[{', '.join(map(str, key))}]" if key else "")
+                if isinstance(matrix, MatrixSum) and matrix.columns == size:
+                    return f"did you mean `{text} @ {vector}`?"
+                if isinstance(matrix, MatrixSum) and isinstance(matrix.columns, str) and matrix.rows == size:
+                    return f"did you mean `{text}.T @ {vector}`?"
+        return None
+
+    def _enter(self, a: MatrixSum, b: Array, span: Span, left: Span, right: Span) -> Any:
         """A matrix of finitely many columns times data: an initial vector."""
+        one, other = self.quote(left), self.quote(right)
         if b.array.ndim != 1:
-            hint = f"index it: `{b.name}[i]` is one of its rows"
-            raise Mistake(span, f"`@` needs a vector on its right, but this is {describe(b)}", hint)
-        if not isinstance(a.columns, int):
-            raise Mistake(span, f"the matrix is [{a.rows}, {a.columns}], but `{b.name}` has length {b.array.size}",
-                          f"data enter through a matrix [{a.rows}, d]")  # fmt: skip
+            raise Mistake(span, f"`@` needs a vector on its right, but {other} is {describe(b)}",
+                          f"index it: `{_bare(other, 'X')}[{', '.join('ijklm'[: b.array.ndim - 1])}]` is a vector")  # fmt: skip
         if a.columns != b.array.size:
-            raise Mistake(span, f"the matrix is [{a.rows}, {a.columns}], but `{b.name}` has length {b.array.size}")
+            hint = self._fitting(a, b.array.size, one, other)
+            if hint is None and not isinstance(a.columns, int):
+                hint = f"data enter through a matrix of as many columns: `param U : [{a.rows}, {b.array.size}] ~ …`"
+            raise Mistake(span, f"{one} is [{a.rows}, {a.columns}], but {other} has length {b.array.size}", hint)
         row = tuple(b.array.tolist())
         return Coordinatewise(add(*(mul(c, ref(self.builder.input(line, row))) for c, line, _ in a.terms)), str(a.rows))
 
-    def _contract(self, a: Array, b: Array, span: Span) -> Any:
+    def _contract(self, a: Array, b: Array, span: Span, left: Span, right: Span) -> Any:
         """Data @ data is plain linear algebra."""
         if b.array.ndim > 2 or a.array.ndim > 2 or a.array.shape[-1] != b.array.shape[0]:
-            raise Mistake(span, f"`@` does not join {describe(a)} and {describe(b)}")
+            raise self._misjoined("@", a, b, span, left, right)
         with np.errstate(all="ignore"):
             return _finite_array(a.array @ b.array, a.name, span)
 
-    def _read_out(self, a: Readout, b: Any, span: Span, right: Span) -> Any:
+    def _read_out(self, a: Readout, b: Any, span: Span, left: Span, right: Span) -> Any:
+        one, other = self.quote(left), self.quote(right)
+        if isinstance(b, Array):
+            raise Mistake(span, f"{one} is [{a.rows}, {a.width}], but {other} is {describe(b)}",
+                          f"it reads out a vector of width {a.width}")  # fmt: skip
         if not isinstance(b, Coordinatewise) or b.width is None:
-            raise Mistake(right, f"`@` needs a vector on its right, but this is {describe(b)}")
+            raise Mistake(right, f"`@` needs a vector on its right, but {other} is {describe(b)}", _number_hint(b))
         if a.width != b.width:
-            raise Mistake(span, f"the matrix is [{a.rows}, {a.width}], but the vector has width {b.width}")
+            raise Mistake(span, f"{one} is [{a.rows}, {a.width}], but {other} has width {b.width}",
+                          self._fitting(a, b.width, one, other))  # fmt: skip
         return RandomOutput(((a.line, mul(a.coefficient, b.expr)),), (), ((a.line, a.width),))
 
     def transposed(self, node: s.Transposed, scope: Scope) -> Any:
@@ -322,19 +386,23 @@ class Evaluator:
         if isinstance(value, MatrixSum) and isinstance(value.columns, str):
             terms = tuple((c, line, not t) for c, line, t in value.terms)
             return MatrixSum(terms, value.columns, value.rows)
-        hint = "only a matrix [n, m] of two widths has a transpose in a tensor program"
+        hint = "only a matrix of two widths, as [n, n], has a transpose in a tensor program"
+        if isinstance(value, Array):
+            hint = "only data of two axes have a transpose"
+        if isinstance(value, Coordinatewise) and value.width is not None:
+            hint = "a vector needs none: the inner product of two vectors, over n, is `avg(x * y)`"
         raise Mistake(node.span, f"`.T` does not apply to {describe(value)}", hint)
 
     # ------------------------------------------------------------------------------------------ indexing
     def indexed(self, node: s.Indexed, scope: Scope) -> Any:
         base = self.value(node.base, scope)
-        name = node.base.name if isinstance(node.base, s.Name) else "this"
+        name = self.quote(node.base.span)
         axes = [self._index(i, scope) for i in node.indices]
         if isinstance(base, (Array, Listing)):
             return self._pick_axis(base, axes, name, node)
         if isinstance(base, Family):
             return self._from_family(base, axes, node)
-        raise Mistake(node.span, f"`{name}` has no index: it is {describe(base)}")
+        raise Mistake(node.span, f"{name} has no index: it is {describe(base)}")
 
     def _index(self, node: Any, scope: Scope) -> int | range:
         if not isinstance(node, s.Slice):
@@ -345,22 +413,27 @@ class Evaluator:
 
     def enter_range(self, size: int, span: Span) -> None:
         """Refuse a range that alone, or by the loops around it, makes more lines than allowed."""
-        total = self.multiplicity * max(size, 1)
-        if total > self.builder.max_lines:
-            raise Mistake(span, f"this runs {total:,} times; the limit on lines is {self.builder.max_lines:,}",
+        total, limit = self.multiplicity * max(size, 1), self.builder.max_lines
+        if total > limit:
+            raise Mistake(span, f"this runs {total:,} times; the limit is {limit:,} lines",
                           "shorten the range, or raise --max-lines")  # fmt: skip
+        self._passes += max(size, 1)
+        if self._passes > 3 * limit:
+            raise Mistake(span, f"the program's loops and sums run more than {3 * limit:,} times; the limit is {limit:,} lines",
+                          "shorten the ranges, or raise --max-lines")  # fmt: skip
 
     def _pick_axis(self, base: Any, axes: list[int | range], name: str, node: s.Indexed) -> Any:
         if not axes:
             return base
         size = base.array.shape[0] if isinstance(base, Array) and base.array.ndim else len(getattr(base, "items", ()))
         if isinstance(base, Array) and base.array.ndim == 0 or not isinstance(base, (Array, Listing)):
-            raise Mistake(node.span, f"`{name}` has fewer indices than are given here")
+            raise Mistake(node.span, f"{name} has fewer indices than are given here")
         first, rest = axes[0], axes[1:]
         if isinstance(first, range):
             return Listing(tuple(self._pick_axis(base, [i, *rest], name, node) for i in first))
         if not 1 <= first <= size:
-            raise Mistake(node.span, f"index {first} is outside `{name}`, which has 1..{size}")
+            raise Mistake(node.span, f"index {first} is outside {name}, which has 1..{size}",
+                          "indices begin at 1" if first == 0 else None)  # fmt: skip
         if isinstance(base, Listing):
             return self._pick_axis(base.items[first - 1], rest, name, node)
         picked = base.array[first - 1]
@@ -421,16 +494,28 @@ class Evaluator:
         self.depth_guard(node)
         try:
             return self.value(definition.body, {**inner, **bound})
+        except Mistake as mistake:
+            body = definition.body.span
+            where = ", in the call on line "
+            if mistake.span is None or where in mistake.message or not body[:2] <= mistake.span[:2] < body[2:]:
+                raise
+            line = self.builder.source.place(node.span.line)[1]
+            raise Mistake(mistake.span, f"{mistake.message}{where}{line}", mistake.hint) from None
         finally:
             self._depth -= 1
 
     _depth = 0
+    _calls = 0
 
     def depth_guard(self, node: s.Call) -> None:
         self._depth += 1
-        if self._depth > 40:
+        self._calls = 1 if self._depth == 1 else self._calls + 1
+        if self._depth > 40 or self._calls > MAX_CALLS:
             self._depth -= 1
-            raise Mistake(node.span, "definitions call one another more than 40 deep")
+            if self._depth == 40:
+                raise Mistake(node.span, "definitions call one another more than 40 deep", "give a value on the way a name")
+            raise Mistake(node.span, f"this call leads to more than {MAX_CALLS:,} others",
+                          "a def that uses another one twice doubles the work: give the value a name, and use that")  # fmt: skip
 
     def _shared(self, value: Any, node: s.Expr) -> Any:
         """An argument with work in it gets a line of its own, so that a definition that names it twice does it once."""
@@ -449,13 +534,15 @@ class Evaluator:
                 return _finite_array(record.array(values[0].array), values[0].name, node.span)
         if isinstance(values[0], Listing):
             hint = f"apply it to each: `{name}(x[i])` in a comprehension"
-            raise Mistake(node.span, f"`{name}` applies to one value, but this is {describe(values[0])}", hint)
+            raise Mistake(node.span, f"`{name}` applies to one value, but {self.quote(node.arguments[0].span)} is "
+                          f"{describe(values[0])}", hint)  # fmt: skip
         for value, argument in zip(values, node.arguments, strict=True):
             if not isinstance(value, Coordinatewise):
-                raise Mistake(argument.span, f"`{name}` applies to numbers, scalars and vectors, but this is {describe(value)}",
-                              _random_hint(value))  # fmt: skip
+                what = f"{self.quote(argument.span)} is {describe(value)}"
+                raise Mistake(argument.span, f"`{name}` applies to numbers, scalars and vectors, but {what}", _random_hint(value))
         width = self._common_width([(v, a.span) for v, a in zip(values, node.arguments, strict=True)])
         result = Coordinatewise(apply(name, *(v.expr for v in values)), width)
+        self._bounded(result.expr, node.span)
         if is_constant(result):
             self._finite(result.expr, node.span)
         return result
@@ -497,7 +584,9 @@ class Evaluator:
         if isinstance(value, Listing):
             items = list(_flatten(value))
             if not items:
-                raise Mistake(node.arguments[0].span, f"`{name}` of nothing: this range is empty")
+                what = "list" if isinstance(node.arguments[0], s.ListOf) else "range"
+                raise Mistake(node.arguments[0].span, f"`{name}` of nothing: this {what} is empty",
+                              "a range `a..b` holds a, a + 1, …, b" if what == "range" else None)  # fmt: skip
             return items
         return None
 
@@ -507,13 +596,14 @@ class Evaluator:
         items = self._items(node, scope)
         if items is None:
             hint = "`sum(x[i] for i in 1..3)` sums over a range; `avg(x)` averages the coordinates of a vector"
-            raise Mistake(node.span, f"`sum` goes over a list of values, but this is {describe(self._argument)}", hint)
+            what = f"{self.quote(node.arguments[0].span)} is {describe(self._argument)}"
+            raise Mistake(node.span, f"`sum` goes over a list of values, but {what}", hint)
         return self._total(items, node)
 
     def _total(self, items: list[Any], node: s.Call) -> Any:
         if all(isinstance(v, Coordinatewise) for v in items):
             width = self._common_width([(v, node.span) for v in items])
-            return Coordinatewise(add(*(v.expr for v in items)), width)
+            return self._coordinatewise(lambda: add(*(v.expr for v in items)), width, node.span)
         total = items[0]
         for item in items[1:]:
             total = self.binary("+", total, item, node.span, node.span, node.span)
@@ -526,8 +616,8 @@ class Evaluator:
                                node.span)  # fmt: skip
         value = self._argument
         if not isinstance(value, Coordinatewise) or value.width is None:
-            raise Mistake(node.span, f"`avg` averages the coordinates of a vector, but this is {describe(value)}",
-                          _random_hint(value))  # fmt: skip
+            what = f"{self.quote(node.arguments[0].span)} is {describe(value)}"
+            raise Mistake(node.span, f"`avg` averages the coordinates of a vector, but {what}", _random_hint(value))
         self.builder.at(node.span, self.derived)
         if not leaves(value.expr, "ref"):
             return Coordinatewise(value.expr)
@@ -538,7 +628,8 @@ class Evaluator:
         if items is None or not all(isinstance(v, Coordinatewise) for v in items):
             wrong = self._argument if items is None else next(v for v in items if not isinstance(v, Coordinatewise))
             hint = "`softmax(s[1..T])[j]` is the j-th weight of the list s[1], …, s[T]"
-            raise Mistake(node.span, f"`softmax` takes a list of scalars or vectors, but this is {describe(wrong)}", hint)
+            what = f"{self.quote(node.arguments[0].span)} is {describe(wrong)}" if items is None else f"one is {describe(wrong)}"
+            raise Mistake(node.span, f"`softmax` takes a list of scalars or vectors, but {what}", hint)
         width = self._common_width([(v, node.span) for v in items])
         self.builder.at(node.span, self.derived)
         powers = [apply("exp", v.expr) for v in items]
@@ -588,8 +679,10 @@ def _known_indices(family: Family, axes: int) -> str:
     if not keys:
         own = len(next(iter(family.entries), ()))
         return f"`{family.name}` has {_count(own, 'index') if own == 1 else f'{own} indices'}"
-    if axes == 1 and [k[0] for k in keys] == list(range(keys[0][0], keys[-1][0] + 1)):
+    if axes == 1 and len(keys) > 1 and [k[0] for k in keys] == list(range(keys[0][0], keys[-1][0] + 1)):
         return f"`{family.name}` has {keys[0][0]}..{keys[-1][0]} so far"
+    if len(keys) == 1:
+        return f"only `{family.name}[{', '.join(map(str, keys[0]))}]` is"
     few = ", ".join("[" + ", ".join(map(str, k)) + "]" for k in keys[:4])
     return f"`{family.name}` has {few}" + (" and others" if len(keys) > 4 else "")
 
@@ -599,26 +692,47 @@ def _random_hint(value: Any) -> str | None:
         return "a readout's value stays random in the limit; its law is `nngp(f, X)`"
     if isinstance(value, Array):
         return "data enter through a matrix: `U @ xi`"
+    if isinstance(value, (MatrixSum, Readout)):
+        return "a matrix stands only in products, as in `W @ x`"
     return None
 
 
-def _join_hint(sign: str, a: Any, b: Any) -> str | None:
+def _join_hint(sign: str, a: Any, b: Any, one: str, other: str) -> str | None:
     matrices = (MatrixSum, Readout)
     if sign == "*" and isinstance(a, matrices) and isinstance(b, (Coordinatewise, Array)):
-        return "a product with a matrix is written `@`"
+        return f"a product with a matrix is written `{_bare(one, 'W')} @ {_bare(other, 'x')}`"
+    if sign in "+-" and isinstance(a, matrices) and isinstance(b, matrices):
+        return "matrices are added only at equal shape"
+    if isinstance(a, Array) and isinstance(b, Array):
+        return None
     return _random_hint(a) or _random_hint(b)
 
 
-def _matmul_hint(a: Any, b: Any) -> str | None:
-    if isinstance(b, (MatrixSum, Readout)):
-        return "the matrix stands on the left: `W @ x`"
+def _matmul_hint(a: Any, b: Any, one: str, other: str) -> str | None:
+    x, y = _bare(one, "x"), _bare(other, "W")
+    size = a.array.size if isinstance(a, Array) else a.width if isinstance(a, Coordinatewise) else None
+    if isinstance(b, MatrixSum) and size is not None and size in (b.rows, b.columns):
+        transposed = y[:-2] if y.endswith(".T") else f"{y}.T"
+        return f"the matrix stands on the left: `{y if size == b.columns else transposed} @ {x}`"
     if isinstance(a, Coordinatewise) and isinstance(b, Coordinatewise) and a.width and b.width:
-        return "the inner product of two vectors, over n, is `avg(x * y)`"
+        return f"the inner product of two vectors, over n, is `avg({x} * {_bare(other, 'y')})`"
+    if isinstance(a, Coordinatewise) and a.width is None:
+        return "a product with a number is written `*`"
     return None
 
 
-def _transpose_hint(a: MatrixSum, b: Coordinatewise) -> str | None:
-    return "did you mean its transpose, `.T`?" if a.rows == b.width else None
+def _number_hint(b: Any) -> str | None:
+    return "a product with a number is written `*`" if isinstance(b, Coordinatewise) and b.width is None else None
+
+
+def _bare(text: str, instead: str) -> str:
+    """An operand's text without its quotes, to stand in a suggestion; another where it is long."""
+    bare = text.strip("`")
+    return instead if text == "this" else f"({bare})" if _BETWEEN.search(bare) else bare
+
+
+# An operator outside brackets: such an operand takes parentheses in a suggestion.
+_BETWEEN = re.compile(r"^[^\[(]*[-+*/@^ ]|[\])]\s*[-+*/@^ ]")
 
 
 _RULES: dict[type, Callable[[Evaluator, Any, Scope], Any]] = {

@@ -53,7 +53,8 @@ class Kernels:
             raise Mistake(node.span, f"`{node.function}` takes a network and its data", f"`{node.function}(f, X)`")
         network = self.evaluator.value(node.arguments[0], scope)
         if not isinstance(network, NetworkValue):
-            raise Mistake(node.arguments[0].span, f"`{node.function}` takes a network, but this is {describe(network)}")
+            what = f"{self.evaluator.quote(node.arguments[0].span)} is {describe(network)}"
+            raise Mistake(node.arguments[0].span, f"`{node.function}` takes a network, but {what}", f"`{node.function}(f, X)`")
         inputs = network.syntax.inputs
         if len(node.arguments) - 1 != len(inputs):
             wants = "an input" if len(inputs) == 1 else f"{len(inputs)} inputs"
@@ -63,7 +64,8 @@ class Kernels:
         for argument in node.arguments[1:]:
             value = self.evaluator.value(argument, scope)
             if not isinstance(value, Array):
-                raise Mistake(argument.span, f"a network is evaluated on data, but this is {describe(value)}")
+                what = f"{self.evaluator.quote(argument.span)} is {describe(value)}"
+                raise Mistake(argument.span, f"a network is evaluated on data, but {what}", "for instance `data X[N, d] = …`")
             arrays.append(value)
         return network, arrays
 
@@ -73,10 +75,10 @@ class Kernels:
         extra = {a.array.ndim - len(i.dims) for a, i in zip(arrays, inputs, strict=True)}
         counts = {a.array.shape[0] for a in arrays}
         if extra not in ({0}, {1}) or (extra == {1} and len(counts) > 1):
-            wants = ", ".join(f"{i.name} with {len(i.dims)} axes" for i in inputs)
-            raise Mistake(node.span, f"`{network.syntax.name}` takes {wants}, but the data have "
-                          + ", ".join(f"{a.array.ndim}" for a in arrays) + " axes",
-                          "data hold one input, or one more axis that counts inputs")  # fmt: skip
+            wants = " and ".join(f"`{i.name}` with {_axes(len(i.dims))}" for i in inputs)
+            given = " and ".join(str(list(a.array.shape)) for a in arrays)
+            raise Mistake(node.span, f"`{network.syntax.name}` takes {wants}, but the data have shape {given}",
+                          "data hold one input, or inputs one below the other along one more axis")  # fmt: skip
         if extra == {0}:
             return self._one(network, arrays, "{" + arrays[0].name + "}")
         count = counts.pop()
@@ -104,7 +106,8 @@ class Kernels:
                 raise Mistake(_return_span(network), "the outputs returned form no rectangular array")
             return (len(parts), *parts[0][0]), [f for _, fs in parts for f in fs]
         if not isinstance(value, RandomOutput) or not value.vectors and not value.biases:
-            raise Mistake(_return_span(network), f"a network returns a readout of its features, but this is {describe(value)}",
+            what = f"{self.evaluator.quote(_return_span(network))} is {describe(value)}"
+            raise Mistake(_return_span(network), f"a network returns a readout of its features, but {what}",
                           "for instance `param v : [1, n] ~ N(0, 1/n)` and `return v @ x`")  # fmt: skip
         return (), [value]
 
@@ -162,6 +165,10 @@ class Kernels:
 
     def _ratio_of(self, line: int) -> Expr:
         return self.builder.ratio(str(self.builder.lines[line].dims[0]))
+
+
+def _axes(count: int) -> str:
+    return "1 axis" if count == 1 else f"{count} axes"
 
 
 def _line(expr: Expr) -> int:

@@ -80,12 +80,13 @@ class Function:
 
 @dataclass(frozen=True, slots=True)
 class NetworkValue:
-    """A `network`, and the parameters it has made so far, by name and index."""
+    """A `network`, the parameters it has made so far, by name and index, and what was known where it was written."""
 
     syntax: s.Network
     parameters: "dict[tuple[str, tuple[int, ...]], Any]"
     shapes: "dict[tuple[str, tuple[int, ...]], tuple[Dim, ...]]"
     dims: "dict[str, int]"
+    outside: "dict[str, Any]"
 
 
 @dataclass(frozen=True, slots=True)

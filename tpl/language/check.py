@@ -138,6 +138,8 @@ class _Checker:
     def _redefined(self, name: str, old: _Known, new: _Known, scope: Scope) -> str:
         if scope is not self.globals and self.globals.get(name) is old:
             return "names outside the network are seen inside it: choose another name"
+        if old.what == "size":
+            return "it is the size that data have there: choose another name"
         if old.what == "family" and new.what == "value":
             return f"it is a family: give this one an index too, as in `{name}[…]`, or another name"
         if old.what == "value" and new.what == "value":

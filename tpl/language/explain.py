@@ -501,6 +501,8 @@ def _two_tokens(t: Trouble) -> Explanation | None:
     if here.text == "for" and ends:
         return t.say(t.at, "`for` cannot stand here", "`x[i] for i in 1..3` stands in `sum(…)`, `avg(…)` or `softmax(…)`, "
                      "after `show`, or after `return`")  # fmt: skip
+    if here.text == "," and _inside(t, "(") and ends:
+        return t.say(t.at, "`,` cannot stand here", "a list is written `[x, y]`")
     if here.text == ":" and _inside(t, "["):
         return t.say(t.at, "`:` cannot stand in an index", "ranges are written `1..3`")
     if before.text == "in" or _after_in(t):

@@ -30,7 +30,7 @@ class Source:
     lines: tuple[str, ...] = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "lines", tuple(re.split(r"\r\n|\r|\n", self.text)))
+        object.__setattr__(self, "lines", tuple(re.split(r"\r?\n", self.text)))
 
     def place(self, line: int) -> tuple[str, int]:
         """The name and number under which messages speak of a line."""
@@ -122,5 +122,8 @@ def nearest(name: str, known: Iterable[str]) -> str | None:
     folded = {k.lower(): k for k in known}
     if name.lower() in folded:
         return folded[name.lower()]
-    close = difflib.get_close_matches(name, known, n=1, cutoff=0.6)
+    if not 1 < len(name) <= 40:
+        return None
+    alike = [k for k in known if 2 * abs(len(k) - len(name)) <= len(name) + 1]
+    close = difflib.get_close_matches(name, alike, n=1, cutoff=0.6)
     return close[0] if close else None

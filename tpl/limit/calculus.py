@@ -54,6 +54,7 @@ class Calculus:
     def __init__(self, base_covariance: Callable[[int, int], Any], leaf_key: Callable[[int], int] = lambda leaf: 0):
         self.leaf_key = leaf_key
         self.leaves: list[Leaf] = []
+        self._generations: list[int] = []
         self.quantities: list[Quantity] = []
         self.algebra = Algebra()
         self._base = base_covariance
@@ -64,19 +65,22 @@ class Calculus:
     # ------------------------------------------------------------------------------------------ leaves
     def new_leaf(self, line: int, parts: Form = ()) -> int:
         self.leaves.append(Leaf(line, parts))
+        self._generations.append(1 + max((self._generations[i] for i, _ in parts), default=-1))
         return len(self.leaves) - 1
 
     def covariance(self, i: int, j: int) -> Any:
-        """Cov of two leaves."""
+        """Cov of two leaves. The younger sum is opened, of two of one age both: Cov(x + g, x' + g') = Cov(x, x') + …"""
         i, j = min(i, j), max(i, j)
         found = self._covariances.get((i, j))
         if found is None:
-            parts = self.leaves[j].parts
-            if parts:
-                found = self.as_quantity(sum((c * self.covariance(i, k) for k, c in parts), ZERO), "covariance", (i, j))
+            older = self._generations[i] - self._generations[j]
+            left = self.leaves[i].parts if older >= 0 else ()
+            right = self.leaves[j].parts if older <= 0 else ()
+            if left or right:
+                value = self.form_covariance(left or ((i, ONE),), right or ((j, ONE),))
+                found = self.as_quantity(value, "covariance", (i, j))
             else:
-                parts = self.leaves[i].parts
-                found = sum((c * self.covariance(k, j) for k, c in parts), ZERO) if parts else self._base(i, j)
+                found = self._base(i, j)
             self._covariances[(i, j)] = found
         return found
 
@@ -89,14 +93,15 @@ class Calculus:
             return ONE
         return sum((c * self.coefficient_in(k, base) for k, c in self.leaves[leaf].parts if k >= base), ZERO)
 
-    def as_quantity(self, value: Any, label: str = "", lines: tuple[int, ...] = ()) -> Any:
-        """A symbol for a value, unless it is a constant or a symbol already."""
+    def as_quantity(self, value: Any, label: str = "", lines: tuple[int, ...] = (), alias: bool = False) -> Any:
+        """A symbol for a value, unless it is a constant or, but for `alias`, a symbol already."""
         mentioned = used_quantities([value])
-        if value.is_Symbol and mentioned and label and lines:
+        if value.is_Symbol and mentioned and label and lines and not alias:
             only = self.quantities[next(iter(mentioned))]
             if only.label == "expectation":  # a nameless atom: this says what it is
                 only.label, only.lines = label, lines
-        if value.is_Atom or not mentioned:
+        generic = label == "covariance" and any(x.name.startswith("gram_") for x in value.free_symbols)
+        if (value.is_Atom and not alias) or not (mentioned or generic):
             return value
         self.quantities.append(Quantity(value, label, lines))
         return quantity_symbol(len(self.quantities) - 1)

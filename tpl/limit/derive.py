@@ -158,16 +158,15 @@ def derive(program: Program, file: s.File, plan: Plan | None) -> Derivation:
     names = Names(law, plan.labels if plan is not None else {})
     if plan is not None:
         law.name_second_moments()
-    answers = tuple(_answer(law, names, shown) for shown in program.shows)
+    written = [_entries(law, names, shown) for shown in program.shows]
     equations: dict[Named, Any] = {}
-    done: set[Named] = set()
-    while pending := [n for n in names.definitions if n not in done]:
+    while pending := [n for n in names.definitions if n not in equations]:
         for named in pending:
-            done.add(named)
             equations[named] = names.define(names.definitions[named])
     ordered = dict(sorted(equations.items(), key=lambda x: names.definitions[x[0]]))
     if plan is not None:
         ordered = {n: v for n, v in ordered.items() if _is_generic(n)}
+    answers = tuple(_answer(names, shown, entries, ordered) for shown, entries in zip(program.shows, written, strict=True))
     return Derivation(
         program.title.splitlines()[0] if program.title else program.source.name,
         program, law, names, tuple(find_rules(names, ordered)), answers,
@@ -188,20 +187,30 @@ def _is_generic(named: Named) -> bool:
     return (named.left.input, named.right.input) in ((1, 2), (0, 0))
 
 
-def _answer(law: Law, names: Names, shown: Show) -> Answer:
-    kernel = shown.name.replace(" ", "").startswith(("nngp(", "ntk("))
-    if kernel and len(shown.shape) >= 2 and shown.shape[0] == 2:
+def _entries(law: Law, names: Names, shown: Show) -> list[tuple[tuple[int, ...], Any]]:
+    """The values of a show, written out, by index; a kernel's value at two different inputs only."""
+    if _is_kernel(shown):
         half = len(shown.shape) // 2
-        first, second = (0,) * half, (1,) + ((1,) if half > 1 else ()) * (half - 1)
-        index = int(np.ravel_multi_index(first + second, shown.shape))
-        entries = [((), fold_sums(names, names.write(law.scalars[shown.lines[index]])))]
+        index = (0,) * half + (1,) * half
+        line = shown.lines[int(np.ravel_multi_index(index, shown.shape))]
+        return [((), names.write(law.scalars[line]))]
+    indices = product(*(range(n) for n in shown.shape))
+    return [
+        (tuple(i + 1 for i in index), names.write(law.scalars[line]))
+        for index, line in zip(indices, shown.lines, strict=True)
+    ]
+
+
+def _is_kernel(shown: Show) -> bool:
+    return shown.name.replace(" ", "").startswith(("nngp(", "ntk(")) and shown.shape[0] > 1
+
+
+def _answer(names: Names, shown: Show, entries: list[tuple[tuple[int, ...], Any]], equations: dict[Named, Any]) -> Answer:
+    if _is_kernel(shown):
+        folded = [(i, tuple(fold_sums(names, value, equations))) for i, value in entries]
     else:
-        indices = list(product(*(range(n) for n in shown.shape)))
-        entries = [
-            (tuple(i + 1 for i in index), [names.write(law.scalars[line])])
-            for index, line in zip(indices, shown.lines, strict=True)
-        ]
-    return Answer(shown.name, tuple((i, tuple(terms)) for i, terms in entries), kernel)
+        folded = [(i, (value,)) for i, value in entries]
+    return Answer(shown.name, tuple(folded), _is_kernel(shown))
 
 
 def _loop_variables(file: s.File) -> dict[str, tuple[str, ...]]:

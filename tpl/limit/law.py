@@ -14,7 +14,7 @@ from typing import Any
 import sympy
 
 from tpl.core import expr as e
-from tpl.core.expr import Expr, ref, substitute
+from tpl.core.expr import Expr, leaves, ref, substitute
 from tpl.core.gradient import partial_derivatives
 from tpl.core.program import Kind, Line, Program
 from tpl.limit.algebra import differentiable, to_sympy
@@ -48,6 +48,7 @@ class Law:
         self.corrections: dict[int, tuple[Correction, ...]] = {}
         self._products: dict[tuple[int, bool], list[int]] = {}
         self._leaf_of: dict[int, int] = {}
+        self._second_moments: dict[tuple[int, int], Any] = {}
         for index, line in enumerate(program.lines):
             rule = _RULES.get(line.op)
             if rule is not None:
@@ -120,15 +121,59 @@ class Law:
         self._leaf_of[index] = calculus.new_leaf(index, parts)
         return e.add(from_sympy(constant), ref(self._leaf_of[index]))
 
+    def second_moment(self, a: int, b: int) -> Any:
+        """E Z^a Z^b of two vector lines."""
+        key = (min(a, b), max(a, b))
+        if key not in self._second_moments:
+            first, second = self._linear_parts(key[0]), self._linear_parts(key[1])
+            value = sum((c * d * self._inner(x, y) for c, x in first for d, y in second), ZERO)
+            self._second_moments[key] = self.calculus.as_quantity(value, "second moment", key)
+        return self._second_moments[key]
+
+    def _inner(self, x: int | Expr, y: int | Expr) -> Any:
+        if isinstance(x, int) and isinstance(y, int):
+            return self.second_moment(x, y)
+        return self.calculus.expect_product(*(self.z[v] if isinstance(v, int) else v for v in (x, y)))
+
+    def _linear_parts(self, index: int) -> list[tuple[Any, int | Expr]]:
+        """A line as Σ coefficient · (an earlier line, or a Z): what is known of earlier lines is used again.
+
+        Only for lines that are not Gaussian: those have covariances of their own.
+        """
+        line = self.program.lines[index]
+        if line.op != "map" or self._is_affine(self.z[index]):
+            return [(ONE, self.z[index])]
+        assert line.expr is not None
+        parts: list[tuple[Any, int | Expr]] = []
+        for term in line.expr.args if line.expr.op == "add" else (line.expr,):
+            parts.append(self._linear_part(line, term))
+        return parts if any(isinstance(x, int) for _, x in parts) else [(ONE, self.z[index])]
+
+    def _linear_part(self, line: Line, term: Expr) -> tuple[Any, int | Expr]:
+        factors = term.args if term.op == "mul" else (term,)
+        vectors = [f for f in factors if any(line.args[int(v)] in self.z for v in leaves(f, "ref"))]  # type: ignore[arg-type]
+        if len(vectors) == 1 and vectors[0].op == "ref":
+            scalars = e.mul(*(f for f in factors if f is not vectors[0]))
+            return to_sympy(self._opened(line, scalars)), line.args[int(vectors[0].value)]  # type: ignore[arg-type]
+        return ONE, self._opened(line, term)
+
     def moment(self, index: int, line: Line) -> None:
+        pair = _product_of_two(line)
+        if pair is not None and all(i in self.z for i in pair):
+            self.scalars[index] = self.second_moment(*pair)
+            return
         value = self.calculus.expect(self._open(line))
         self.scalars[index] = self.calculus.as_quantity(value, line.name)
 
     def _open(self, line: Line) -> Expr:
         """ψ over the Z's of its arguments."""
         assert line.expr is not None
+        return self._opened(line, line.expr)
+
+    def _opened(self, line: Line, expr: Expr) -> Expr:
+        """An expression over a line's arguments, over their Z's."""
         values = [self.z[a] if a in self.z else from_sympy(self.scalars[a]) for a in line.args]
-        return substitute(line.expr, lambda x: values[int(x.value)] if x.op == "ref" else x)  # type: ignore[arg-type]
+        return substitute(expr, lambda x: values[int(x.value)] if x.op == "ref" else x)  # type: ignore[arg-type]
 
     def name_second_moments(self) -> None:
         """Say of every atom that is a second moment of two vectors of one family which one it is."""
@@ -140,7 +185,7 @@ class Law:
         for members in families.values():
             for i, a in enumerate(members):
                 for b in members[: i + 1]:
-                    self.calculus.as_quantity(self.calculus.expect_product(self.z[a], self.z[b]), "second moment", (a, b))
+                    self.second_moment(a, b)
 
     def _is_affine(self, z: Expr) -> bool:
         return all(not t.factors and sum(k for _, k in t.powers) <= 1 for t in self.calculus.algebra.expand(z))
@@ -155,10 +200,12 @@ class Law:
         if first.op != second.op or first.args[0] != second.args[0] or first.transposed != second.transposed:
             return ZERO
         if first.op == "input":
-            return self._input_covariance(first, second)
-        inner = self.calculus.expect_product(self.z[first.args[1]], self.z[second.args[1]])
-        strength = self._strength(first.args[0], first.transposed)
-        return strength * self.calculus.as_quantity(inner, "second moment", (first.args[1], second.args[1]))
+            value = self._input_covariance(first, second)
+        else:
+            value = self._strength(first.args[0], first.transposed) * self.second_moment(first.args[1], second.args[1])
+        if first.name.startswith("_") or second.name.startswith("_"):
+            return value
+        return self.calculus.as_quantity(value, "covariance", (i, j), alias=True)
 
     def _input_covariance(self, first: Line, second: Line) -> Any:
         matrix = self.program.lines[first.args[0]]
@@ -201,6 +248,17 @@ class Law:
             if weight != 0:
                 total += weight * self.calculus.expect(partial)
         return total
+
+
+def _product_of_two(line: Line) -> tuple[int, int] | None:
+    """The lines a and b of a moment avg(a * b)."""
+    expr = line.expr
+    assert expr is not None
+    if expr.op == "mul" and len(expr.args) == 2 and all(a.op == "ref" for a in expr.args):
+        return line.args[int(expr.args[0].value)], line.args[int(expr.args[1].value)]  # type: ignore[arg-type]
+    if expr.op == "pow" and expr.args[0].op == "ref" and expr.args[1].is_value(2):
+        return line.args[0], line.args[0]
+    return None
 
 
 def _number(value: float) -> Any:

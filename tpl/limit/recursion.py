@@ -74,16 +74,50 @@ def _generalise(names: Names, members: dict[Named, Any]) -> list[Rule]:
         groups.setdefault(relative(names, left, right), []).append(left)
     rules = []
     for group in groups.values():
-        region = _box([n.left.index if diagonal else n.indices for n in group])
-        if region is not None and len(group) >= ENOUGH:
-            last = group[-1]
-            rules.append(Rule(last, members[last], region, diagonal))
-        else:
-            rules.extend(Rule(n, members[n], (), diagonal) for n in group)
+        by_index = {(n.left.index if diagonal else n.indices): n for n in group}
+        for box, inside in boxes(list(by_index)):
+            chosen = [by_index[i] for i in inside]
+            if len(chosen) >= ENOUGH:
+                rules.append(Rule(chosen[-1], members[chosen[-1]], box, diagonal))
+            else:
+                rules.extend(Rule(n, members[n], (), diagonal) for n in chosen)
     return rules
 
 
-def _box(indices: list[tuple[int, ...]]) -> tuple[tuple[int, int], ...] | None:
+Box = tuple[tuple[int, int], ...]
+
+
+def boxes(indices: list[tuple[int, ...]]) -> list[tuple[Box, list[tuple[int, ...]]]]:
+    """Split a set of indices into boxes: whole if it fills one, else by runs of its first index with equal rest."""
+    indices = sorted(indices)
+    whole = _box(indices)
+    if whole is not None or len(indices[0]) < 2:
+        return [(whole or (), indices)] if whole is not None or not indices[0] else _runs(indices)
+    rest: dict[int, list[tuple[int, ...]]] = {}
+    for index in indices:
+        rest.setdefault(index[0], []).append(index)
+    found: list[list[tuple[int, ...]]] = []
+    for first in sorted(rest):
+        tail = [i[1:] for i in rest[first]]
+        previous = found[-1] if found else []
+        if previous and previous[-1][0] == first - 1 and [i[1:] for i in previous if i[0] == first - 1] == tail:
+            previous.extend(rest[first])
+        else:
+            found.append(list(rest[first]))
+    return [(box, part) for part in found for box, part in ([(_box(part) or (), part)])]
+
+
+def _runs(indices: list[tuple[int, ...]]) -> list[tuple[Box, list[tuple[int, ...]]]]:
+    runs: list[list[tuple[int, ...]]] = []
+    for index in indices:
+        if runs and runs[-1][-1][0] == index[0] - 1:
+            runs[-1].append(index)
+        else:
+            runs.append([index])
+    return [(_box(run) or (), run) for run in runs]
+
+
+def _box(indices: list[tuple[int, ...]]) -> Box | None:
     """The box that a set of indices fills, if it does."""
     if not indices[0]:
         return None
@@ -102,27 +136,44 @@ class Sum:
     diagonal: bool
 
 
-def fold_sums(names: Names, value: Any) -> list[Any]:
-    """The terms of a sum; runs of terms that agree up to a shift of their indices become one `Sum`."""
-    groups: dict[Any, list[tuple[Named, Any]]] = {}
+def fold_sums(names: Names, value: Any, equations: dict[Named, Any]) -> list[Any]:
+    """The terms of a sum; runs of terms that agree up to a shift of their indices become one `Sum`.
+
+    What stands beside a kernel in a term and equals the right side of an equation is replaced by its left side.
+    """
+    groups: dict[Any, dict[Named, Any]] = {}
     plain: list[Any] = []
+    whole: dict[Named, Any] = {}
     for term in sympy.Add.make_args(sympy.expand(value, power_base=False, power_exp=False, log=False)):
         anchor = _anchor(names, term)
         if anchor is None:
             plain.append(term)
-            continue
-        key = (_family(anchor), relative(names, anchor, term))
-        groups.setdefault(key, []).append((anchor, term))
+        else:
+            whole[anchor] = whole.get(anchor, 0) + term
+    left_of = {right: names.symbol(left) for left, right in equations.items()}
+    for anchor, terms in whole.items():
+        tidy = _tidy(names.symbol(anchor), terms, left_of)
+        groups.setdefault((_family(anchor), relative(names, anchor, tidy)), {})[anchor] = tidy
     folded: list[Any] = []
     for members in groups.values():
-        diagonal = all(a.right is not None and a.left.index == a.right.index for a, _ in members)
-        region = _box([a.left.index if diagonal else a.indices for a, _ in members])
-        if region is not None and len(members) >= ENOUGH:
-            anchor, term = members[-1]
-            folded.append(Sum(term, anchor, region, diagonal))
-        else:
-            plain.extend(t for _, t in members)
-    return [*plain, *folded]
+        diagonal = all(a.right is not None and a.left.index == a.right.index for a in members)
+        by_index = {(a.left.index if diagonal else a.indices): a for a in members}
+        for box, inside in boxes(list(by_index)):
+            chosen = [by_index[i] for i in inside]
+            if len(chosen) >= ENOUGH:
+                folded.append(Sum(members[chosen[-1]], chosen[-1], box, diagonal))
+            else:
+                plain.extend(members[a] for a in chosen)
+    rest = sympy.Add(*plain)
+    return ([left_of.get(rest, rest)] if plain else []) + folded
+
+
+def _tidy(anchor: Any, terms: Any, left_of: dict[Any, Any]) -> Any:
+    """terms = anchor · rest, with rest replaced by a kernel if it is one's definition."""
+    rest = sympy.expand(terms / anchor)
+    if anchor in rest.free_symbols:
+        return terms
+    return anchor * left_of.get(rest, sympy.factor_terms(rest) if rest.is_Add else rest)
 
 
 def _anchor(names: Names, term: Any) -> Named | None:

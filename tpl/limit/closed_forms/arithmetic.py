@@ -114,6 +114,13 @@ def _no_choice(condition: Any, a: Number, b: Number) -> Number:
     raise TypeError("symbolic formulas make no choices")
 
 
+def nonzero(value: Number) -> bool:
+    """Is it anything but a single zero?"""
+    if isinstance(value, Double2):
+        return bool(np.ndim(value.hi)) or bool(value.hi)
+    return isinstance(value, np.ndarray) or bool(value != 0)
+
+
 @dataclass(frozen=True, slots=True)
 class Complex:
     """A complex number over any of the systems, for Fourier integrals: sums and products only."""

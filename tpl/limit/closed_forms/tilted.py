@@ -16,7 +16,7 @@ from typing import NamedTuple
 import numpy as np
 
 from tpl.limit.closed_forms import double2 as d2
-from tpl.limit.closed_forms.arithmetic import Arithmetic, Complex, Number
+from tpl.limit.closed_forms.arithmetic import Arithmetic, Complex, Number, nonzero
 from tpl.limit.closed_forms.double2 import Double2
 from tpl.limit.closed_forms.gates import Gate, gated, gated_symbolically, gated_twice
 from tpl.limit.closed_forms.gram import Gram
@@ -41,7 +41,7 @@ class Atom:
     @property
     def plain(self) -> bool:
         """Neither exponentials nor waves nor thresholds nor a second gate."""
-        return not self.wave and self.second is None and not any(map(_nonzero, (self.square, self.linear, self.threshold)))
+        return not self.wave and self.second is None and not any(map(nonzero, (self.square, self.linear, self.threshold)))
 
 
 class Scaled(NamedTuple):
@@ -54,7 +54,7 @@ class Scaled(NamedTuple):
 def expectation(gram: Gram, left: Atom, right: Atom) -> list[Scaled]:
     """E left(u) right(v), a sum of scaled terms. Double-double and sympy; NaN where the integral diverges."""
     a = gram.arithmetic
-    if not (_nonzero(left.square) or _nonzero(right.square)):
+    if not (nonzero(left.square) or nonzero(right.square)):
         return _untilted(gram, left, right)
     divergent = False
     if not a.symbolic:
@@ -129,20 +129,26 @@ def _fourier(gram: Gram, left: Atom, right: Atom) -> list[Scaled]:
 
 def _shift(gram: Gram, b1: Number, b2: Number, wave: Wave) -> tuple[Number, Number, Number, Number]:
     """(Re, Im) of λᵀΣλ/2 and the mean Σλ for λ = (b1 + i w1, b2 + i w2); the mean is real where no wave is."""
-    m1, m2 = gram.q1 * b1 + gram.c * b2, gram.c * b1 + gram.q2 * b2
-    exponent = (b1 * m1 + b2 * m2) / 2
-    if not (_nonzero(wave.w1) or _nonzero(wave.w2)):
+    exponent, m1, m2 = _quadratic(gram, b1, b2)
+    if not (nonzero(wave.w1) or nonzero(wave.w2)):
         return exponent, 0, m1, m2
-    n1, n2 = gram.q1 * wave.w1 + gram.c * wave.w2, gram.c * wave.w1 + gram.q2 * wave.w2
-    exponent = exponent - (wave.w1 * n1 + wave.w2 * n2) / 2
-    still = not (_nonzero(b1) or _nonzero(b2))
-    return exponent, 0 if still else wave.w1 * m1 + wave.w2 * m2, Complex(m1, n1), Complex(m2, n2)
+    falling, n1, n2 = _quadratic(gram, wave.w1, wave.w2)
+    phase = wave.w1 * m1 + wave.w2 * m2 if nonzero(b1) or nonzero(b2) else 0
+    return exponent - falling, phase, Complex(m1, n1), Complex(m2, n2)
+
+
+def _quadratic(gram: Gram, x1: Number, x2: Number) -> tuple[Number, Number, Number]:
+    """xᵀΣx/2 and Σx; zeros for x = 0."""
+    if not (nonzero(x1) or nonzero(x2)):
+        return 0, 0, 0
+    m1, m2 = gram.q1 * x1 + gram.c * x2, gram.c * x1 + gram.q2 * x2
+    return (x1 * m1 + x2 * m2) / 2, m1, m2
 
 
 def _project(a: Arithmetic, value: Number, phase: Number, sine: bool) -> Number:
     """Re or Im of e^{i phase} · value."""
     number = value if isinstance(value, Complex) else Complex(value, 0)
-    if not _nonzero(phase):
+    if not nonzero(phase):
         return number.im if sine else number.re
     c, s = a.cos_sin(phase)
     return s * number.re + c * number.im if sine else c * number.re - s * number.im
@@ -184,13 +190,13 @@ def _gated_exponential(gram: Gram, left: Atom, right: Atom) -> list[Scaled]:
     """E u^j v^k e^{β·x} gate(u - t): real means. One-sided gates apart, so that far tails keep their digits."""
     exponent, _, m1, m2 = _shift(gram, left.linear, right.linear, Wave(1, False, 0, 0))
     weight, plus, minus = right.gate.even, left.gate.plus, left.gate.minus
-    if _float(left.gate.even) == 0 or gram.arithmetic.symbolic and _float(plus) and _float(minus):
+    if not nonzero(left.gate.even) or (gram.arithmetic.symbolic and nonzero(plus) and nonzero(minus)):
         sides = [(left.gate.odd, 0), (left.gate.even, None)]
     else:
         sides = [(plus, 1), (minus, -1)]
     found = []
     for amount, side in sides:
-        if not _nonzero(amount):
+        if not nonzero(amount):
             continue
         if side is None:
             found.append(Scaled(exponent, amount * weight * _moments(gram, m1, m2)(left.power, right.power)))
@@ -224,8 +230,8 @@ class _GatedMoments:
         # Given that the gate jumps, u + w = t - mean1.
         self.jumping = _moments(
             gram.given_left(left.gate.noise),
-            _plus(mean1, offset, a.ratio(-gram.q1, total)),
-            _plus(mean2, offset, a.ratio(-gram.c, total)),
+            mean1 + offset * a.ratio(-gram.q1, total),
+            mean2 + offset * a.ratio(-gram.c, total),
         )
         self.at = cache(self._at)
 
@@ -243,10 +249,6 @@ class _GatedMoments:
         if j > 1:
             total = total + (j - 1) * (g.q1 * self.at(j - 2, k))
         return total + k * (g.c * self.at(j - 1, k - 1)) if k else total
-
-
-def _plus(a: Number, b: Number, factor: Number) -> Number:
-    return a + b * factor
 
 
 def _real_jump(gram: Gram, mean: Number, noise: Number, side: int) -> Jump:
@@ -279,7 +281,7 @@ def _standardised(mean: Number, variance: Double2) -> Double2:
 
 
 def _imaginary_jump(gram: Gram, mean: Number, noise: Number) -> Jump:
-    """S at the mean i·mean: erf(iy) = i erfi(y), by Dawson's function, whose 16 digits are all there is."""
+    """S at the mean i·mean: erf(iy) = i erfi(y), by Dawson's integral."""
     a = gram.arithmetic
     variance = gram.q1 + noise
     peak = a.ratio(2, a.sqrt(2 * a.pi * variance))
@@ -288,21 +290,6 @@ def _imaginary_jump(gram: Gram, mean: Number, noise: Number) -> Jump:
 
         y = mean / a.sqrt(2 * variance)
         return Jump(0, Complex(0, sympy.erfi(y)), peak * a.exp(y**2))
-    from scipy.special import dawsn
-
     y = _standardised(mean, variance)
-    # One Newton step of Taylor's series takes the low part along: D' = 1 - 2 y D.
-    high = dawsn(y.hi)
-    level = d2.lift(high) + y.lo * (1 - 2 * y.hi * high)
-    return Jump(y * y, Complex(0, level * 2 / d2.sqrt(d2.PI)), peak)
-
-
-def _nonzero(value: Number) -> bool:
-    """Is it anything but a zero scalar?"""
-    if isinstance(value, Double2):
-        return bool(np.ndim(value.hi)) or bool(value.hi)
-    return not (isinstance(value, (int, float)) or hasattr(value, "is_zero")) or value != 0
-
-
-def _float(value: Number) -> Number:
-    return value.to_float() if hasattr(value, "to_float") else value
+    level = d2.dawson(y) * 2 / d2.sqrt(d2.PI)
+    return Jump(y * y, Complex(0, level), peak)
