@@ -46,5 +46,5 @@ def test_untrusted_text_is_never_executed(path):
 
 def test_the_list_of_folders_is_the_documented_one():
     text = (ROOT / "docs" / "architecture.md").read_text(encoding="utf-8")
-    places = [text.index(f"`tpl/{name}") for name in ORDER]
+    places = [text.index(f"| `tpl/{name}") for name in ORDER]
     assert places == sorted(places)

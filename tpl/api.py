@@ -9,6 +9,7 @@ from tpl.language.source import Source
 from tpl.pipeline import Compiled, compile_program, read_source
 
 if TYPE_CHECKING:
+    from tpl.report.derivation import DerivationReport
     from tpl.report.results import CheckReport, Run, Verification
 
 Progress = Callable[[int, int], None]
@@ -38,6 +39,7 @@ class TensorProgram:
     def __init__(self, source: Source, data: Mapping[str, Any] | None, settings: Sequence[str], limits: Limits):
         self.source = source
         self.limits = limits
+        self._data, self._settings = data, tuple(settings)
         self._compiled: Compiled = compile_program(source, data, settings, limits)
 
     @property
@@ -56,6 +58,12 @@ class TensorProgram:
         from tpl.stages import check_report
 
         return check_report(self._compiled, samples, replicates, threads)
+
+    def derive(self) -> "DerivationReport":
+        """The limit as equations, for any two inputs and any depth: `str`, `.latex()`, `.markdown()`, `.html()`."""
+        from tpl.stages import derive_limit
+
+        return derive_limit(self.source, self._data, self._settings, self.limits, self._compiled)
 
     def run(
         self,

@@ -93,11 +93,25 @@ def core(
 ) -> None:  # fmt: skip
     """The straight-line core program, every line with its source and derivation."""
     with reporting(False):
-        text = _load(file, data, settings, max_lines, "8G").core()
-        if output is None:
-            sys.stdout.write(text)
-        else:
-            output.write_text(text, encoding="utf-8")
+        _write(_load(file, data, settings, max_lines, "8G").core(), output)
+
+
+@app.command()
+def derive(
+    file: File, data: DataOption = [], settings: SetOption = [],  # noqa: B006
+    latex: Annotated[bool, typer.Option("--latex", help="A LaTeX document.")] = False,
+    markdown: Annotated[bool, typer.Option("--markdown", help="Markdown with $$ formulas.")] = False,
+    as_html: Annotated[bool, typer.Option("--html", help="A page with MathML; no network, no script.")] = False,
+    output: Annotated[Path | None, typer.Option("--output", "-o", metavar="FILE", help="Write it to a file.")] = None,
+    max_lines: MaxLines = 1_000_000,
+) -> None:  # fmt: skip
+    """The limit as equations: kernels for any two inputs, recursions for any depth."""
+    with reporting(False):
+        if latex + markdown + as_html > 1:
+            raise _refuse(file, "one form at a time", "--latex, --markdown or --html")
+        report = _load(file, data, settings, max_lines, "8G").derive()
+        text = report.latex() if latex else report.markdown() if markdown else report.html() if as_html else str(report)
+        _write(text, output)
 
 
 @app.command()
@@ -181,6 +195,16 @@ def _present(result: Any, as_json: bool, printer: str) -> None:
     # A file or a pipe has no width of its own.
     console = Console(highlight=False) if sys.stdout.isatty() else Console(highlight=False, width=100)
     getattr(tables, printer)(result, console)
+
+
+def _write(text: str, path: Path | None) -> None:
+    if path is None:
+        sys.stdout.write(text)
+        return
+    try:
+        path.write_text(text, encoding="utf-8")
+    except OSError as problem:
+        raise _refuse(str(path), f"this cannot be written: {problem.strerror or problem}") from None
 
 
 def _save(result: Any, path: Path) -> None:

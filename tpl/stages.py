@@ -2,17 +2,20 @@
 
 import time
 from collections import Counter
-from collections.abc import Callable, Sequence
-from typing import TypeVar
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 
 from tpl.core.elaborate import Limits
 from tpl.core.program import Program, classify
-from tpl.language.source import Diagnostic, TplError
-from tpl.pipeline import Compiled
+from tpl.language.source import Diagnostic, Source, TplError
+from tpl.pipeline import Compiled, compile_program
 from tpl.report.results import CheckReport, Result, Run, ShowShape, Verification, value_names
 from tpl.sampling.errors import MemoryRefused, NumericalError
+
+if TYPE_CHECKING:
+    from tpl.report.derivation import DerivationReport
 
 Progress = Callable[[int, int], None]
 T = TypeVar("T")
@@ -114,6 +117,21 @@ def verify_limit(
         **_heading(compiled), seed=seed, agreement=agreement, names=names, methods=(method,) * len(names), notes=notes,
         seconds=time.perf_counter() - start,
     )  # fmt: skip
+
+
+def derive_limit(
+    source: Source, data: Mapping[str, Any] | None, settings: Sequence[str], limits: Limits, compiled: Compiled
+) -> "DerivationReport":
+    """The limit as equations: of networks for any two inputs and any depth, of bare programs as they stand."""
+    from tpl.limit.derive import derive, plan_generic
+    from tpl.report.derivation import DerivationReport
+
+    plan = plan_generic(compiled.file, {name: x.array.shape for name, x in compiled.inputs.items()})
+    if plan is None:
+        return DerivationReport(derive(compiled.program, compiled.file, None))
+    kept = [x for x in settings if x.split("=")[0].strip() not in {p.split("=")[0] for p in plan.settings}]
+    generic = compile_program(source, plan.data, [*kept, *plan.settings], limits, plan.rows)
+    return DerivationReport(derive(generic.program, generic.file, plan))
 
 
 # ---------------------------------------------------------------------------------------------- parts

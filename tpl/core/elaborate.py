@@ -42,17 +42,15 @@ def elaborate(
     limits: Limits,
     diagnostics: Iterable[Diagnostic] = (),
     generic_rows: dict[tuple[float, ...], int] | None = None,
-    lost: Iterable[str] = (),
 ) -> tuple[Program, dict[str, Dataset]]:
     """The core program of a file, and the data that it uses.
 
     data: arrays given from outside, by name. diagnostics: what earlier stages found; if there are any, or if
     elaboration finds some, TplError is raised with all of them; a statement in which they found something is given up.
-    generic_rows: data vectors whose inner products stay symbols, and their numbers. lost: names whose definition could
-    not be read.
+    generic_rows: data vectors whose inner products stay symbols, and their numbers.
     """
     diagnostics = list(diagnostics)
-    elaboration = _Elaboration(source, data, limits, diagnostics, lost)
+    elaboration = _Elaboration(source, data, limits, diagnostics)
     elaboration.builder.generic_rows = generic_rows
     elaboration.block(file.statements, elaboration.globals, None)
     found = merge(diagnostics, elaboration.diagnostics)
@@ -66,9 +64,7 @@ def elaborate(
 class _Elaboration:
     """The state of one elaboration: what is bound, what was wrong."""
 
-    def __init__(
-        self, source: Source, data: Mapping[str, Dataset], limits: Limits, earlier: list[Diagnostic], lost: Iterable[str]
-    ):
+    def __init__(self, source: Source, data: Mapping[str, Dataset], limits: Limits, earlier: list[Diagnostic]):
         self.source = source
         self.data = data
         self.limits = limits
@@ -84,8 +80,6 @@ class _Elaboration:
         self.globals["__global__"] = self.globals
         self._returned: Any = None
         self._earlier = sorted(d.span[:2] for d in earlier if d.span is not None)
-        self._lost = dict.fromkeys(lost, UNKNOWN)
-        self.globals.update(self._lost)
 
     # ------------------------------------------------------------------------------------------ statements
     def block(self, statements: tuple[s.Statement, ...], scope: Scope, network: NetworkValue | None) -> None:
@@ -156,7 +150,7 @@ class _Elaboration:
         self.draws.define_width(node, scope)
 
     def network(self, node: s.Network, scope: Scope, network: NetworkValue | None) -> None:
-        scope[node.name] = UNKNOWN if node.name in self._lost else NetworkValue(node, {}, {}, {}, dict(scope))
+        scope[node.name] = NetworkValue(node, {}, {}, {}, dict(scope))
 
     def show(self, node: s.Show, scope: Scope, network: NetworkValue | None) -> None:
         for item in node.items:

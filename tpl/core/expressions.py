@@ -417,9 +417,11 @@ class Evaluator:
         if total > limit:
             raise Mistake(span, f"this runs {total:,} times; the limit is {limit:,} lines",
                           "shorten the range, or raise --max-lines")  # fmt: skip
+        if self._passes > 3 * limit:
+            raise Silent
         self._passes += max(size, 1)
         if self._passes > 3 * limit:
-            raise Mistake(span, f"the program's loops and sums run more than {3 * limit:,} times; the limit is {limit:,} lines",
+            raise Mistake(span, f"loops and sums run more than {3 * limit:,} times up to here; the limit is {limit:,} lines",
                           "shorten the ranges, or raise --max-lines")  # fmt: skip
 
     def _pick_axis(self, base: Any, axes: list[int | range], name: str, node: s.Indexed) -> Any:
@@ -506,15 +508,19 @@ class Evaluator:
 
     _depth = 0
     _calls = 0
+    _outermost: Span | None = None
 
     def depth_guard(self, node: s.Call) -> None:
         self._depth += 1
-        self._calls = 1 if self._depth == 1 else self._calls + 1
+        if self._depth == 1:
+            self._calls, self._outermost = 0, node.span
+        self._calls += 1
         if self._depth > 40 or self._calls > MAX_CALLS:
             self._depth -= 1
             if self._depth == 40:
-                raise Mistake(node.span, "definitions call one another more than 40 deep", "give a value on the way a name")
-            raise Mistake(node.span, f"this call leads to more than {MAX_CALLS:,} others",
+                raise Mistake(self._outermost, "from here, definitions call one another more than 40 deep",
+                              "give a value on the way a name")  # fmt: skip
+            raise Mistake(self._outermost, f"this call leads to more than {MAX_CALLS:,} others",
                           "a def that uses another one twice doubles the work: give the value a name, and use that")  # fmt: skip
 
     def _shared(self, value: Any, node: s.Expr) -> Any:

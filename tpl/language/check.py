@@ -92,6 +92,12 @@ class _Checker:
         self._calls = {d.name: set(_called(d.body)) for d in file.statements if isinstance(d, s.Def)}
 
     # ------------------------------------------------------------------------------------------ reporting
+    def is_lost(self, name: str) -> bool:
+        """Was its definition unreadable? Where a bracket is forgotten, the name may have run into what follows it."""
+        if self.network is not None and self.network.name in self.lost:
+            return True  # its inputs could not be read
+        return name in self.lost or any(lost.startswith(name) for lost in self.lost)
+
     def report(self, span: Span, message: str, hint: str | None = None) -> None:
         self.diagnostics.append(Diagnostic(span, message, hint))
 
@@ -168,7 +174,7 @@ class _Checker:
                 self.report(node.span, f"`{name}` is a function", f"apply it: `{name}(x)`")
             elif known.what == "network" and not callable_:
                 self.report(node.span, f"`{name}` is a network", _network_hint(name))
-        elif name in self.lost or name in CONSTANTS:
+        elif name in CONSTANTS or self.is_lost(name):
             return
         elif name in self.builtin:
             self.report(node.span, f"`{name}` is a function", f"apply it: `{name}(x)`")
@@ -410,7 +416,7 @@ class _Checker:
         known = scope.get(name)
         if known is not None and known.what in ("def", "parameter"):
             self._call_def(node, known, scope)
-        elif name in self.lost:
+        elif name not in self.builtin and self.is_lost(name):
             self._arguments(node, scope)
         elif name in KERNELS:
             self._call_kernel(node, scope)

@@ -468,6 +468,8 @@ def _assignment(t: Trouble) -> Explanation | None:
     if equals is not None and t.at > equals and t.is_(t.at, "=") and t.find("=") != t.at:
         depth = sum((x.text in "([") - (x.text in ")]") for x in t.tokens[: t.at])
         return t.say(t.at, "a line gives one name its value") if depth == 0 else None
+    if t.kind(0) == "name" and t.is_(1, "in"):
+        return t.say(0, "a loop begins with `for`", f"`for {name} in …:`")
     if equals is None and t.kind(0) == "name" and t.at == after and t.kind(after) in ("name", "number", "string", "keyword"):
         return t.say(after, f"is a `=` missing after `{t.text[: t.token(after - 1).stop].strip()}`?", f"`{name} = …` gives it a value")
     return None

@@ -74,6 +74,7 @@ class _Block:
     indent: tuple[int, int]
     statements: list[s.Statement] = field(default_factory=list)
     excused: set[tuple[int, int]] = field(default_factory=set)  # wrong indentations that were reported
+    loose: bool = False  # the only lines so far were unreadable: the next one may be indented otherwise
 
     def node(self) -> s.Statement:
         assert self.heading is not None
@@ -84,7 +85,7 @@ class _Blocks:
     """Puts lines together to blocks by their indentation."""
 
     def __init__(self, problems: Iterable[Diagnostic]) -> None:
-        self.diagnostics = list(problems)
+        self.diagnostics = list(problems)[:MAX_SYNTAX_ERRORS]
         self.lost: set[str] = set()
         self._open = [_Block(None, (0, 0))]
         self._heading: tuple[Heading, Line, bool] | None = None  # waits for its first statement; was it readable?
@@ -124,6 +125,8 @@ class _Blocks:
                 break
             self._close()
         block = self._open[-1]
+        if block.loose and len(self._open) > 1:
+            block.indent, block.loose = line.indent, False
         if line.indent == block.indent or self._same(line, block.indent) or line.indent in block.excused:
             return False
         block.excused.add(line.indent)
@@ -150,7 +153,7 @@ class _Blocks:
         span = Span(line.row, 1, line.row, max(2, line.indent[1] + 1))
         if line.indent > block.indent:
             hint = "only `network …:` and `for …:` begin a block"
-            if re.match(r"\s*[-+*/@^.,)\]]", line.text):
+            if _goes_on(line):
                 hint = "a line goes on below only while a bracket is open: put the expression in `( )`"
             return Diagnostic(span, "this line is indented, but begins no block", hint)
         return Diagnostic(span, "this line's indentation fits no block", "indent all statements of a block alike")
@@ -167,13 +170,17 @@ class _Blocks:
 
     # ------------------------------------------------------------------------------------------ lines
     def _read(self, line: Line, astray: bool) -> None:
-        if astray:
-            self.report(self._astray(line))
         try:
             heading, statement = _read_line(line)
         except _Unread as problem:
-            self._unread(line, problem, silent=astray)
+            if not astray or not _goes_on(line):
+                self._unread(line, problem)
+                return
+            self.report(self._astray(line))
+            self._skip = self._open[-1].indent
             return
+        if astray:
+            self.report(self._astray(line))
         if heading is None:
             assert statement is not None
             self._open[-1].statements.append(statement)
@@ -189,21 +196,22 @@ class _Blocks:
         self.report(Diagnostic(line.whole(), f"blocks are nested more than {MAX_NESTING} deep here"))
         self._skip = line.indent
 
-    def _unread(self, line: Line, problem: "_Unread", silent: bool) -> None:
+    def _unread(self, line: Line, problem: "_Unread") -> None:
         heading = _with_colon(line)
         if heading is not None:
             stop = len(line.text.rstrip())
             self.report(Diagnostic(line.span(stop, stop + 1), "a `:` is missing at the end of this line"))
             self._begin(heading, line)
             return
-        if not silent and len(self.diagnostics) < MAX_SYNTAX_ERRORS:
+        if len(self.diagnostics) < MAX_SYNTAX_ERRORS:
             self.report(_diagnose(line, problem))
         self.lost |= {*defined_names(line.text), UNREAD}
+        self._open[-1].loose = not self._open[-1].statements
         heading = _guess_heading(line)
         if heading is not None:
             self._begin(heading, line, readable=False)
         else:
-            self._skip = self._open[-1].indent if silent else line.indent
+            self._skip = line.indent
 
 
 # ---------------------------------------------------------------------------------------------- lines
@@ -258,6 +266,11 @@ def _with_colon(line: Line) -> Heading | None:
         return _Build(line.row).line(_tree(line.text + ":"))[0]
     except _Unread:
         return None
+
+
+def _goes_on(line: Line) -> bool:
+    """Does it look like the rest of the line above?"""
+    return re.match(r"\s*[-+*/@^.,)\]]", line.text) is not None
 
 
 def _guess_heading(line: Line) -> Heading | None:

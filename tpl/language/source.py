@@ -63,9 +63,9 @@ class Diagnostic:
 
     def render(self, source: Source) -> str:
         """The message as a terminal shows it: `file:line:column`, the line, a caret, the hint."""
-        help_ = [] if self.hint is None else [f"  help: {_clean(self.hint)}"]
+        help_ = [] if self.hint is None else [f"  help: {_short(self.hint)}"]
         if self.span is None:
-            return "\n".join([f"{source.name}: error: {_clean(self.message)}", *help_])
+            return "\n".join([f"{source.name}: error: {_short(self.message)}", *help_])
         span = self.span
         text = source.lines[span.line - 1] if span.line <= len(source.lines) else ""
         text = _clean(text).rstrip()
@@ -74,11 +74,16 @@ class Diagnostic:
         name, line = source.place(span.line)
         before, under = shown[: column - 1].ljust(column - 1), shown[column - 1 : column - 1 + width].ljust(width)
         return "\n".join([
-            f"{name}:{line}:{span.column}: error: {_clean(self.message)}",
+            f"{name}:{line}:{span.column}: error: {_short(self.message)}",
             f"{line:>5} | {shown}",
             " " * 5 + " | " + " " * _columns(before) + "^" * max(1, _columns(under)),
             *help_,
         ])  # fmt: skip
+
+
+def _short(message: str) -> str:
+    """A message in which nothing quoted is longer than a line."""
+    return re.sub(r"`([^`]{61,})`", lambda found: f"`{found[1][:60]}…`", _clean(message))
 
 
 def _clean(text: str) -> str:

@@ -8,20 +8,24 @@ limit (expectations). `expand` writes it as a sum of terms
 the coefficient a sympy expression over constants and quantities, the opaque factors nonlinear functions of leaves.
 """
 
+import re
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from fractions import Fraction
-from functools import lru_cache
+from functools import lru_cache, reduce
 from typing import Any, NamedTuple
 
 import sympy
 
 from tpl.core import expr as e
 from tpl.core.expr import Expr, leaves
-from tpl.core.functions import FUNCTIONS
 
-MAX_TERMS = 400  # beyond this a product is kept as one opaque factor
+MAX_TERMS = 2000  # beyond this a product is kept as one opaque factor
 MAX_POWER = 40
+
+
+class NoLaw(ArithmeticError):
+    """What a program computes has no limit: a division by zero, say, or the logarithm of a negative number."""
 
 
 class Term(NamedTuple):
@@ -44,14 +48,64 @@ def quantity_symbol(index: int) -> sympy.Symbol:
 
 @lru_cache(maxsize=None)
 def constant_symbol(name: str) -> Any:
-    return sympy.pi if name == "pi" else sympy.Symbol(name, real=True)
+    """The symbol of a user's constant; one that is called like a quantity gets an underscore more."""
+    return sympy.pi if name == "pi" else sympy.Symbol(re.sub(r"^(q\d+_*)$", r"\1_", name), real=True)
 
 
-_SYMPY = {
+def constant_name(symbol: Any) -> str:
+    """The user's name of a constant."""
+    return re.sub(r"^(q\d+_*)_$", r"\1", str(symbol))
+
+
+def quantity_index(symbol: Any) -> int | None:
+    """Which quantity a symbol stands for, if any."""
+    name = symbol.name if symbol.is_Symbol else ""
+    return int(name[1:]) if name[:1] == "q" and name[1:].isdigit() else None
+
+
+class Ratio(sympy.Function):
+    """c / v for a covariance c and a variance v; 0 where v vanishes, as c then does too."""
+
+    @classmethod
+    def eval(cls, c: Any, v: Any) -> Any:
+        if c == 0 or v == 0:
+            return sympy.S.Zero
+        quotient = c / v
+        return quotient if v.is_number or quotient.is_number else None
+
+    def _sympystr(self, printer: Any) -> str:
+        return str(printer._print(self.args[0] / self.args[1]))
+
+    def _latex(self, printer: Any) -> str:
+        return str(printer._print(self.args[0] / self.args[1]))
+
+
+class LeastNorm(sympy.Function):
+    """One component of the least solution a of G a = c: args (component, size, *G by rows, *c)."""
+
+    @property
+    def system(self) -> tuple[int, int, tuple[Any, ...], tuple[Any, ...]]:
+        """Component, size, entries of G by rows, right side."""
+        size = int(self.args[1])
+        return int(self.args[0]), size, self.args[2 : 2 + size * size], self.args[2 + size * size :]
+
+
+_SYMPY: dict[str, Callable[..., Any]] = {
+    "add": sympy.Add, "mul": sympy.Mul, "sub": lambda a, b: a - b, "neg": lambda a: -a, "div": lambda a, b: a / b,
+    "pow": lambda a, b: a**b,
     "exp": sympy.exp, "log": sympy.log, "sqrt": sympy.sqrt, "abs": sympy.Abs, "sign": sympy.sign, "tanh": sympy.tanh,
     "erf": sympy.erf, "sin": sympy.sin, "cos": sympy.cos, "arctan": sympy.atan, "max": sympy.Max, "min": sympy.Min,
     "relu": lambda z: sympy.Max(z, 0), "step": lambda z: sympy.Heaviside(z, sympy.Rational(1, 2)),
 }  # fmt: skip
+
+
+def apply_sympy(op: str, *args: Any) -> Any:
+    """A function of the registry on sympy numbers. Raises NoLaw where it has no real value."""
+    function = _SYMPY.get(op)
+    value = function(*args) if function is not None else sympy.Function(op)(*args)
+    if value.has(sympy.nan, sympy.zoo, sympy.oo, -sympy.oo, sympy.I):
+        raise NoLaw(f"{op} of {', '.join(map(str, args))} is not a number")
+    return value
 
 
 def to_sympy(expr: Expr, leaf: Mapping[int, Any] | None = None) -> Any:
@@ -67,21 +121,32 @@ def to_sympy(expr: Expr, leaf: Mapping[int, Any] | None = None) -> Any:
         if leaf is None:
             raise KeyError("an expression with Gaussian leaves is no number")
         return leaf[int(expr.value)]  # type: ignore[arg-type]
-    args = [to_sympy(a, leaf) for a in expr.args]
-    if expr.op == "add":
-        return sympy.Add(*args)
-    if expr.op == "mul":
-        return sympy.Mul(*args)
-    if expr.op == "sub":
-        return args[0] - args[1]
-    if expr.op == "neg":
-        return -args[0]
-    if expr.op == "div":
-        return args[0] / args[1]
-    if expr.op == "pow":
-        return args[0] ** args[1]
-    function = _SYMPY.get(expr.op)
-    return function(*args) if function is not None else sympy.Function(expr.op)(*args)
+    return apply_sympy(expr.op, *(to_sympy(a, leaf) for a in expr.args))
+
+
+def from_sympy(value: Any) -> Expr:
+    """The expression of a sympy number over constants and quantities."""
+    if value.is_Rational:
+        return e.number(Fraction(int(value.p), int(value.q)))
+    if value.is_Float:
+        return e.number(float(value))
+    if value.is_Symbol or value is sympy.pi:
+        index = quantity_index(value)
+        return quantity(index) if index is not None else e.symbol(constant_name(value))
+    if value is sympy.E:
+        return e.apply("exp", e.ONE)
+    args = [from_sympy(a) for a in value.args]
+    if value.is_Pow:
+        return e.apply("sqrt", args[0]) if value.exp == sympy.Rational(1, 2) else e.power(*args)
+    name = type(value).__name__
+    if name == "Heaviside":
+        return e.apply("step", args[0])
+    if name in ("Max", "Min"):
+        return reduce(lambda a, b: e.apply(name.lower(), a, b), args)
+    return e.apply(_REGISTRY.get(name, name), *args)
+
+
+_REGISTRY = {"Add": "add", "Mul": "mul", "Abs": "abs", "atan": "arctan"}
 
 
 class Algebra:
@@ -90,6 +155,7 @@ class Algebra:
     def __init__(self) -> None:
         self._depends: dict[Expr, frozenset[int]] = {}
         self._terms: dict[Expr, tuple[Term, ...]] = {}
+        self._numbers: dict[Expr, int] = {}
 
     def depends(self, expr: Expr) -> frozenset[int]:
         """The Gaussian leaves in an expression."""
@@ -102,8 +168,17 @@ class Algebra:
         """The terms of an expression, like ones collected."""
         found = self._terms.get(expr)
         if found is None:
-            found = self._terms[expr] = collect(self._expand(expr))
+            found = self._terms[expr] = self._untangled(expr, collect(self._expand(expr)))
         return found
+
+    def constant(self, expr: Expr) -> Any | None:
+        """The value of an expression in which all leaves cancel; None if they do not."""
+        if not self.depends(expr):
+            return to_sympy(expr)
+        terms = self.expand(expr)
+        if any(t.powers or t.factors for t in terms):
+            return None
+        return sympy.Add(*(t.coefficient for t in terms))
 
     def _expand(self, expr: Expr) -> tuple[Term, ...]:
         if not self.depends(expr):
@@ -122,24 +197,44 @@ class Algebra:
             return self._quotient(expr)
         if expr.op == "pow":
             return self._power(expr)
+        return self._opaque(expr)
+
+    def _opaque(self, expr: Expr) -> tuple[Term, ...]:
+        """A function that stays as it is, unless all of its arguments are numbers."""
+        arguments = [self.constant(a) for a in expr.args]
+        if all(a is not None for a in arguments):
+            return (Term(apply_sympy(expr.op, *arguments)),)
+        self._numbers.setdefault(expr, len(self._numbers))
         return (Term(sympy.S.One, (), (expr,)),)
 
     def _product(self, parts: list[tuple[Term, ...]], whole: Expr) -> tuple[Term, ...]:
         terms: tuple[Term, ...] = (Term(sympy.S.One),)
         for part in parts:
             if len(terms) * len(part) > MAX_TERMS:
-                return (Term(sympy.S.One, (), (whole,)),)
-            terms = tuple(multiply(a, b) for a in terms for b in part)
+                return self._opaque(whole)
+            terms = collect(tuple(self._multiply(a, b) for a in terms for b in part))
         return terms
+
+    def _multiply(self, a: Term, b: Term) -> Term:
+        powers = a.powers or b.powers
+        if a.powers and b.powers:
+            total = Counter(dict(a.powers))
+            total.update(dict(b.powers))
+            powers = tuple(sorted(total.items()))
+        factors = a.factors or b.factors
+        if a.factors and b.factors:
+            factors = tuple(sorted(a.factors + b.factors, key=self._numbers.__getitem__))
+        return Term(a.coefficient * b.coefficient, powers, factors)
 
     def _quotient(self, expr: Expr) -> tuple[Term, ...]:
         top, bottom = expr.args
-        if not self.depends(bottom):
-            return scale(self.expand(top), 1 / to_sympy(bottom))
-        inverse = Term(sympy.S.One, (), (e.div(e.ONE, bottom),))
+        divisor = self.constant(bottom)
+        if divisor is not None:
+            return scale(self.expand(top), apply_sympy("div", sympy.S.One, divisor))
+        (inverse,) = self._opaque(e.div(e.ONE, bottom))
         if top.is_value(1):
             return (inverse,)
-        return tuple(multiply(t, inverse) for t in self.expand(top))
+        return tuple(self._multiply(t, inverse) for t in self.expand(top))
 
     def _power(self, expr: Expr) -> tuple[Term, ...]:
         base, exponent = expr.args
@@ -148,18 +243,17 @@ class Algebra:
             terms = self.expand(base)
             if terms != (Term(sympy.S.One, (), (base,)),):
                 return self._product([terms] * int(exponent.value), expr)  # type: ignore[arg-type]
-        return (Term(sympy.S.One, (), (expr,)),)
+        return self._opaque(expr)
 
+    def _untangled(self, expr: Expr, terms: tuple[Term, ...]) -> tuple[Term, ...]:
+        """Keep an expression whole if every one of its terms would hold all of three or more leaves in one factor."""
+        support = self.depends(expr)
+        if len(terms) < 2 or len(support) < 3 or not all(self._holds_all(t, support) for t in terms):
+            return terms
+        return self._opaque(expr)
 
-def multiply(a: Term, b: Term) -> Term:
-    powers = Counter(dict(a.powers))
-    powers.update(dict(b.powers))
-    factors = tuple(sorted(a.factors + b.factors, key=_order))
-    return Term(a.coefficient * b.coefficient, tuple(sorted(powers.items())), factors)
-
-
-def _order(expr: Expr) -> tuple:
-    return expr.size, e.show(expr, lambda i: f"z{i}")
+    def _holds_all(self, term: Term, support: frozenset[int]) -> bool:
+        return any(self.depends(f) == support for f in term.factors)
 
 
 def scale(terms: tuple[Term, ...], factor: Any) -> tuple[Term, ...]:
@@ -182,10 +276,20 @@ _EVEN = {"abs", "cos"}
 
 def parity(expr: Expr, flipped: frozenset[int]) -> int | None:
     """±1 if the expression is even or odd under the joint change of sign of the `flipped` leaves; else None."""
+    memo: dict[int, int | None] = {}
+
+    def walk(node: Expr) -> int | None:
+        if id(node) not in memo:
+            memo[id(node)] = _parity(node, [walk(a) for a in node.args], flipped)
+        return memo[id(node)]
+
+    return walk(expr)
+
+
+def _parity(expr: Expr, signs: list[int | None], flipped: frozenset[int]) -> int | None:
     op, args = expr.op, expr.args
     if not args:
         return -1 if op == "ref" and expr.value in flipped else 1
-    signs = [parity(a, flipped) for a in args]
     if all(p == 1 for p in signs):
         return 1
     if None in signs:
@@ -201,27 +305,14 @@ def parity(expr: Expr, flipped: frozenset[int]) -> int | None:
     return 1 if op in _EVEN else None
 
 
-def differentiable(expr: Expr, leaf: int) -> bool:
-    """Is the expression absolutely continuous in a leaf, so that its derivative almost everywhere is all of it?"""
-    stack = [expr]
+def differentiable(expr: Expr) -> bool:
+    """Is the expression absolutely continuous in its leaves, so that its derivative almost everywhere is all of it?"""
+    stack, seen = [expr], set()
     while stack:
         node = stack.pop()
-        if node.op in ("step", "sign") and leaf in (int(v) for v in leaves(node, "ref")):  # type: ignore[arg-type]
-            return False
-        stack.extend(node.args)
-    return True
-
-
-def is_smooth(expr: Expr) -> bool:
-    """No kinks anywhere."""
-    return all(FUNCTIONS[n].smooth or n in ("div", "sqrt", "log") for n in _functions(expr))
-
-
-def _functions(expr: Expr) -> set[str]:
-    found, stack = set(), [expr]
-    while stack:
-        node = stack.pop()
-        if node.args:
-            found.add(node.op)
+        if id(node) not in seen:
+            seen.add(id(node))
+            if node.op in ("step", "sign") and leaves(node, "ref"):
+                return False
             stack.extend(node.args)
-    return found
+    return True

@@ -6,7 +6,7 @@ they stand.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import product
 from typing import Any
 
@@ -169,9 +169,19 @@ def derive(program: Program, file: s.File, plan: Plan | None) -> Derivation:
     answers = tuple(_answer(names, shown, entries, ordered) for shown, entries in zip(program.shows, written, strict=True))
     return Derivation(
         program.title.splitlines()[0] if program.title else program.source.name,
-        program, law, names, tuple(find_rules(names, ordered)), answers,
+        program, law, names, _fold_long(names, find_rules(names, ordered), ordered), answers,
         plan.bounds if plan is not None else {}, _loop_variables(file), plan is not None,
     )  # fmt: skip
+
+
+def _fold_long(names: Names, rules: list[Rule], equations: dict[Named, Any]) -> tuple[Rule, ...]:
+    """Long sums that stand alone (a bias that meets every step of a network) are folded as answers are."""
+    return tuple(
+        replace(r, right=tuple(fold_sums(names, r.right, equations)))
+        if not r.region and r.right.is_Add and len(r.right.args) > 6
+        else r
+        for r in rules
+    )
 
 
 def _symbolic_dot(rows: Mapping[tuple[float, ...], int], a: tuple[float, ...], b: tuple[float, ...]) -> Any:

@@ -1,22 +1,30 @@
-"""The law in numbers: quantities in order, each atom by the first method that takes it.
+"""The law in numbers: quantities in order, each expectation by the first strategy that takes it.
 
-The error is that of the whole chain: everything is evaluated at two resolutions, and where an atom had to be sampled,
-over independent replicates.
+Everything is computed by several chains at once: a fine and a coarse one, and from the first expectation on that has
+to be sampled, independent replicates of the fine one. What they differ by is the error, carried through the whole chain.
 """
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+from itertools import groupby
 from typing import Any
 
 import numpy as np
 import sympy
 
-from tpl.limit.calculus import Atom, used_quantities
+from tpl.core.expr import Expr, leaves, mul, ref, substitute
+from tpl.core.functions import FUNCTIONS
+from tpl.limit.algebra import constant_name, quantity_symbol
+from tpl.limit.calculus import Atom, NoLaw, Solution, quantity_index, used_quantities
 from tpl.limit.law import Law
-from tpl.limit.quadrature import integrate, values
+from tpl.limit.quadrature import Integrand, integrate
 
-RANK_TOLERANCE = 1e-13
-SOBOL_REPLICATES = 8
+REPLICATES = 8  # of what is sampled
+BATCH = 64  # integrands sampled at the same points
+LEVELS = 2  # the panels of a stubborn integral are halved so often
+TOLERANCE = 1e-11  # of one integral, relative to that of its absolute value
+CANCELLED = 1e-13  # a sum so small next to its terms is rounding
+_UPPER_TAIL = 0.9772498680518208  # value ± 2 error covers what two standard deviations do
 
 
 @dataclass(frozen=True)
@@ -28,26 +36,47 @@ class Evaluation:
     method: str
 
 
-class NotDefined(ArithmeticError):
+class NotDefined(NoLaw):
     """A quantity of the law is not a finite number."""
 
 
-def evaluate_law(law: Law, lines: list[int], nodes: int = 16, log2_points: int = 13, seed: int = 0) -> Evaluation:
-    """The values of scalar lines. nodes: Gauss-Legendre nodes a panel; log2_points: of a quasi-random point set."""
-    targets = [law.scalars[i] for i in lines]
-    needed = _closure(law, targets)
-    sampled = any(_rank_bound(law.calculus.quantities[q].definition) > 2 for q in needed)
-    fine = [_evaluate(law, targets, needed, nodes, log2_points, seed + r) for r in range(SOBOL_REPLICATES if sampled else 1)]
-    coarse = _evaluate(law, targets, needed, nodes - 4, log2_points, seed)
-    value = np.mean(fine, axis=0)
-    error = np.abs(fine[0] - coarse) + 1e-15 * np.abs(value)
-    if sampled:
-        from scipy.special import stdtrit
+@dataclass
+class Chain:
+    """One way through the quantities: its settings, and the values so far.
 
-        spread = np.std(fine, axis=0, ddof=1) / np.sqrt(len(fine))
-        error = np.hypot(error, spread * float(stdtrit(len(fine) - 1, 0.9772498680518208)) / 2)
-    kind = "quasi-random points" if sampled else "quadrature"
-    return Evaluation(value, error, f"law, {kind}")
+    nodes: Gauss-Legendre nodes a panel; reach: where the Gaussian law is cut off; rank_tolerance: a correlation's
+    residual below it is rounding; seed and log2_points: of quasi-random point sets.
+    """
+
+    env: Mapping[str, float]
+    nodes: int
+    reach: float
+    rank_tolerance: float
+    seed: int
+    log2_points: int
+    known: dict[int, float] = field(default_factory=dict)
+
+
+def evaluate_law(law: Law, lines: list[int], nodes: int = 16, log2_points: int = 13, seed: int = 0) -> Evaluation:
+    """The values of scalar lines. Raises NotDefined if one is not a finite number."""
+    targets = [law.scalars[i] for i in lines]
+    evaluator = _Evaluator(law, _closure(law, targets), nodes, log2_points, seed)
+    evaluator.run()
+    fine = np.array([[number(t, c.env, c.known) for t in targets] for c in evaluator.fine]).reshape(-1, len(targets))
+    coarse = np.array([number(t, evaluator.coarse.env, evaluator.coarse.known) for t in targets])
+    value = fine.mean(axis=0)
+    error = np.abs(fine[0] - coarse) + 1e-15 * np.abs(value)
+    if len(fine) > 1:
+        error = np.hypot(error, _students_error(fine))
+    methods = [s.name for s in STRATEGIES if s.name in evaluator.used]
+    return Evaluation(value, error, "law, " + (" and ".join(methods) or "exact"))
+
+
+def _students_error(rows: np.ndarray) -> np.ndarray:
+    from scipy.special import stdtrit  # heavy to import
+
+    spread = rows.std(axis=0, ddof=1) / np.sqrt(len(rows))
+    return spread * float(stdtrit(len(rows) - 1, _UPPER_TAIL)) / 2
 
 
 def _closure(law: Law, targets: list[Any]) -> list[int]:
@@ -58,91 +87,299 @@ def _closure(law: Law, targets: list[Any]) -> list[int]:
         q = stack.pop()
         if q not in needed:
             needed.add(q)
-            stack.extend(used_quantities(_parts(law.calculus.quantities[q].definition)))
+            stack.extend(used_quantities(parts(law.calculus.quantities[q].definition)))
     return sorted(needed)
 
 
-def _parts(definition: Any) -> list[Any]:
+def parts(definition: Any) -> list[Any]:
+    """The sympy expressions that a definition mentions."""
     if isinstance(definition, Atom):
-        from tpl.core.expr import leaves
-        from tpl.limit.algebra import quantity_symbol
-
         inside = [quantity_symbol(int(v)) for v in leaves(definition.integrand, "quantity")]  # type: ignore[arg-type]
         return [c for row in definition.covariance for c in row] + inside
+    if isinstance(definition, Solution):
+        return [c for row in definition.gram for c in row] + list(definition.right)
     return [definition]
 
 
-def _rank_bound(definition: Any) -> int:
-    return len(definition.covariance) if isinstance(definition, Atom) else 0
+# ---------------------------------------------------------------------------------------------- chains
 
 
-def _evaluate(law: Law, targets: list[Any], needed: list[int], nodes: int, log2_points: int, seed: int) -> np.ndarray:
-    env = law.program.constant_values()
-    known: dict[int, float] = {}
-    for q in needed:
-        definition = law.calculus.quantities[q].definition
-        if isinstance(definition, Atom):
-            known[q] = _expectation(definition, env, known, nodes, log2_points, seed * 1_000_003 + q)
-        else:
-            known[q] = number(definition, env, known)
-        if not np.isfinite(known[q]):
-            raise NotDefined(f"quantity {q} ({law.calculus.quantities[q].label}) is not finite")
-    return np.array([number(t, env, known) for t in targets])
+class _Evaluator:
+    """Carries all chains through the quantities."""
+
+    def __init__(self, law: Law, needed: list[int], nodes: int, log2_points: int, seed: int):
+        self.quantities = law.calculus.quantities
+        self.needed = needed
+        self.used: set[str] = set()
+        env = law.program.constant_values()
+        self.fine = [Chain(env, nodes, 9.5, 2e-15, seed, log2_points)]
+        self.coarse = Chain(env, nodes - 4, 8.5, 1e-12, seed, log2_points)
+
+    @property
+    def chains(self) -> list[Chain]:
+        return [*self.fine, self.coarse]
+
+    def run(self) -> None:
+        for batch in self._batches():
+            definition = self.quantities[batch[0]].definition
+            if isinstance(definition, Atom):
+                self._expectations(batch)
+            else:
+                for chain in self.chains:
+                    chain.known[batch[0]] = _plain(definition, chain)
+            for q in batch:
+                if not all(np.isfinite(chain.known[q]) for chain in self.chains):
+                    raise NotDefined(f"quantity {q} ({self.quantities[q].label}) is not finite")
+
+    def _batches(self) -> list[list[int]]:
+        """The needed quantities in order; runs of atoms over one large covariance together."""
+        found: list[list[int]] = []
+        for _, run in groupby(self.needed, key=self._batch_key):
+            members = list(run)
+            found.extend(members[i : i + BATCH] for i in range(0, len(members), BATCH))
+        return found
+
+    def _batch_key(self, q: int) -> Any:
+        definition = self.quantities[q].definition
+        if isinstance(definition, Atom) and len(definition.covariance) > 2:
+            used = used_quantities(parts(definition))
+            return definition.covariance, max(used, default=-1)
+        return q
+
+    def _expectations(self, batch: list[int]) -> None:
+        """The first strategy that takes every one of a batch, in every chain."""
+        atoms = [self.quantities[q].definition for q in batch]
+        for strategy in STRATEGIES:
+            found = strategy.attempt(atoms, self)
+            if found is not None:
+                self.used.add(strategy.name)
+                for chain, row in zip(self.chains, found, strict=True):
+                    chain.known.update(zip(batch, row, strict=True))
+                return
+
+    def replicate(self) -> None:
+        """From now on there are independent fine chains."""
+        if len(self.fine) == 1:
+            first = self.fine[0]
+            more = [replace(first, seed=first.seed + 7919 * r, known=dict(first.known)) for r in range(1, REPLICATES)]
+            self.fine += more
+
+
+def _plain(definition: Any, chain: Chain) -> float:
+    if isinstance(definition, Solution):
+        return _solve(definition, chain)
+    return number(definition, chain.env, chain.known)
+
+
+def _solve(definition: Solution, chain: Chain) -> float:
+    """One component of the least-norm solution of gram · a = right."""
+    size = len(definition.right)
+    gram = np.array([[number(c, chain.env, chain.known) for c in row] for row in definition.gram])
+    right = np.array([number(c, chain.env, chain.known) for c in definition.right])
+    scale = np.sqrt(np.maximum(np.diag(gram), 0.0))
+    inverse = np.divide(1.0, scale, out=np.zeros(size), where=scale > 0)
+    solution = np.linalg.pinv(gram * np.outer(inverse, inverse), rcond=1e-11, hermitian=True) @ (right * inverse)
+    return float(solution[definition.component] * inverse[definition.component])
 
 
 def number(value: Any, env: Mapping[str, float], known: Mapping[int, float]) -> float:
-    """The float value of a sympy expression over constants and quantities."""
+    """The float value of a sympy expression over constants and quantities. Raises NotDefined where arithmetic does."""
+    try:
+        return _number(value, env, known)
+    except (ArithmeticError, TypeError, ValueError) as problem:
+        raise NotDefined(f"{str(value)[:80]}: {problem}") from None
+
+
+def _number(value: Any, env: Mapping[str, float], known: Mapping[int, float]) -> float:
     if value.is_Symbol:
-        name = value.name
-        return known[int(name[1:])] if name[0] == "q" and name[1:].isdigit() else env[name]
-    if value.is_Add:
-        return float(sum(number(a, env, known) for a in value.args))
-    if value.is_Mul:
-        return float(np.prod([number(a, env, known) for a in value.args]))
-    if value.is_Pow:
-        return float(number(value.base, env, known) ** number(value.exp, env, known))
-    if value.is_number:
+        index = quantity_index(value)
+        return known[index] if index is not None else env[constant_name(value)]
+    if not value.args or value.is_number:
         return float(value)
-    arguments = [sympy.Float(number(a, env, known), 17) for a in value.args]
-    result = value.func(*arguments)
-    if result.is_number:
-        return float(result)
-    from tpl.core.functions import FUNCTIONS
+    arguments = [_number(a, env, known) for a in value.args]
+    if value.is_Add:
+        total, size = sum(arguments), sum(map(abs, arguments))
+        return 0.0 if abs(total) <= CANCELLED * size else total
+    if value.is_Mul:
+        return float(np.prod(arguments))
+    if value.is_Pow:
+        return float(arguments[0] ** arguments[1])
+    result = value.func(*(sympy.Float(a, 17) for a in arguments))
+    return float(result) if result.is_number else float(FUNCTIONS[value.func.__name__].scalar(*arguments))
 
-    return float(FUNCTIONS[type(value).__name__].scalar(*map(float, arguments)))
+
+# ---------------------------------------------------------------------------------------------- strategies
 
 
-def _expectation(
-    atom: Atom, env: Mapping[str, float], known: Mapping[int, float], nodes: int, log2_points: int, seed: int
-) -> float:
+@dataclass(frozen=True)
+class Strategy:
+    """A way to compute expectations: (atoms over one covariance, evaluator) -> values [chains, atoms], or None."""
+
+    name: str
+    attempt: Callable[[list[Atom], _Evaluator], list[list[float]] | None]
+
+
+def _by_closed_form(atoms: list[Atom], evaluator: _Evaluator) -> list[list[float]] | None:
+    """The place for formulas for E f(u) g(v): none yet."""
+    return None
+
+
+def _by_quadrature(atoms: list[Atom], evaluator: _Evaluator) -> list[list[float]] | None:
+    columns = []
+    for atom in atoms:
+        column = _integrate_all(atom, evaluator.chains)
+        if column is None:
+            return None
+        columns.append(column)
+    return [list(row) for row in zip(*columns, strict=True)]
+
+
+def _integrate_all(atom: Atom, chains: list[Chain]) -> list[float] | None:
+    """Panels are halved until fine and coarse values agree, or halving stops helping."""
+    integrands = [_integrand(atom, chain) for chain in chains]
+    if any(x.rank > 2 for x in integrands):
+        return None
+    gap = np.inf
+    for level in range(LEVELS + 1):
+        memo: dict[tuple, tuple[float, float]] = {}
+        found = [_integrate(x, chain, level, memo) for x, chain in zip(integrands, chains, strict=True)]
+        last, gap = gap, abs(found[0][0] - found[-1][0])
+        if gap <= TOLERANCE * found[0][1] or gap > last / 4 or not np.isfinite(gap):
+            break
+    return [value for value, _ in found]
+
+
+def _integrate(x: Integrand, chain: Chain, level: int, memo: dict[tuple, tuple[float, float]]) -> tuple[float, float]:
+    """Replicates that still agree share the work."""
+    inside = tuple(chain.known[int(v)] for v in leaves(x.expr, "quantity"))  # type: ignore[arg-type]
+    key = (x.factor.tobytes(), x.slopes.tobytes(), x.residual.tobytes(), inside, chain.nodes)
+    if key not in memo:
+        memo[key] = integrate(x, chain.nodes, level, chain.reach)
+    return memo[key]
+
+
+def _by_sampling(atoms: list[Atom], evaluator: _Evaluator) -> list[list[float]]:
+    evaluator.replicate()
+    shared = _shared_nodes([atom.integrand for atom in atoms])
+    return [_sample(atoms, shared, chain) for chain in evaluator.chains]
+
+
+def _sample(atoms: list[Atom], shared: set[int], chain: Chain) -> list[float]:
+    """Means over one randomised Sobol point set. All outside variables are points here: the atoms share everything."""
+    factor = reduce_rank(_covariance(atoms[0], chain), chain.rank_tolerance)
+    z = _points(factor.shape[1], chain.log2_points, chain.seed)
+    memo: dict[int, np.ndarray | float] = _Kept(shared)
+    whole = [Integrand(atom.integrand, factor, chain.env, chain.known) for atom in atoms]
+    return [float(np.mean(x.at(z, memo))) for x in whole]
+
+
+class _Kept(dict):
+    """A memory for shared nodes only."""
+
+    def __init__(self, shared: set[int]):
+        super().__init__()
+        self.shared = shared
+
+    def __setitem__(self, key: int, value: Any) -> None:
+        if key in self.shared:
+            super().__setitem__(key, value)
+
+
+def _shared_nodes(roots: list[Expr]) -> set[int]:
+    """Nodes with several parents."""
+    parents: dict[int, int] = {}
+    stack = list(roots)
+    while stack:
+        node = stack.pop()
+        parents[id(node)] = parents.get(id(node), 0) + 1
+        if parents[id(node)] == 1:
+            stack.extend(node.args)
+    return {i for i, count in parents.items() if count > 1}
+
+
+_POINTS: dict[tuple[int, int, int], np.ndarray] = {}
+
+
+def _points(rank: int, log2_points: int, seed: int) -> np.ndarray:
+    """Standard normal quasi-random points, [rank, 2^log2_points]."""
+    from scipy.special import ndtri
+    from scipy.stats import qmc
+
+    key = (rank, log2_points, seed)
+    if key not in _POINTS:
+        if len(_POINTS) > 64:
+            _POINTS.clear()
+        sobol = qmc.Sobol(rank, scramble=True, rng=np.random.default_rng(seed)).random_base2(log2_points)
+        _POINTS[key] = ndtri(np.clip(np.ascontiguousarray(sobol.T), 1e-16, 1 - 1e-16))
+    return _POINTS[key]
+
+
+STRATEGIES = (
+    Strategy("closed form", _by_closed_form),
+    Strategy("quadrature", _by_quadrature),
+    Strategy("quasi-random points", _by_sampling),
+)
+
+
+# ---------------------------------------------------------------------------------------------- integrands
+
+
+def _covariance(atom: Atom, chain: Chain) -> np.ndarray:
     size = len(atom.covariance)
     covariance = np.zeros((size, size))
     for i, row in enumerate(atom.covariance):
         for j, entry in enumerate(row):
-            covariance[i, j] = covariance[j, i] = number(entry, env, known)
-    factor = reduce_rank(covariance)
-    if factor.shape[1] <= 2:
-        return integrate(atom.integrand, factor, env, known, nodes)
-    from scipy.stats import qmc
-    from scipy.special import ndtri
-
-    points = qmc.Sobol(factor.shape[1], scramble=True, rng=np.random.default_rng(seed)).random_base2(log2_points)
-    z = ndtri(np.clip(points.T, 1e-300, 1 - 1e-16))
-    return float(np.mean(values(atom.integrand, factor @ z, env, known)))
+            covariance[i, j] = covariance[j, i] = number(entry, chain.env, chain.known)
+    return covariance
 
 
-def reduce_rank(covariance: np.ndarray) -> np.ndarray:
+def _integrand(atom: Atom, chain: Chain) -> Integrand:
+    """An atom over as few dimensions as its covariance has: variables that occur as powers only are integrated out."""
+    covariance = _covariance(atom, chain)
+    expr, powers = _outside_powers(atom.integrand)
+    inside = [i for i in range(len(covariance)) if i not in powers]
+    outside = list(powers)
+    place = {v: i for i, v in enumerate(inside)}
+    expr = substitute(expr, lambda x: ref(place[int(x.value)]) if x.op == "ref" else x)  # type: ignore[arg-type]
+    factor = reduce_rank(covariance[np.ix_(inside, inside)], chain.rank_tolerance)
+    # factor⁺ maps the inside variables to z; all that the outside ones share with them is their mean given z.
+    slopes = covariance[np.ix_(outside, inside)] @ np.linalg.pinv(factor, rcond=1e-13).T
+    residual = covariance[np.ix_(outside, outside)] - slopes @ slopes.T
+    return Integrand(expr, factor, chain.env, chain.known, tuple(powers.values()), slopes, residual)
+
+
+def _outside_powers(integrand: Expr) -> tuple[Expr, dict[int, int]]:
+    """Split Π u^k · F(v): the rest F, and the powers of the variables that F does not hold."""
+    factors = integrand.args if integrand.op == "mul" else (integrand,)
+    powers: dict[int, int] = {}
+    rest = []
+    for f in factors:
+        base, k = (f.args[0], f.args[1]) if f.op == "pow" and f.args[1].is_number else (f, None)
+        if base.op == "ref" and (k is None or float(k.value).is_integer()):  # type: ignore[arg-type]
+            powers[int(base.value)] = powers.get(int(base.value), 0) + (1 if k is None else int(k.value))  # type: ignore[arg-type]
+        else:
+            rest.append(f)
+    held = set(leaves(mul(*rest), "ref"))
+    rest += [f for f in factors if _base_index(f) in held and f not in rest]
+    return mul(*rest), {v: k for v, k in powers.items() if v not in held}
+
+
+def _base_index(factor: Expr) -> int | None:
+    base = factor.args[0] if factor.op == "pow" else factor
+    return int(base.value) if base.op == "ref" else None  # type: ignore[arg-type]
+
+
+def reduce_rank(covariance: np.ndarray, tolerance: float = 2e-15) -> np.ndarray:
     """F with F F^T = C and as few columns as the rank; triangular where C is regular. Tiny negative eigenvalues vanish."""
     scale = np.sqrt(np.maximum(np.diag(covariance), 0.0))
     safe = np.where(scale > 0, scale, 1.0)
-    correlation = covariance / np.outer(safe, safe)
-    factor = np.zeros((len(scale), 0))
-    residual = correlation.copy()
+    residual = covariance / np.outer(safe, safe)
     residual[scale == 0] = 0.0
     residual[:, scale == 0] = 0.0
+    factor = np.zeros((len(scale), 0))
     for _ in range(len(scale)):
         pivot = int(np.argmax(np.diag(residual)))
-        if residual[pivot, pivot] <= RANK_TOLERANCE:
+        if residual[pivot, pivot] <= tolerance:
             break
         column = residual[:, pivot] / np.sqrt(residual[pivot, pivot])
         factor = np.column_stack([factor, column])

@@ -327,21 +327,23 @@ def panels(cuts: np.ndarray, nodes: int, level: int, reach: float) -> tuple[np.n
     return points.reshape(len(cuts), -1), weights.reshape(len(cuts), -1)
 
 
-def integrate(integrand: Integrand, nodes: int, level: int = 0, reach: float = 9.5) -> float:
-    """E of an integrand of rank 0, 1 or 2. nodes: a panel; level: every panel is halved so often."""
+def integrate(integrand: Integrand, nodes: int, level: int = 0, reach: float = 9.5) -> tuple[float, float]:
+    """E F and E |F| of an integrand of rank 0, 1 or 2. nodes: a panel; level: every panel is halved so often."""
     if integrand.rank == 0:
-        return float(integrand.at(np.zeros((0, 1)))[0])
+        value = float(integrand.at(np.zeros((0, 1)))[0])
+        return value, abs(value)
     analysis = _Analyst(integrand, reach).analyse()
-    if integrand.rank == 1:
-        return float(_inner(integrand, analysis, np.zeros((0, 1)), nodes, level, reach)[0])
-    outer, weights = panels(_outer_cuts(analysis.features)[None, :], nodes, level, reach)
-    return float(_inner(integrand, analysis, outer, nodes, level, reach) @ weights[0])
+    outer, weights = np.zeros((0, 1)), np.ones((1, 1))
+    if integrand.rank == 2:
+        outer, weights = panels(_outer_cuts(analysis.features)[None, :], nodes, level, reach)
+    value, size = _inner(integrand, analysis, outer, nodes, level, reach) @ weights[0]
+    return float(value), float(size)
 
 
 def _inner(
     integrand: Integrand, analysis: Analysis, outer: np.ndarray, nodes: int, level: int, reach: float
 ) -> np.ndarray:
-    """The integral over the last dimension, for every column of `outer` [rank - 1, lines]."""
+    """The integrals of F and |F| over the last dimension, for every column of `outer` [rank - 1, lines]: [2, lines]."""
     count = outer.shape[1]
     cuts = [np.zeros((count, 0))]
     for f in analysis.features:
@@ -355,7 +357,7 @@ def _inner(
     for start in range(0, count, chunk):
         part = slice(start, start + chunk)
         parts.append(_inner_chunk(integrand, analysis.curves, outer[:, part], known[part], nodes, level, reach))
-    return np.concatenate(parts)
+    return np.concatenate(parts, axis=1)
 
 
 def _inner_chunk(
@@ -365,7 +367,8 @@ def _inner_chunk(
         cuts = np.concatenate([cuts, _curve_cuts(integrand, argument, outer, cuts, reach)], axis=1)
     inner, weights = panels(cuts, nodes, level, reach)
     z = np.concatenate([np.broadcast_to(outer[:, :, None], (*outer.shape, inner.shape[1])), inner[None]])
-    return np.einsum("ij,ij->i", integrand.at(z), weights)
+    at = integrand.at(z)
+    return np.stack([np.einsum("ij,ij->i", at, weights), np.einsum("ij,ij->i", np.abs(at), weights)])
 
 
 def _curve_cuts(integrand: Integrand, argument: Expr, outer: np.ndarray, cuts: np.ndarray, reach: float) -> np.ndarray:

@@ -77,7 +77,7 @@ def _generalise(names: Names, members: dict[Named, Any]) -> list[Rule]:
         by_index = {(n.left.index if diagonal else n.indices): n for n in group}
         for box, inside in boxes(list(by_index)):
             chosen = [by_index[i] for i in inside]
-            if len(chosen) >= ENOUGH:
+            if box and len(chosen) >= ENOUGH:
                 rules.append(Rule(chosen[-1], members[chosen[-1]], box, diagonal))
             else:
                 rules.extend(Rule(n, members[n], (), diagonal) for n in chosen)
@@ -160,7 +160,7 @@ def fold_sums(names: Names, value: Any, equations: dict[Named, Any]) -> list[Any
         by_index = {(a.left.index if diagonal else a.indices): a for a in members}
         for box, inside in boxes(list(by_index)):
             chosen = [by_index[i] for i in inside]
-            if len(chosen) >= ENOUGH:
+            if box and len(chosen) >= ENOUGH:
                 folded.append(Sum(members[chosen[-1]], chosen[-1], box, diagonal))
             else:
                 plain.extend(members[a] for a in chosen)

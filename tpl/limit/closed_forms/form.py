@@ -256,8 +256,6 @@ def _gate(form: Form, hard: bool) -> Form:
     sign = sign_of(b)
     if sign == 0:
         return constant(apply("sign" if hard else "erf", s))
-    if hard and s == ZERO:
-        return {Shape(gates=(Gate(ONE, ZERO, True),)): apply("sign", b) if sign is None else number(sign)}
     if hard and sign is not None:
         return {Shape(gates=(Gate(ONE, div(s, b), True),)): number(sign)}
     flipped = sign == -1

@@ -1,0 +1,510 @@
+"""Derivations as a person would write them: text, Markdown, LaTeX, HTML with MathML.
+
+A formula is put together from sympy expressions whose special symbols (kernels, inner products, expectations) are
+written by a `Style`; sympy's own printers do the arithmetic around them.
+"""
+
+import html
+import re
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import sympy
+from sympy.printing.mathml import MathMLPresentationPrinter
+from sympy.printing.str import StrPrinter
+
+from tpl.core.expr import Expr, substitute
+from tpl.limit.algebra import to_sympy
+from tpl.limit.derive import LONG_ENOUGH, Answer, Derivation
+from tpl.limit.naming import Named, Variable
+from tpl.limit.recursion import Rule, Sum, own_axes
+
+_GREEK = {
+    "alpha": "α", "beta": "β", "gamma": "γ", "delta": "δ", "eps": "ε", "epsilon": "ε", "eta": "η", "theta": "θ", "kappa": "κ",
+    "lambda": "λ", "mu": "μ", "nu": "ν", "xi": "ξ", "pi": "π", "rho": "ρ", "sigma": "σ", "tau": "τ", "phi": "φ", "psi": "ψ",
+    "omega": "ω",
+}  # fmt: skip
+_LATEX_GREEK = {"eps": r"\epsilon"}
+_SUPERSCRIPT = str.maketrans("0123456789-", "⁰¹²³⁴⁵⁶⁷⁸⁹⁻")
+
+
+# ---------------------------------------------------------------------------------------------- equations
+
+
+@dataclass(frozen=True)
+class Formula:
+    """left = right; `where` says what the expectations run over, `condition` for which indices it holds."""
+
+    left: str
+    right: str
+    where: tuple[str, ...] = ()
+    condition: str = ""
+
+
+class Indices:
+    """How the indices of one equation are written: those of its left side as letters, the others relative to them."""
+
+    def __init__(self, derivation: Derivation, anchor: Named | None, general: bool, diagonal: bool):
+        self.derivation = derivation
+        self.anchor = anchor if general else None
+        self.diagonal = diagonal
+
+    def letters(self, side: Variable, position: int) -> tuple[str, ...]:
+        base = side.base.removeprefix("d") if side.base not in self.derivation.loop_variables else side.base
+        known = self.derivation.loop_variables.get(base, ())
+        count = len(side.index)
+        names = known if len(known) == count else ("l", "i", "j", "k")[:count] if count > 1 else ("l",)
+        prime = "" if self.diagonal or position == 0 else "′"
+        return tuple(n + prime for n in names)
+
+    def of(self, side: Variable, position: int) -> tuple[str, ...]:
+        """The indices of one side of a kernel."""
+        if self.anchor is None:
+            return tuple(self.end(i) for i in side.index)
+        own = own_axes(self.anchor, side, position)
+        second = self.anchor.right is not None and own is self.anchor.right.index and not self.diagonal
+        letters = self.letters(self.anchor.right if second and self.anchor.right else self.anchor.left, int(second))
+        return tuple(
+            _shift(letter, i - a) for letter, i, a in zip(letters, side.index, own, strict=False)
+        ) + tuple(self.end(i) for i in side.index[len(own) :])  # fmt: skip
+
+    def end(self, value: int) -> str:
+        """A fixed index: a small number as it is, one near a loop's end relative to that end."""
+        name = self.derivation.bounds.get(LONG_ENOUGH)
+        if not self.derivation.generic or name is None or value <= 2:
+            return str(value)
+        return _shift(name, value - LONG_ENOUGH)
+
+    def condition(self, region: Sequence[tuple[int, int]]) -> str:
+        """`l = 2..L`, from the ranges of the letters."""
+        assert self.anchor is not None
+        letters = self.letters(self.anchor.left, 0)
+        if not self.diagonal and self.anchor.right is not None:
+            letters = (*letters, *self.letters(self.anchor.right, 1))
+        parts = []
+        for letter, (start, stop) in zip(letters, region, strict=True):
+            first, last = str(start) if start <= 3 and start != stop else self.end(start), self.end(stop)
+            parts.append(f"{letter} = {first}" if start == stop else f"{letter} = {first}..{last}")
+        return ", ".join(parts)
+
+
+def _shift(letter: str, offset: int) -> str:
+    return letter if offset == 0 else f"{letter}{'+' if offset > 0 else '−'}{abs(offset)}"
+
+
+@dataclass
+class Style:
+    """How one output format writes things."""
+
+    kernel: Callable[[str, str, str], str]  # base, indices, inputs
+    gram: Callable[[str, str], str]
+    named_input: Callable[[str, Sequence[str]], str]
+    constant: Callable[[str], str]
+    expectation: Callable[[str], str]
+    arithmetic: Callable[[Any, dict[Any, str]], str]
+    law: Callable[[str, str], str]
+    covariance: Callable[[str, str, str], str]
+    big_sum: Callable[[str, str], str]
+
+
+class Writer:
+    """Writes the equations of one derivation in one style."""
+
+    def __init__(self, derivation: Derivation, style: Style):
+        self.derivation = derivation
+        self.style = style
+
+    def rule(self, rule: Rule) -> Formula:
+        indices = Indices(self.derivation, rule.left, bool(rule.region), rule.diagonal)
+        where: list[str] = []
+        if isinstance(rule.right, tuple):
+            right = " + ".join(self.term(t, where) for t in rule.right)
+        else:
+            right = self.value(rule.right, indices, where)
+        condition = indices.condition(rule.region) if rule.region else ""
+        return Formula(self.named(rule.left, indices), right, tuple(where), condition)
+
+    def answer(self, answer: Answer) -> list[Formula]:
+        formulas = []
+        for index, terms in answer.entries:
+            where: list[str] = []
+            parts = [self.term(t, where) for t in terms]
+            right = " + ".join(parts) if parts else "0"
+            left = answer.name if not index else f"{answer.name} [{', '.join(map(str, index))}]"
+            if answer.kernel:
+                left = left.partition("(")[0].upper() + "(ξ, ξ′)"
+            formulas.append(Formula(self.style.constant("@" + left), right, tuple(where)))
+        return formulas
+
+    def term(self, term: Any, where: list[str]) -> str:
+        if not isinstance(term, Sum):
+            return self.value(term, Indices(self.derivation, None, False, True), where)
+        indices = Indices(self.derivation, term.anchor, True, term.diagonal)
+        return self.style.big_sum(indices.condition(term.region), self.value(term.term, indices, where))
+
+    def named(self, named: Named, indices: Indices) -> str:
+        sides = [s for s in (named.left, named.right) if s is not None]
+        inputs = [self.input_name(s) for s in sides]
+        written = [indices.of(s, i) for i, s in enumerate(sides)]
+        if named.kind == "gram":
+            names = [self.style.named_input(i, w) for i, w in zip(inputs, written, strict=True)]
+            return self.style.gram(*names)
+        if named.kind == "scalar":
+            return self.style.kernel(named.base, ",".join(written[0]), inputs[0])
+        base = "K_" + (named.base if named.right is None or named.right.base == named.base else f"{named.base},{sides[1].base}")
+        both = ",".join(written[0]) if written[0] == written[-1] else ",".join((*written[0], *written[-1]))
+        return self.style.kernel(base, both, ", ".join(i for i in inputs if i))
+
+    def input_name(self, side: Variable) -> str:
+        return {0: "ξ" if side.base == "ξ" else "", 1: "ξ", 2: "ξ′"}[side.input]
+
+    def value(self, value: Any, indices: Indices, where: list[str]) -> str:
+        """An expression over named symbols and expectations, as text of the style."""
+        table: dict[Any, str] = {}
+        replaced = self._replace(value, indices, where, table, {})
+        return self.style.arithmetic(replaced, table)
+
+    def _replace(self, value: Any, indices: Indices, where: list[str], table: dict[Any, str], letters: dict) -> Any:
+        if value in self.derivation.names.named:
+            return self._token(table, self.named(self.derivation.names.named[value], indices))
+        if isinstance(value, sympy.core.function.AppliedUndef) and re.fullmatch(r"E\d+", value.func.__name__):
+            return self._token(table, self._expectation(value, indices, where, letters))
+        if not value.args:
+            return value
+        return value.func(*(self._replace(a, indices, where, table, letters) for a in value.args))
+
+    @staticmethod
+    def _token(table: dict[Any, str], text: str) -> Any:
+        for symbol, known in table.items():
+            if known == text:
+                return symbol
+        symbol = sympy.Symbol(f"tok{len(table)}x", real=True)
+        table[symbol] = text
+        return symbol
+
+    def _expectation(self, value: Any, indices: Indices, where: list[str], letters: dict) -> str:
+        integrand = self.derivation.integrands[int(value.func.__name__[1:])]
+        size = _dimension(integrand, len(value.args))
+        entries, parameters = value.args[: size * (size + 1) // 2], value.args[size * (size + 1) // 2 :]
+        names = letters.get(entries)
+        if names is None:
+            names = letters[entries] = _variables(size, len(letters))
+            where.append(self._law(names, entries, indices))
+        table: dict[Any, str] = {sympy.Symbol(f"var{i}x", real=True): n for i, n in enumerate(names)}
+        inside: dict[int, Any] = {}
+        for k, p in enumerate(parameters):
+            inside[k] = self._token(table, "(" + self.value(p, indices, where) + ")" if p.is_Add else self.value(p, indices, where))
+        expr = to_sympy(_with_symbols(integrand))
+        expr = expr.xreplace({sympy.Symbol(f"par{k}x", real=True): s for k, s in inside.items()})
+        return self.style.expectation(self.style.arithmetic(expr, table))
+
+    def _law(self, names: Sequence[str], entries: tuple, indices: Indices) -> str:
+        """What (u, u′) is drawn from."""
+        joined = ", ".join(names)
+        style, named = self.style, self.derivation.names.named
+        if len(names) == 1:
+            return style.law(names[0], self.value(entries[0], indices, []))
+        if len(names) == 2 and self._is_family(entries):
+            if entries[1] in named:
+                return style.law(f"({joined})", self.named(named[entries[1]], indices))
+            return style.covariance(names[0], names[1], self.value(entries[1], indices, []))
+        pairs = [(names[i], names[j], entries[i * (i + 1) // 2 + j]) for i in range(len(names)) for j in range(i + 1)]
+        return "; ".join(style.covariance(a, b, self.value(c, indices, [])) for a, b, c in pairs if c != 0)
+
+    def _is_family(self, entries: tuple) -> bool:
+        """Are the variances the covariance at equal inputs?"""
+        return all(self._at_one_input(entries[1], side) == entries[k] for side, k in ((0, 0), (1, 2)))
+
+    def _at_one_input(self, value: Any, side: int) -> Any:
+        names = self.derivation.names
+
+        def one(named: Named) -> Any:
+            if named.right is None:
+                return names.symbol(named)
+            kept = (named.left, named.right)[side]
+            return names.symbols.get(Named(named.kind, kept, kept), sympy.nan)
+
+        return value.xreplace({s: one(names.named[s]) for s in value.free_symbols if s in names.named})
+
+
+def _dimension(integrand: Expr, arguments: int) -> int:
+    from tpl.core.expr import leaves
+
+    return len(leaves(integrand, "ref"))
+
+
+def _variables(size: int, taken: int) -> tuple[str, ...]:
+    letter = "uvwz"[taken] if taken < 4 else f"u{taken}"
+    if size <= 2:
+        return (letter, letter + "′")[:size]
+    return tuple(f"{letter}{i + 1}" for i in range(size))
+
+
+def _with_symbols(expr: Expr) -> Expr:
+    """Variables and parameters of an integrand as named constants, so that it can be printed."""
+    prefix = {"ref": "var", "quantity": "par"}
+    return substitute(expr, lambda x: Expr("symbol", (), f"{prefix[x.op]}{int(x.value)}x") if x.op in prefix else x)  # type: ignore[arg-type]
+
+
+# ---------------------------------------------------------------------------------------------- text
+
+
+class _TextPrinter(StrPrinter):
+    """sympy's plain printing with `^`, functions by their names in the language, and Greek letters."""
+
+    def _print_Symbol(self, expr: Any) -> str:
+        return greek(expr.name)
+
+    def _print_Max(self, expr: Any) -> str:
+        inside = [a for a in expr.args if a != 0]
+        return f"relu({self._print(inside[0])})" if len(inside) == 1 else super()._print_Max(expr)  # type: ignore[misc]
+
+    def _print_Heaviside(self, expr: Any) -> str:
+        return f"step({self._print(expr.args[0])})"
+
+    def _print_Pi(self, expr: Any) -> str:
+        return "π"
+
+
+def greek(name: str) -> str:
+    """A user's name with its Greek letters."""
+    head, underscore, tail = name.partition("_")
+    return _GREEK.get(head, head) + underscore + tail
+
+
+def _text_arithmetic(value: Any, table: dict[Any, str]) -> str:
+    text = _TextPrinter({"order": "rev-lex"}).doprint(value)
+    text = re.sub(r"\*\*\(?(-?\d+)\)?", lambda m: m[1].translate(_SUPERSCRIPT) if m[0].count("(") == m[0].count(")") else m[0], text)
+    text = text.replace("**", "^").replace("*", " ").replace("sqrt", "√")
+    for symbol in sorted(table, key=lambda s: -len(s.name)):
+        text = text.replace(symbol.name, table[symbol])
+    return text
+
+
+def _text_kernel(base: str, index: str, inputs: str) -> str:
+    superscript = f"^{index}" if len(index) == 1 else f"^{{{index}}}" if index else ""
+    return f"{base}{superscript}" + (f"({inputs})" if inputs else "")
+
+
+TEXT = Style(
+    kernel=_text_kernel,
+    gram=lambda a, b: f"⟨{a}, {b}⟩",
+    named_input=lambda name, index: name + (f"_{','.join(index)}" if index else ""),
+    constant=lambda name: name.removeprefix("@"),
+    expectation=lambda inside: f"E[{inside}]",
+    arithmetic=_text_arithmetic,
+    law=lambda names, kernel: f"{names} ~ N(0, {kernel})",
+    covariance=lambda a, b, c: f"Var {a} = {c}" if a == b else f"Cov({a}, {b}) = {c}",
+    big_sum=lambda condition, term: f"Σ_{{{condition}}} {term}",
+)
+
+
+# ---------------------------------------------------------------------------------------------- LaTeX
+
+
+def latex_name(name: str) -> str:
+    """A user's name in LaTeX: greek letters, and what follows an underscore as a subscript."""
+    head, _, tail = name.partition("_")
+    head = _LATEX_GREEK.get(head, "\\" + head if head in _GREEK else head if len(head) == 1 else rf"\mathrm{{{head}}}")
+    head = head.replace("ξ", r"\xi").replace("′", "'")
+    return f"{head}_{{{latex_name(tail) if len(tail) > 1 else tail}}}" if tail else head
+
+
+def _latex_arithmetic(value: Any, table: dict[Any, str]) -> str:
+    names = {s: latex_name(s.name) for s in value.free_symbols} | {s: _latex_symbols(t) for s, t in table.items()}
+    text = sympy.latex(value, symbol_names=names, order="rev-lex")
+    text = re.sub(r"\\max\\left\(0, (.*?)\\right\)", r"\\operatorname{relu}\\left(\1\\right)", text)
+    return text.replace(r"\theta\left(", r"\operatorname{step}\left(")
+
+
+def _latex_symbols(text: str) -> str:
+    return text.replace("ξ", r"\xi ").replace("′", "'").replace("−", "-")
+
+
+def _latex_range(text: str) -> str:
+    return _latex_symbols(text).replace("..", r" \dots ")
+
+
+def _latex_kernel(base: str, index: str, inputs: str) -> str:
+    superscript = f"^{{{_latex_symbols(index)}}}" if index else ""
+    return latex_name(base) + superscript + (f"({_latex_symbols(inputs)})" if inputs else "")
+
+
+LATEX = Style(
+    kernel=_latex_kernel,
+    gram=lambda a, b: rf"\langle {a}, {b} \rangle",
+    named_input=lambda name, index: _latex_symbols(name) + (f"_{{{_latex_symbols(','.join(index))}}}" if index else ""),
+    constant=lambda name: rf"\mathrm{{{_latex_symbols(name[1:])}}}" if "(ξ" in name else rf"\text{{{_escape_latex(name[1:])}}}",
+    expectation=lambda inside: rf"\mathbb{{E}}\left[{inside}\right]",
+    arithmetic=_latex_arithmetic,
+    law=lambda names, kernel: rf"{_latex_symbols(names)} \sim \mathcal{{N}}\left(0, {kernel}\right)",
+    covariance=lambda a, b, c: (
+        rf"\operatorname{{Var}} {_latex_symbols(a)} = {c}"
+        if a == b
+        else rf"\operatorname{{Cov}}({_latex_symbols(a)}, {_latex_symbols(b)}) = {c}"
+    ),
+    big_sum=lambda condition, term: rf"\sum_{{{_latex_range(condition)}}} {term}",
+)
+
+
+def _escape_latex(text: str) -> str:
+    return re.sub(r"([#$%&_{}])", r"\\\1", text).replace("^", r"\^{}").replace("~", r"\~{}").replace("ξ", "$\\xi$").replace("′", "'")
+
+
+# ---------------------------------------------------------------------------------------------- MathML
+
+
+class _MathMLPrinter(MathMLPresentationPrinter):
+    """sympy's presentation MathML; tokens become the markup of the table."""
+
+
+def _mathml_arithmetic(value: Any, table: dict[Any, str]) -> str:
+    text = sympy.printing.mathml(value, printer="presentation", order="rev-lex")
+    text = re.sub(r"<mrow><mi>max</mi>.*?</mrow>", lambda m: m[0], text)
+    for symbol in sorted(table, key=lambda s: -len(s.name)):
+        text = text.replace(f"<mi>{symbol.name}</mi>", table[symbol] if table[symbol].startswith("<") else _mi(table[symbol]))
+    return f"<mrow>{text}</mrow>"
+
+
+def _mi(text: str) -> str:
+    return f"<mi>{html.escape(greek(text))}</mi>"
+
+
+def _mathml_kernel(base: str, index: str, inputs: str) -> str:
+    head, _, tail = base.partition("_")
+    name = f"<msubsup>{_mi(head)}<mtext>{html.escape(tail)}</mtext><mrow>{_mi(index)}</mrow></msubsup>" if tail and index else (
+        f"<msub>{_mi(head)}<mtext>{html.escape(tail)}</mtext></msub>" if tail
+        else f"<msup>{_mi(head)}{_mi(index)}</msup>" if index else _mi(head)
+    )  # fmt: skip
+    return f"<mrow>{name}" + (f"<mo>(</mo>{_mi(inputs)}<mo>)</mo>" if inputs else "") + "</mrow>"
+
+
+MATHML = Style(
+    kernel=_mathml_kernel,
+    gram=lambda a, b: f"<mrow><mo>⟨</mo>{a}<mo>,</mo>{b}<mo>⟩</mo></mrow>",
+    named_input=lambda name, index: f"<msub>{_mi(name)}{_mi(','.join(index))}</msub>" if index else _mi(name),
+    constant=lambda name: f"<mtext>{html.escape(name.removeprefix('@'))}</mtext>",
+    expectation=lambda inside: f"<mrow><mi mathvariant='normal'>E</mi><mo>[</mo>{inside}<mo>]</mo></mrow>",
+    arithmetic=_mathml_arithmetic,
+    law=lambda names, kernel: f"<mrow>{_mi(names)}<mo>∼</mo><mi>N</mi><mo>(</mo><mn>0</mn><mo>,</mo>{kernel}<mo>)</mo></mrow>",
+    covariance=lambda a, b, c: (
+        f"<mrow><mtext>Var </mtext>{_mi(a)}<mo>=</mo>{c}</mrow>"
+        if a == b
+        else f"<mrow><mtext>Cov</mtext><mo>(</mo>{_mi(a)}<mo>,</mo>{_mi(b)}<mo>)</mo><mo>=</mo>{c}</mrow>"
+    ),
+    big_sum=lambda condition, term: f"<mrow><munder><mo>∑</mo><mtext>{html.escape(condition)}</mtext></munder>{term}</mrow>",
+)
+
+
+# ---------------------------------------------------------------------------------------------- documents
+
+
+@dataclass(frozen=True)
+class DerivationReport:
+    """A program's limit as equations. `str` gives text; a notebook shows the MathML."""
+
+    derivation: Derivation
+
+    def __str__(self) -> str:
+        return to_text(self.derivation)
+
+    def latex(self) -> str:
+        """A document that compiles as it is."""
+        return to_latex(self.derivation)
+
+    def markdown(self) -> str:
+        """Markdown with $$ formulas."""
+        return to_markdown(self.derivation)
+
+    def html(self) -> str:
+        """A page with MathML that needs no network and no script."""
+        return to_html(self.derivation)
+
+    def _repr_html_(self) -> str:
+        return "".join(_html_body(self.derivation))
+
+
+def _formulas(derivation: Derivation, style: Style) -> tuple[list[Formula], list[Formula]]:
+    writer = Writer(derivation, style)
+    return [writer.rule(r) for r in derivation.rules], [f for a in derivation.answers for f in writer.answer(a)]
+
+
+_INTRO = (
+    "Infinite-width limit; ξ and ξ′ are any two inputs. A kernel at (ξ, ξ) is given by the same equation with ξ′ = ξ, and "
+    "(u, u′) ~ N(0, K(ξ, ξ′)) means the 2×2 covariance of K at ξ and ξ′."
+)
+
+
+def to_text(derivation: Derivation) -> str:
+    """Plain Unicode text."""
+    out = [derivation.title, ""]
+    if derivation.generic:
+        out += [_INTRO, ""]
+    rules, answers = _formulas(derivation, TEXT)
+    for formula in (*rules, *answers):
+        out.append(f"  {formula.left} = {formula.right}" + (f",   {formula.condition}" if formula.condition else ""))
+        out += [f"      {w}" for w in formula.where]
+    return "\n".join(out) + "\n"
+
+
+def to_latex(derivation: Derivation) -> str:
+    """A document that compiles as it is."""
+    rules, answers = _formulas(derivation, LATEX)
+    lines = []
+    for formula in (*rules, *answers):
+        condition = rf", \quad {_latex_range(formula.condition)}" if formula.condition else ""
+        lines.append(rf"\[ {formula.left} = {formula.right}{condition} \]")
+        if formula.where:
+            lines.append(r"where " + "; ".join(f"${w}$" for w in formula.where) + ".")
+    intro = _INTRO.replace("ξ′", r"$\xi'$").replace("ξ", r"$\xi$").replace("′", "'").replace("×", r"$\times$")
+    intro = intro.replace("(u, u') ~ N(0, K($\\xi$, $\\xi'$))", r"$(u, u') \sim \mathcal{N}(0, K(\xi, \xi'))$")
+    return "\n".join([
+        r"\documentclass{article}", r"\usepackage{amsmath,amssymb}", r"\usepackage[margin=2cm]{geometry}", r"\begin{document}",
+        rf"\section*{{{_escape_latex(derivation.title)}}}", intro if derivation.generic else "", *lines, r"\end{document}", "",
+    ])  # fmt: skip
+
+
+def to_markdown(derivation: Derivation) -> str:
+    """Markdown with $$ formulas."""
+    rules, answers = _formulas(derivation, LATEX)
+    out = [f"# {derivation.title}", ""]
+    if derivation.generic:
+        out += [_INTRO, ""]
+    for formula in (*rules, *answers):
+        condition = rf",\quad {_latex_range(formula.condition)}" if formula.condition else ""
+        out += [f"$$ {formula.left} = {formula.right}{condition} $$", ""]
+        if formula.where:
+            out += ["where " + "; ".join(f"${w}$" for w in formula.where) + ".", ""]
+    return "\n".join(out)
+
+
+_CSS = (
+    "body{font:17px/1.5 Georgia,serif;max-width:60em;margin:2em auto;padding:0 1em;color:#222;background:#fff}"
+    "h1{font-size:1.4em}.eq{overflow-x:auto;margin:1em 0 .2em}.where{color:#555;margin:0 0 .6em 2em;font-size:.92em;overflow-x:auto}"
+    "math{font-size:1.08em}@media(prefers-color-scheme:dark){body{color:#ddd;background:#181818}.where{color:#aaa}}"
+)
+
+
+def _html_body(derivation: Derivation) -> list[str]:
+    rules, answers = _formulas(derivation, MATHML)
+    body = [f"<h1>{html.escape(derivation.title)}</h1>"]
+    if derivation.generic:
+        body.append(f"<p>{html.escape(_INTRO)}</p>")
+    for formula in (*rules, *answers):
+        condition = f"<mo>,</mo><mspace width='1em'/><mtext>{html.escape(formula.condition)}</mtext>" if formula.condition else ""
+        body.append(
+            f"<div class='eq'><math display='block'><mrow>{formula.left}<mo>=</mo>{formula.right}{condition}</mrow></math></div>"
+        )
+        body += [f"<div class='where'><math>{w}</math></div>" for w in formula.where]
+    return body
+
+
+def to_html(derivation: Derivation) -> str:
+    """One page with MathML: no network, no script."""
+    return (
+        "<!doctype html><html lang='en'><head><meta charset='utf-8'><meta name='viewport' content='width=device-width'>"
+        f"<title>{html.escape(derivation.title)}</title><style>{_CSS}</style></head><body>{''.join(_html_body(derivation))}</body></html>\n"
+    )
+
+
