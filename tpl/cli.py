@@ -237,7 +237,8 @@ def progress_bar(title: str) -> Iterator[Any]:
     columns = (TextColumn(title), BarColumn(), TextColumn("{task.completed}/{task.total}"), TimeElapsedColumn(),
                TextColumn("left"), TimeRemainingColumn())  # fmt: skip
     bar = Progress(*columns, console=Console(stderr=True), transient=True)
-    start, state = time.monotonic(), {"task": None}
+    start = time.monotonic()
+    state: dict[str, Any] = {"task": None}
 
     def advance(done: int, total: int) -> None:
         if state["task"] is None and time.monotonic() - start > 1.0:

@@ -29,7 +29,7 @@ PAIRS = (
 )  # fmt: skip
 SCALED = (
     "{t} * {0}", "({0} - {t}) / sqrt(1 + {t}^2)", "tanh({t} * {0})", "relu({0} - {t})", "step({0} - {t})",
-    "sigmoid({t}) * {0}", "sign({0}) * relu(abs({0}) - abs({t}))", "{0} + {t}", "{0} / (1 + abs({t}))",
+    "sigmoid({t}) * {0}", "sign({0}) * relu(abs({0}) - {t}^2 - 0.1)", "{0} + {t}", "{0} / (1 + {t}^2)",
 )  # fmt: skip
 
 

@@ -1,11 +1,9 @@
 """Values that are known, error bars that mean what they say, and bits that do not depend on threads."""
 
+import signal
 import subprocess
 import sys
 import textwrap
-import threading
-import time
-from _thread import interrupt_main
 from pathlib import Path
 
 import numpy as np
@@ -139,16 +137,31 @@ def test_the_first_failing_replicate_speaks():
         assert caught.value.line == bad
 
 
+INTERRUPTED = """
+import sys
+sys.path.insert(0, {folder!r})
+import sampling_programs as sp
+from tpl.sampling.estimate import sample
+
+def progress(done, total):
+    print(done, flush=True)
+
+sample(sp.semicircle(8), base_width=50_000, replicates=10_000, threads={threads}, progress=progress)
+"""
+
+
 @pytest.mark.parametrize("threads", [1, 2])
 def test_interrupts_are_prompt(threads):
-    program = sp.semicircle(8)
-    timer = threading.Timer(0.5, interrupt_main)
-    timer.start()
-    start = time.perf_counter()
-    with pytest.raises(KeyboardInterrupt):
-        sample(program, base_width=50_000, replicates=10_000, threads=threads)
-    assert time.perf_counter() - start < 5
-    assert threading.active_count() < 4
+    code = INTERRUPTED.format(folder=str(Path(__file__).parent), threads=threads)
+    run = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    try:
+        assert run.stdout.readline()  # it is under way
+        run.send_signal(signal.SIGINT)
+        _, errors = run.communicate(timeout=30)
+    finally:
+        run.kill()
+        run.wait()
+    assert "KeyboardInterrupt" in errors
 
 
 # ---------------------------------------------------------------------------------------------- finite networks

@@ -6,6 +6,7 @@ from fractions import Fraction
 
 from tpl.core.expr import ONE, ZERO, Expr, close, evaluate, from_float, leaves, number, ref, substitute, symbol
 from tpl.core.functions import BUILTIN_CONSTANTS
+from tpl.core.growth import CONSTANT, GAUSSIAN, Growth, TooFast, growth
 from tpl.core.program import Dim, Kind, Line, Origin, Program, Show
 from tpl.core.values import Mistake
 from tpl.language.source import Source, Span
@@ -43,6 +44,7 @@ class Builder:
         self._temporary: set[int] = set()
         self._memo: dict[tuple, int] = {}
         self._closed: dict[Expr, Expr] = {}
+        self._growth: dict[int, Growth] = {}  # of vectors that are no Gaussians
 
     # ------------------------------------------------------------------------------------------ constants
     def define_constant(self, name: str, expr: Expr) -> None:
@@ -139,11 +141,26 @@ class Builder:
                           "give its parts names")  # fmt: skip
         closed, args = close(expr)
         closed = self._closed.setdefault(closed, closed)
+        grows = self._growth_of(closed, args)
         scalar = op == "moment" or width is None
         kind = Kind.OUTPUT if op == "output" else Kind.SCALAR if scalar else Kind.VECTOR
         dims = (width,) if kind is Kind.VECTOR and width is not None else ()
-        return self._cached((op, args, closed), lambda: Line(
+        line = self._cached((op, args, closed), lambda: Line(
             op, kind, self._temporary_name(name), args, closed, dims, origin=self.origin), args, name is None)  # fmt: skip
+        if op == "map" and kind is Kind.VECTOR:
+            self._growth[line] = grows
+        return line
+
+    def _growth_of(self, expr: Expr, args: tuple[int, ...]) -> Growth:
+        known = [self._growth.get(a, GAUSSIAN) if self.lines[a].kind is Kind.VECTOR else CONSTANT for a in args]
+        try:
+            return growth(expr, known, self.values)
+        except TooFast:
+            raise Mistake(
+                self.origin.span,
+                "an exponential here grows like exp(x^2) or faster: its averages have no limit",
+                "the theory allows growth up to exp(|x|^a) with a < 2; `exp(-x^2)` is fine",
+            ) from None
 
     def map(self, expr: Expr, width: str | None, name: str | None = None) -> int:
         """A line for an expression; a bare reference needs none."""

@@ -5,11 +5,21 @@ from typing import Any
 
 import numpy as np
 
-from tpl.core.expr import Expr, ONE, ZERO, add, evaluate, number, ref, symbol
+from tpl.core.expr import ONE, ZERO, Expr, add, evaluate, number, ref, symbol
 from tpl.core.expressions import Evaluator, Scope, describe, is_constant
 from tpl.core.laws import MixedPowers, covariance_factor, scaling
 from tpl.core.program import Dim
-from tpl.core.values import Coordinatewise, Family, Listing, MatrixSum, Mistake, NetworkValue, RandomOutput, Readout, Unknown
+from tpl.core.values import (
+    Coordinatewise,
+    Family,
+    Listing,
+    MatrixSum,
+    Mistake,
+    NetworkValue,
+    RandomOutput,
+    Readout,
+    Unknown,
+)
 from tpl.language import syntax as s
 from tpl.language.check import misfit_law
 from tpl.language.source import Span
@@ -38,12 +48,13 @@ class Draws:
             if widths:
                 base = next(iter(widths))
                 raise Mistake(node.span, f"`{node.name}` needs a ratio to `{base}`",
-                              f"all widths go to infinity together, as in `width {node.name} = 2 * {base}`")  # fmt: skip
+                              f"widths go to infinity together, as in `width {node.name} = 2 * {base}`")  # fmt: skip
             widths[node.name] = Fraction(1)
             return
         ratio = self._ratio(node, scope)
         if not Fraction(1, 1000) <= ratio <= 1000:
-            raise Mistake(node.value.span, f"this ratio of two widths is {float(ratio):g}", "it must lie between 1/1000 and 1000")
+            raise Mistake(node.value.span, f"this ratio of two widths is {float(ratio):g}",
+                          "it must lie between 1/1000 and 1000")  # fmt: skip
         widths[node.name] = ratio
 
     def _ratio(self, node: s.Width, scope: Scope) -> Fraction:
@@ -112,8 +123,10 @@ class Draws:
             return
         if not key:
             if existing is not None:
-                hint = f"in a loop it needs an index, as in `{target.name}[i] = …`" if self.evaluator.multiplicity > 1 else None
-                raise Mistake(target.span, f"`{target.name}` is already defined", hint or "a name is given a value once")
+                hint = "a name is given a value once"
+                if self.evaluator.multiplicity > 1:
+                    hint = f"in a loop it needs an index, as in `{target.name}[i] = …`"
+                raise Mistake(target.span, f"`{target.name}` is already defined", hint)
             scope[target.name] = value
             return
         if existing is None:
@@ -124,6 +137,8 @@ class Draws:
         other = next(iter(existing.entries), key)
         if len(key) != len(other):
             raise Mistake(target.span, f"`{target.name}` has {len(other)} indices elsewhere, but {len(key)} here")
+        if isinstance(existing.entries.get(key), Unknown):
+            return
         if key in existing.entries:
             raise Mistake(target.span, f"`{self.target_name(target, scope)}` is already defined", "a name is given a value once")
         existing.entries[key] = value
@@ -230,16 +245,17 @@ class Draws:
         try:
             scale = scaling(variance, self.builder.widths, self.builder.values)
         except MixedPowers:
-            raise Mistake(span, "this variance mixes powers of the width", "it must be a multiple of one power") from None
+            raise Mistake(span, "this variance is no multiple of one power of the width",
+                          "write one, as in `N(0, 2 / n)`") from None  # fmt: skip
         except (ArithmeticError, ValueError):
             raise Mistake(span, "this variance has no finite value") from None
         if not np.isfinite(scale.coefficient):
             raise Mistake(span, "this variance has no finite value")
         if scale.coefficient < 0:
-            raise Mistake(span, f"a variance cannot be negative, but this is {scale.coefficient:g}")
+            raise Mistake(span, f"a variance cannot be negative, but {self.evaluator.quote(span)} is")
         if scale.coefficient != 0 and scale.power != _WANTED[form]:
-            law_text = self.evaluator.quote(span)
-            raise Mistake(span, *_scaling_trouble(form, scale.power - _WANTED[form], dims, node.targets[0].name, law_text))
+            text, name = self.evaluator.quote(span), node.targets[0].name
+            raise Mistake(span, *_scaling_trouble(form, scale.power - _WANTED[form], dims, name, text))
         return self.builder.without_widths(variance)
 
     def _draw_group(self, node: s.Draw, dims: tuple[Dim, ...], scope: Scope) -> None:
@@ -293,7 +309,10 @@ def _mean_span(node: s.Draw) -> Span:
 
 
 def _scaling_trouble(form: str, excess: Fraction, dims: tuple[Dim, ...], name: str, text: str) -> tuple[str, str]:
-    """What happens as the width grows, and what to write. `text`: the variance as written; `excess`: its power of n too many."""
+    """What happens as the width grows, and what to write.
+
+    text: the variance as written, quoted. excess: by how much its power of n is too large.
+    """
     size = "grow without bound" if excess > 0 else "vanish"
     if form not in ("matrix", "readout"):
         return (f"with this variance the entries of `{name}` {size} as the width grows",

@@ -19,7 +19,17 @@ from tpl.core.expressions import Evaluator, Scope, describe, is_constant
 from tpl.core.kernels import Kernels
 from tpl.core.program import Program, Show
 from tpl.core.values import (
-    UNKNOWN, Array, Coordinatewise, Family, Function, Listing, Mistake, NetworkValue, RandomOutput, Silent, Text,
+    UNKNOWN,
+    Array,
+    Coordinatewise,
+    Family,
+    Function,
+    Listing,
+    Mistake,
+    NetworkValue,
+    RandomOutput,
+    Silent,
+    Text,
 )  # fmt: skip
 from tpl.data import DataError, Dataset, generate
 from tpl.language import syntax as s
@@ -91,7 +101,8 @@ class _Elaboration:
             except Silent:
                 self._forget(statement, scope)
             except (Mistake, ArithmeticError, RecursionError) as problem:
-                what = "this is nested too deeply" if isinstance(problem, RecursionError) else "a number here is too large"
+                deep = isinstance(problem, RecursionError)
+                what = "this is nested too deeply" if deep else "a number here is too large"
                 mistake = problem if isinstance(problem, Mistake) else Mistake(None, what)
                 self._report(mistake, statement)
                 self._forget(statement, scope)
@@ -136,7 +147,7 @@ class _Elaboration:
         if not is_constant(value):
             what = f"{self.source.quote(node.value.span)} is {describe(value)}"
             raise Mistake(node.value.span, f"a const must be a number, but {what}",
-                          "without `const`, a line gives its name to any value")  # fmt: skip
+                          f"leave out `const`: `{node.name} = …`")  # fmt: skip
         try:
             self.builder.define_constant(node.name, value.expr)
         except (ArithmeticError, ValueError):
@@ -234,8 +245,9 @@ class _Elaboration:
         if array.ndim != len(node.dims):
             shape = ", ".join(map(str, array.shape))
             axes = "1 axis" if len(node.dims) == 1 else f"{len(node.dims)} axes"
+            sizes = ", ".join("NTdefgh"[: array.ndim])
             raise Mistake(node.span, f"`{node.name}` has {axes} here, but its data have shape [{shape}]",
-                          f"name {array.ndim}, as in `{node.name}[{', '.join('NTdefgh'[: array.ndim])}]`")  # fmt: skip
+                          f"declare one size an axis, as in `{node.name}[{sizes}]`")  # fmt: skip
         for dim, size in zip(node.dims, array.shape, strict=True):
             self.draws.bind_dim(dim, size, node.name, scope)
         self.datasets[node.name] = dataset
@@ -302,9 +314,9 @@ class _Elaboration:
 
 
 def _head(statement: s.Statement) -> Span:
-    """The part of a statement in which a mistake spoils it all: of a `show`, its keyword."""
-    span = statement.span
-    return Span(span.line, span.column, span.line, span.column + 1) if isinstance(statement, s.Show) else span
+    """The part of a statement in which a mistake spoils it all, with its indentation: of a `show`, the keyword."""
+    line, column, end_line, end_column = statement.span
+    return Span(line, 0, line, column + 1) if isinstance(statement, s.Show) else Span(line, 0, end_line, end_column)
 
 
 def _constant_array(value: Listing, name: str, span: Span, values: Mapping[str, float] | None = None) -> Array:

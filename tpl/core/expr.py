@@ -22,6 +22,7 @@ class Expr:
     value: Value
     size: int
     depth: int
+    _hash: int
 
     def __init__(self, op: str, args: "tuple[Expr, ...]" = (), value: Value = None):
         self.op = op
@@ -101,7 +102,7 @@ def add(*args: Expr) -> Expr:
     """Sum of any number of terms; zeros vanish, two numbers fold."""
     terms = [a for a in args if not a.is_value(0)]
     if len(terms) > 1 and _numbers(terms):
-        return number(sum((t.value for t in terms), Fraction(0)))  # type: ignore[misc,arg-type]
+        return number(sum((t.value for t in terms), Fraction(0)))  # type: ignore[misc,arg-type,type-var]
     if not terms:
         return ZERO
     return terms[0] if len(terms) == 1 else Expr("add", tuple(terms))
@@ -130,7 +131,7 @@ def mul(*args: Expr) -> Expr:
     if len(numbers) > 1:
         product = Fraction(1)
         for a in numbers:
-            product = product * a.value  # type: ignore[operator]
+            product = product * a.value  # type: ignore[operator,assignment]
         factors = [number(product)] + [a for a in factors if not a.is_number]
         factors = [a for a in factors if not a.is_value(1)]
     if not factors:

@@ -11,8 +11,20 @@ from tpl.core.builder import MAX_EXPRESSION_DEPTH, Builder
 from tpl.core.expr import ONE, Expr, add, apply, div, evaluate, from_float, leaves, mul, neg, number, power, ref, sub
 from tpl.core.functions import CALLABLE, FUNCTIONS
 from tpl.core.values import (
-    UNKNOWN, Array, Coordinatewise, Family, Function, Listing, MatrixSum, Mistake, NetworkValue, RandomOutput, Readout,
-    Silent, Text, Unknown,
+    UNKNOWN,
+    Array,
+    Coordinatewise,
+    Family,
+    Function,
+    Listing,
+    MatrixSum,
+    Mistake,
+    NetworkValue,
+    RandomOutput,
+    Readout,
+    Silent,
+    Text,
+    Unknown,
 )  # fmt: skip
 from tpl.language import syntax as s
 from tpl.language.source import Span, nearest
@@ -126,7 +138,7 @@ class Evaluator:
         if node.name in self.builder.widths:
             if self.widths_allowed:
                 return Coordinatewise(Expr("symbol", (), node.name))
-            hint = "a width may stand in shapes and in variances; avg(x) divides by it"
+            hint = "a width may stand in shapes and in variances; `avg(x)` divides by it"
             raise Mistake(node.span, f"`{node.name}` is a width, which goes to infinity", hint)
         if node.name in CALLABLE:
             raise Mistake(node.span, f"`{node.name}` is a function", f"apply it: `{node.name}(x)`")
@@ -170,7 +182,8 @@ class Evaluator:
         first = values[0][1]
         for value, span in values:
             if value.width is not None and width is not None and value.width != width:
-                raise Mistake(span, f"{self.quote(span)} has width {value.width}, but {self.quote(first)} has width {width}",
+                one, other = self.quote(span), self.quote(first)
+                raise Mistake(span, f"{one} has width {value.width}, but {other} has width {width}",
                               "vectors meet coordinate by coordinate only at equal width")  # fmt: skip
             if width is None and value.width is not None:
                 width, first = value.width, span
@@ -299,7 +312,8 @@ class Evaluator:
         if not isinstance(base, Coordinatewise) or not isinstance(exponent, Coordinatewise):
             wrong, part = (exponent, node.exponent) if isinstance(base, Coordinatewise) else (base, node.base)
             transpose = isinstance(base, MatrixSum) and self.quote(node.exponent.span) == "`T`"
-            raise Mistake(node.span, f"`^` takes numbers, scalars and vectors, but {self.quote(part.span)} is {describe(wrong)}",
+            what = f"{self.quote(part.span)} is {describe(wrong)}"
+            raise Mistake(node.span, f"`^` takes numbers, scalars and vectors, but {what}",
                           "the transpose is written `W.T`" if transpose else None)  # fmt: skip
         width = self._common_width([(base, node.base.span), (exponent, node.exponent.span)])
         return self._coordinatewise(lambda: power(base.expr, exponent.expr), width, node.span)
@@ -313,7 +327,8 @@ class Evaluator:
             return self._contract(a, b, span, left, right)
         one, other = self.quote(left), self.quote(right)
         if not isinstance(a, MatrixSum):
-            raise Mistake(span, f"`@` needs a matrix on its left, but {one} is {describe(a)}", _matmul_hint(a, b, one, other))
+            raise Mistake(span, f"`@` needs a matrix on its left, but {one} is {describe(a)}",
+                          _matmul_hint(a, b, one, other))  # fmt: skip
         if isinstance(b, Array):
             return self._enter(a, b, span, left, right)
         if isinstance(b, (MatrixSum, Readout)):
@@ -350,12 +365,12 @@ class Evaluator:
         """A matrix of finitely many columns times data: an initial vector."""
         one, other = self.quote(left), self.quote(right)
         if b.array.ndim != 1:
+            indices = ", ".join("ijklm"[: b.array.ndim - 1])
             raise Mistake(span, f"`@` needs a vector on its right, but {other} is {describe(b)}",
-                          f"index it: `{_bare(other, 'X')}[{', '.join('ijklm'[: b.array.ndim - 1])}]` is a vector")  # fmt: skip
+                          f"index it: `{_bare(other, 'X')}[{indices}]` is a vector")  # fmt: skip
         if a.columns != b.array.size:
             hint = self._fitting(a, b.array.size, one, other)
-            if hint is None and not isinstance(a.columns, int):
-                hint = f"data enter through a matrix of as many columns: `param U : [{a.rows}, {b.array.size}] ~ …`"
+            hint = hint or f"data enter through a matrix of as many columns, here [{a.rows}, {b.array.size}]"
             raise Mistake(span, f"{one} is [{a.rows}, {a.columns}], but {other} has length {b.array.size}", hint)
         row = tuple(b.array.tolist())
         return Coordinatewise(add(*(mul(c, ref(self.builder.input(line, row))) for c, line, _ in a.terms)), str(a.rows))
@@ -421,7 +436,7 @@ class Evaluator:
             raise Silent
         self._passes += max(size, 1)
         if self._passes > 3 * limit:
-            raise Mistake(span, f"loops and sums run more than {3 * limit:,} times up to here; the limit is {limit:,} lines",
+            raise Mistake(span, f"loops and sums run more than {3 * limit:,} times; the limit is {limit:,} lines",
                           "shorten the ranges, or raise --max-lines")  # fmt: skip
 
     def _pick_axis(self, base: Any, axes: list[int | range], name: str, node: s.Indexed) -> Any:
@@ -459,7 +474,9 @@ class Evaluator:
         if any(isinstance(v, Unknown) for v in family.entries.values()):
             raise Silent
         shown = ", ".join(map(str, key))
-        raise Mistake(node.span, f"`{family.name}[{shown}]` is not defined here", _known_indices(family, len(key)))
+        hint = _known_indices(family, len(key))
+        family.entries[key] = UNKNOWN  # said once: other members that are missing have the same cause
+        raise Mistake(node.span, f"`{family.name}[{shown}]` is not defined here", hint)
 
     # ------------------------------------------------------------------------------------------ calls
     def call(self, node: s.Call, scope: Scope) -> Any:
@@ -521,7 +538,7 @@ class Evaluator:
                 raise Mistake(self._outermost, "from here, definitions call one another more than 40 deep",
                               "give a value on the way a name")  # fmt: skip
             raise Mistake(self._outermost, f"this call leads to more than {MAX_CALLS:,} others",
-                          "a def that uses another one twice doubles the work: give the value a name, and use that")  # fmt: skip
+                          "a def that uses another twice doubles the work: give the value a name")  # fmt: skip
 
     def _shared(self, value: Any, node: s.Expr) -> Any:
         """An argument with work in it gets a line of its own, so that a definition that names it twice does it once."""
@@ -545,7 +562,8 @@ class Evaluator:
         for value, argument in zip(values, node.arguments, strict=True):
             if not isinstance(value, Coordinatewise):
                 what = f"{self.quote(argument.span)} is {describe(value)}"
-                raise Mistake(argument.span, f"`{name}` applies to numbers, scalars and vectors, but {what}", _random_hint(value))
+                raise Mistake(argument.span, f"`{name}` applies to numbers, scalars and vectors, but {what}",
+                              _random_hint(value))  # fmt: skip
         width = self._common_width([(v, a.span) for v, a in zip(values, node.arguments, strict=True)])
         result = Coordinatewise(apply(name, *(v.expr for v in values)), width)
         self._bounded(result.expr, node.span)
@@ -634,7 +652,7 @@ class Evaluator:
         if items is None or not all(isinstance(v, Coordinatewise) for v in items):
             wrong = self._argument if items is None else next(v for v in items if not isinstance(v, Coordinatewise))
             hint = "`softmax(s[1..T])[j]` is the j-th weight of the list s[1], …, s[T]"
-            what = f"{self.quote(node.arguments[0].span)} is {describe(wrong)}" if items is None else f"one is {describe(wrong)}"
+            what = f"{self.quote(node.arguments[0].span) if items is None else 'one'} is {describe(wrong)}"
             raise Mistake(node.span, f"`softmax` takes a list of scalars or vectors, but {what}", hint)
         width = self._common_width([(v, node.span) for v in items])
         self.builder.at(node.span, self.derived)

@@ -54,7 +54,8 @@ class Kernels:
         network = self.evaluator.value(node.arguments[0], scope)
         if not isinstance(network, NetworkValue):
             what = f"{self.evaluator.quote(node.arguments[0].span)} is {describe(network)}"
-            raise Mistake(node.arguments[0].span, f"`{node.function}` takes a network, but {what}", f"`{node.function}(f, X)`")
+            raise Mistake(node.arguments[0].span, f"`{node.function}` takes a network, but {what}",
+                          f"`{node.function}(f, X)`")  # fmt: skip
         inputs = network.syntax.inputs
         if len(node.arguments) - 1 != len(inputs):
             wants = "an input" if len(inputs) == 1 else f"{len(inputs)} inputs"
@@ -65,7 +66,8 @@ class Kernels:
             value = self.evaluator.value(argument, scope)
             if not isinstance(value, Array):
                 what = f"{self.evaluator.quote(argument.span)} is {describe(value)}"
-                raise Mistake(argument.span, f"a network is evaluated on data, but {what}", "for instance `data X[N, d] = …`")
+                raise Mistake(argument.span, f"a network is evaluated on data, but {what}",
+                              "for instance `data X[N, d] = …`")  # fmt: skip
             arrays.append(value)
         return network, arrays
 
@@ -78,7 +80,7 @@ class Kernels:
             wants = " and ".join(f"`{i.name}` with {_axes(len(i.dims))}" for i in inputs)
             given = " and ".join(str(list(a.array.shape)) for a in arrays)
             raise Mistake(node.span, f"`{network.syntax.name}` takes {wants}, but the data have shape {given}",
-                          "data hold one input, or inputs one below the other along one more axis")  # fmt: skip
+                          "give one input, or several along one more axis in front")  # fmt: skip
         if extra == {0}:
             return self._one(network, arrays, "{" + arrays[0].name + "}")
         count = counts.pop()

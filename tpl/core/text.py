@@ -14,7 +14,7 @@ A line's name may carry an index `[1]`, the input it belongs to `{X[1]}`, and a 
 
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from fractions import Fraction
 
 from tpl.core import expr as e
@@ -217,7 +217,7 @@ def _split_origin(text: str) -> tuple[str, Origin]:
     return text[: match.start()], Origin(span, match[5] or "")
 
 
-_BINARY = {"+": e.add, "-": e.sub, "*": e.mul, "/": e.div}
+_BINARY: dict[str, Callable[..., Expr]] = {"+": e.add, "-": e.sub, "*": e.mul, "/": e.div}
 
 
 def _from_syntax(node: s.Expr) -> Expr:

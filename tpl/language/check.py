@@ -7,11 +7,13 @@ messages and places agree, and `merge` keeps one.
 
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, fields, is_dataclass
 from typing import Any
 
 from tpl.data import GENERATORS
 from tpl.language import syntax as s
+from tpl.language.explain import FOR_STANDS
+from tpl.language.foreign import FUNCTIONS_OTHERWISE
+from tpl.language.scopes import WORDS, Known, Scope, called, elsewhere
 from tpl.language.source import Diagnostic, Span, nearest
 
 MAX_MISTAKES = 100
@@ -20,21 +22,26 @@ KERNELS = ("nngp", "ntk")
 CONSTANTS = ("pi",)
 
 
-def check(file: s.File, lost: Collection[str], functions: Mapping[str, int | None] | None = None) -> list[Diagnostic]:
+def check(
+    file: s.File, lost: Collection[str], *, functions: Mapping[str, int | None] | None = None
+) -> list[Diagnostic]:
     """Every mistake in names and structure.
 
     lost: names whose definition could not be read: nothing is said of them. functions: the built-in elementwise
-    functions and their numbers of arguments; without it, a call of a name that the program does not define is not judged.
+    functions and their numbers of arguments; without it, calls of names that the program does not define pass.
     """
     checker = _Checker(file, lost, functions)
     checker.statements(file.statements, checker.globals)
-    if file.statements and not checker.shows and "show" not in lost:
+    if file.statements and not _holds(s.Show, file.statements) and "show" not in lost:
         checker.diagnostics.append(Diagnostic(None, "nothing is shown", "end the program with `show …`"))
     return checker.diagnostics[:MAX_MISTAKES]
 
 
 def merge(*stages: Iterable[Diagnostic]) -> list[Diagnostic]:
-    """The diagnostics of several stages in file order; what a later stage says again, or of the same place, is dropped."""
+    """The diagnostics of several stages in file order.
+
+    What a later stage says again, or says of a place that an earlier one spoke of, is dropped.
+    """
     kept: list[Diagnostic] = []
     for stage in stages:
         starts = {d.span[:2] for d in kept if d.span is not None}
@@ -51,26 +58,11 @@ def misfit_law(law: s.Expr) -> tuple[str, str] | None:
         return None
     name = law.function if isinstance(law, s.Call) else ""
     if name and nearest(name, ["N", "Normal", "Gaussian", "randn"]) is None:
-        hint = "a limit needs Gaussian laws; other ones are functions of them: `abs(g)` where `random g : [n] ~ N(0, 1)`"
+        hint = (
+            "a limit needs Gaussian laws; other ones are functions of them: `abs(g)` where `random g : [n] ~ N(0, 1)`"
+        )
         return "after `~` stands a normal law", hint
     return "after `~` stands a normal law", "write `N(mean, variance)`"
-
-
-@dataclass(frozen=True)
-class _Known:
-    """What a name stands for. `count`: the parameters of a def, the inputs of a network, the indices of a family or data."""
-
-    what: str
-    line: int | None
-    count: int | None = None
-
-
-_WORDS = {
-    "const": "a const", "size": "a size", "width": "a width", "data": "data", "input": "an input", "value": "a value",
-    "family": "a family", "loop": "the variable of a loop", "network": "a network", "def": "a function",
-    "parameter": "a parameter", "lost": "unread",
-}  # fmt: skip
-Scope = dict[str, _Known]
 
 
 class _Checker:
@@ -82,14 +74,13 @@ class _Checker:
         self.builtin = {*(functions or {}), *OVER_LISTS, *KERNELS, "N"}
         self.globals: Scope = {}
         self.diagnostics: list[Diagnostic] = []
-        self.shows = False
         self.network: s.Network | None = None
         self.loops = 0
         self._widths = False  # may a width stand as a number here?
         self._kernels = False  # may `nngp` and `ntk` stand here?
         self._unknown: set[str] = set()
-        self._elsewhere = _elsewhere(file)
-        self._calls = {d.name: set(_called(d.body)) for d in file.statements if isinstance(d, s.Def)}
+        self._elsewhere = elsewhere(file)
+        self._calls = {d.name: set(called(d.body)) for d in file.statements if isinstance(d, s.Def)}
 
     # ------------------------------------------------------------------------------------------ reporting
     def is_lost(self, name: str) -> bool:
@@ -125,7 +116,7 @@ class _Checker:
             scope.update(before)
 
     # ------------------------------------------------------------------------------------------ names
-    def define(self, name: str, span: Span, known: _Known, scope: Scope) -> None:
+    def define(self, name: str, span: Span, known: Known, scope: Scope) -> None:
         """Give a name its meaning, unless it has one."""
         if name in self.lost:
             return
@@ -141,7 +132,7 @@ class _Checker:
         else:
             self.report(span, f"`{name}` is already defined{_on_line(old)}", self._redefined(name, old, known, scope))
 
-    def _redefined(self, name: str, old: _Known, new: _Known, scope: Scope) -> str:
+    def _redefined(self, name: str, old: Known, new: Known, scope: Scope) -> str:
         if scope is not self.globals and self.globals.get(name) is old:
             return "names outside the network are seen inside it: choose another name"
         if old.what == "size":
@@ -157,7 +148,7 @@ class _Checker:
             self.operand(index, scope)
         old, count = scope.get(target.name), len(target.indices)
         if not count or old is None or old.what != "family":
-            known = _Known("family" if count else "value", target.span.line, count or None)
+            known = Known("family" if count else "value", target.span.line, count or None)
             self.define(target.name, target.span, known, scope)
         elif old.count != count:
             self.report(target.span, f"`{target.name}` has {_indices(old.count)}{_on_line(old)}, but {count} here",
@@ -168,7 +159,7 @@ class _Checker:
         known = scope.get(name)
         if known is not None:
             if known.what == "width" and not self._widths:
-                hint = "a width may stand in shapes and in variances; avg(x) divides by it"
+                hint = "a width may stand in shapes and in variances; `avg(x)` divides by it"
                 self.report(node.span, f"`{name}` is a width, which goes to infinity", hint)
             elif known.what == "def" and not callable_:
                 self.report(node.span, f"`{name}` is a function", f"apply it: `{name}(x)`")
@@ -208,7 +199,7 @@ class _Checker:
                 self.report(_keyword_span(statement), "nothing runs after `return`", "put it before, or remove it")
                 returned = False
             _STATEMENTS[type(statement)](self, statement, scope)
-            returned = isinstance(statement, s.Return)
+            returned = isinstance(statement, s.Return) and self.network is not None
             if len(self.diagnostics) >= MAX_MISTAKES:
                 return
 
@@ -220,7 +211,7 @@ class _Checker:
     def const(self, node: s.Const, scope: Scope) -> None:
         self._outermost(node, "const", "write `name = …` here, or put the const above")
         self.value(node.value, scope)
-        self.define(node.name, node.name_span, _Known("const", node.span.line), scope)
+        self.define(node.name, node.name_span, Known("const", node.span.line), scope)
 
     def def_(self, node: s.Def, scope: Scope) -> None:
         self._outermost(node, "def", "put it above")
@@ -228,12 +219,12 @@ class _Checker:
         for parameter, span in zip(node.parameters, node.parameter_spans, strict=True):
             if parameter in own:
                 self.report(span, f"two parameters are called `{parameter}`")
-            own[parameter] = _Known("parameter", None)
+            own[parameter] = Known("parameter", None)
         with self.allowing(widths=True), self.locally(scope, own):
             self._defining = node.name
             self.value(node.body, scope)
             self._defining = None
-        self.define(node.name, node.name_span, _Known("def", node.span.line, len(node.parameters)), scope)
+        self.define(node.name, node.name_span, Known("def", node.span.line, len(node.parameters)), scope)
 
     _defining: str | None = None
 
@@ -242,7 +233,7 @@ class _Checker:
         if node.value is not None:
             with self.allowing(widths=True):
                 self.operand(node.value, scope)
-        self.define(node.name, node.name_span, _Known("width", node.span.line), scope)
+        self.define(node.name, node.name_span, Known("width", node.span.line), scope)
 
     def data(self, node: s.Data, scope: Scope) -> None:
         self._outermost(node, "data", "put it above")
@@ -251,13 +242,13 @@ class _Checker:
         elif node.default is not None:
             self.value(node.default, scope)
         self._sizes(node.dims, scope)
-        self.define(node.name, node.name_span, _Known("data", node.span.line, len(node.dims)), scope)
+        self.define(node.name, node.name_span, Known("data", node.span.line, len(node.dims)), scope)
 
     def _sizes(self, dims: Sequence[s.Expr], scope: Scope) -> None:
         """Sizes of data or of an input: a new name takes the size it finds."""
         for dim in dims:
             if isinstance(dim, s.Name) and dim.name not in scope and dim.name not in CONSTANTS:
-                self.define(dim.name, dim.span, _Known("size", dim.span.line), scope)
+                self.define(dim.name, dim.span, Known("size", dim.span.line), scope)
             else:
                 self.operand(dim, scope)
 
@@ -281,15 +272,16 @@ class _Checker:
         for input_ in node.inputs:
             if input_.name in inputs:
                 self.report(input_.span, f"two inputs are called `{input_.name}`")
-            known = _Known("input", input_.span.line, len(input_.dims))
+                continue
+            known = Known("input", input_.span.line, len(input_.dims))
             self.define(input_.name, input_.span, known, inputs)
         outer, self.network, loops, self.loops = self.network, node, self.loops, 0
         self.statements(node.body, {**inner, **inputs})
         self.network, self.loops = outer, loops
-        if node.name not in self.lost and not _holds_return(node.body) and "return" not in self.lost:
+        if node.name not in self.lost and not _holds(s.Return, node.body) and "return" not in self.lost:
             self.report(node.name_span, f"the network `{node.name}` returns nothing",
                         "end it with a readout of its features, as in `return v @ x`")  # fmt: skip
-        self.define(node.name, node.name_span, _Known("network", node.span.line, len(node.inputs)), scope)
+        self.define(node.name, node.name_span, Known("network", node.span.line, len(node.inputs)), scope)
 
     def loop(self, node: s.Loop, scope: Scope) -> None:
         added = self._clause(node.clause, scope)
@@ -304,7 +296,7 @@ class _Checker:
         self.operand(clause.start, scope)
         self.operand(clause.stop, scope)
         before = scope.get(clause.variable)
-        self.define(clause.variable, clause.variable_span, _Known("loop", clause.span.line), scope)
+        self.define(clause.variable, clause.variable_span, Known("loop", clause.span.line), scope)
         return scope.get(clause.variable) is not before
 
     def draw(self, node: s.Draw, scope: Scope) -> None:
@@ -337,7 +329,6 @@ class _Checker:
         self.value(node.value, scope, lists=True)
 
     def show(self, node: s.Show, scope: Scope) -> None:
-        self.shows = True
         self._outermost(node, "show", "put it at the left margin; `show x[i] for i in 1..3` shows a list")
         with self.allowing(kernels=True):
             for item in node.items:
@@ -393,22 +384,23 @@ class _Checker:
         if isinstance(node.base, s.Name):
             self._count_indices(node, node.base.name, scope.get(node.base.name))
 
-    def _count_indices(self, node: s.Indexed, name: str, known: _Known | None) -> None:
+    def _count_indices(self, node: s.Indexed, name: str, known: Known | None) -> None:
         given = len(node.indices)
         if known is None or known.count is None:
             if known is not None and known.what in ("size", "loop"):
-                self.report(node.span, f"`{name}` has no index: it is {_WORDS[known.what]}")
+                self.report(node.span, f"`{name}` has no index: it is {WORDS[known.what]}")
         elif known.what == "family" and given != known.count:
             self.report(node.span, f"`{name}` has {_indices(known.count)}, but {given} {_are(given)} given")
         elif known.what in ("data", "input") and given > known.count:
             self.report(node.span, f"`{name}` has {_indices(known.count)}, but {given} are given")
 
     def _list_of(self, node: s.ListOf, scope: Scope) -> None:
-        self.report(node.span, "a list cannot stand here", "arithmetic is on numbers, scalars and vectors, one at a time")
+        self.report(
+            node.span, "a list cannot stand here", "arithmetic is on numbers, scalars and vectors, one at a time"
+        )
 
     def _comprehension(self, node: s.Comprehension, scope: Scope) -> None:
-        self.report(node.clauses[0].span, "`for` cannot stand here", "`x[i] for i in 1..3` stands in `sum(…)`, `avg(…)` "
-                    "or `softmax(…)`, after `show`, or after `return`")  # fmt: skip
+        self.report(node.clauses[0].span, "`for` cannot stand here", FOR_STANDS)
 
     # ------------------------------------------------------------------------------------------ calls
     def _call(self, node: s.Call, scope: Scope) -> None:
@@ -417,7 +409,7 @@ class _Checker:
         if known is not None and known.what in ("def", "parameter"):
             self._call_def(node, known, scope)
         elif name not in self.builtin and self.is_lost(name):
-            self._arguments(node, scope)
+            self._arguments(node, scope, lists=True)
         elif name in KERNELS:
             self._call_kernel(node, scope)
         elif name == "N":
@@ -429,19 +421,19 @@ class _Checker:
         else:
             self._call_unknown(node, known, scope)
 
-    def _arguments(self, node: s.Call, scope: Scope) -> None:
+    def _arguments(self, node: s.Call, scope: Scope, lists: bool = False) -> None:
         for argument in node.arguments:
             if isinstance(argument, s.Name):
                 self.name(argument, scope, callable_=True)
             else:
-                self.value(argument, scope)
+                self.value(argument, scope, lists)
 
     def _keywords(self, node: s.Call) -> bool:
         if node.keywords:
             self.report(node.span, f"`{node.function}` takes no named arguments", "name its arguments by their places")
         return bool(node.keywords)
 
-    def _call_def(self, node: s.Call, known: _Known, scope: Scope) -> None:
+    def _call_def(self, node: s.Call, known: Known, scope: Scope) -> None:
         given = len(node.arguments)
         if not self._keywords(node) and known.count is not None and given != known.count:
             self.report(node.span, f"`{node.function}` takes {_count(known.count, 'argument')}, not {given}")
@@ -482,17 +474,18 @@ class _Checker:
     def _call_function(self, node: s.Call, scope: Scope) -> None:
         given = len(node.arguments)
         wants = (self.functions or {}).get(node.function)
-        if not self._keywords(node) and wants is not None and given != wants:
+        listed = any(isinstance(argument, s.Comprehension) for argument in node.arguments)
+        if not self._keywords(node) and not listed and wants is not None and given != wants:
             self.report(node.span, f"`{node.function}` takes {_count(wants, 'argument')}, not {given}")
         for argument in node.arguments:
             self.operand(argument, scope)
 
-    def _call_unknown(self, node: s.Call, known: _Known | None, scope: Scope) -> None:
+    def _call_unknown(self, node: s.Call, known: Known | None, scope: Scope) -> None:
         name = node.function
         if known is not None and known.what == "network":
             self.report(node.name_span, f"`{name}` is a network", _network_hint(name))
         elif known is not None:
-            self.report(node.name_span, f"`{name}` is {_WORDS[known.what]}, not a function",
+            self.report(node.name_span, f"`{name}` is {WORDS[known.what]}, not a function",
                         f"a product is written `{name} * (…)`, an index `{name}[…]`")  # fmt: skip
         elif name == self._defining:
             hint = "a def cannot use itself; a family can use its earlier members: `h[l] = phi(h[l-1])` in a loop"
@@ -503,7 +496,7 @@ class _Checker:
         elif self.functions is not None and name not in self._unknown:
             self._unknown.add(name)
             self.report(node.name_span, f"there is no function `{name}`", self._function_hint(name, node.span, scope))
-        self._arguments(node, scope)
+        self._arguments(node, scope, lists=True)
 
     def _reached(self, name: str) -> set[str]:
         """The defs that a call of a def leads to."""
@@ -516,71 +509,16 @@ class _Checker:
         return found
 
     def _function_hint(self, name: str, span: Span, scope: Scope) -> str | None:
-        if name in _OTHERWISE:
-            return _OTHERWISE[name]
+        if name in FUNCTIONS_OTHERWISE:
+            return FUNCTIONS_OTHERWISE[name]
         if name in GENERATORS:
             return f"`{name}` makes data: `data X[N, d] = {name}(…)`"
         return self._where(name, span, [*self.builtin, *(k for k, v in scope.items() if v.what == "def")])
 
 
-# What goes by another name elsewhere.
-_OTHERWISE = {
-    "mean": "averages are written `avg(x)`", "average": "averages are written `avg(x)`", "ln": "logarithms are written `log(x)`",
-    "pow": "powers are written `x^2`", "square": "powers are written `x^2`", "dot": "the inner product over n is `avg(x * y)`",
-    "inner": "the inner product over n is `avg(x * y)`", "matmul": "products are written `W @ x`",
-    "transpose": "the transpose is written `W.T`", "heaviside": "it is called `step`", "swish": "it is called `silu`",
-    "logistic": "it is called `sigmoid`", "atan": "it is called `arctan`", "range": "ranges are written `1..3`",
-    "var": "a variance is written `avg((x - avg(x))^2)`", "std": "a deviation is written `sqrt(avg((x - avg(x))^2))`",
-    "norm": "a squared length over n is `avg(x^2)`", "randn": "write `random x : [n] ~ N(0, 1)`",
-    "normal": "write `random x : [n] ~ N(0, 1)`", "Normal": "write `random x : [n] ~ N(0, 1)`",
-}  # fmt: skip
-
-
-def _elsewhere(file: s.File) -> dict[str, list[tuple[int, str | None]]]:
-    """Where every name is defined: line, and the network it belongs to (None: none; "": a loop's variable)."""
-    found: dict[str, list[tuple[int, str | None]]] = {}
-
-    def add(name: str, line: int, place: str | None) -> None:
-        found.setdefault(name, []).append((line, place))
-
-    def visit(block: Sequence[s.Statement], network: str | None) -> None:
-        for node in block:
-            if isinstance(node, (s.Const, s.Def, s.Width, s.Data, s.Network)):
-                add(node.name, node.span.line, network)
-            if isinstance(node, s.Data):
-                for dim in node.dims:
-                    if isinstance(dim, s.Name):
-                        add(dim.name, node.span.line, network)
-            elif isinstance(node, (s.Assign, s.Draw)):
-                for target in (node.target,) if isinstance(node, s.Assign) else node.targets:
-                    add(target.name, target.span.line, network)
-            elif isinstance(node, s.Loop):
-                add(node.clause.variable, node.span.line, "")
-                visit(node.body, network)
-            elif isinstance(node, s.Network):
-                for input_ in node.inputs:
-                    add(input_.name, input_.span.line, node.name)
-                visit(node.body, node.name)
-
-    visit(file.statements, None)
-    return found
-
-
-def _called(node: Any) -> Iterator[str]:
-    """The functions that an expression calls."""
-    if isinstance(node, s.Call):
-        yield node.function
-    for field in fields(node):
-        part = getattr(node, field.name)
-        for child in part if isinstance(part, tuple) else (part,):
-            if isinstance(child, tuple) and not isinstance(child, Span):  # an operator or a keyword with its operand
-                child = child[1]
-            if is_dataclass(child):
-                yield from _called(child)
-
-
-def _holds_return(block: Sequence[s.Statement]) -> bool:
-    return any(isinstance(x, s.Return) or (isinstance(x, s.Loop) and _holds_return(x.body)) for x in block)
+def _holds(kind: type, block: Sequence[s.Statement]) -> bool:
+    """Is there a statement of a kind in a block, or in a block inside it?"""
+    return any(isinstance(x, kind) or (isinstance(x, (s.Loop, s.Network)) and _holds(kind, x.body)) for x in block)
 
 
 def _keyword_span(node: s.Statement) -> Span:
@@ -597,7 +535,7 @@ def _network_hint(name: str) -> str:
     return f"`show nngp({name}, X)` and `show ntk({name}, X)` evaluate it on data"
 
 
-def _on_line(known: _Known) -> str:
+def _on_line(known: Known) -> str:
     return "" if known.line is None else f" on line {known.line}"
 
 

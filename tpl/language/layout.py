@@ -52,7 +52,7 @@ class Brackets:
         self._count = {"(": 0, "[": 0}
 
     def meet(self, sign: str, place: int) -> int | None:
-        """Take note of a bracket. Returns the place of one that this shows to be wrong: never closed, or closing nothing."""
+        """Take note of a bracket. Returns the place of one that is thereby wrong: never closed, or closing nothing."""
         if sign in self._count:
             self.open.append((sign, place))
             self._count[sign] += 1
@@ -115,7 +115,7 @@ def _take_docstring(rows: list[str]) -> tuple[str, list[Diagnostic]]:
 
 
 def _stray_docstring(rows: list[str], row: int) -> tuple[int, Diagnostic]:
-    """How many rows a docstring takes that is not at the top, or not between the right quotes; and what to say of it."""
+    """How many rows a docstring takes that is not at the top, or not between the right quotes; what to say of it."""
     quotes = rows[row].lstrip()[:3]
     column = len(rows[row]) - len(rows[row].lstrip()) + 1
     if quotes in rows[row].lstrip()[3:]:
@@ -124,7 +124,7 @@ def _stray_docstring(rows: list[str], row: int) -> tuple[int, Diagnostic]:
         last = next((i for i in range(row + 1, len(rows)) if quotes in rows[i]), row)
     span = Span(row + 1, column, row + 1, column + 3)
     if quotes == "'''":
-        return last - row + 1, Diagnostic(span, "a docstring stands between `\"\"\"` and `\"\"\"`")
+        return last - row + 1, Diagnostic(span, 'a docstring stands between `"""` and `"""`')
     return last - row + 1, Diagnostic(span, "a docstring stands only at the top of the file", "write comments with `#`")
 
 

@@ -359,13 +359,15 @@ class _Build:
         return s.Data(str(c[1]), c[2].dims, c[4] if len(c) > 3 else None, span, self._span(c[1]))
 
     def network(self, c: list, span: Span) -> s.Network:
+        end = self._span(c[-2])  # the colon does not count: where it is missing, nothing else is wrong
+        span = Span(span.line, span.column, end.end_line, end.end_column)
         return s.Network(str(c[1]), tuple(_nodes(c)), (), span, self._span(c[1]))
 
     def input(self, c: list, span: Span) -> s.Input:
         return s.Input(str(c[0]), c[1].dims, span)
 
     def loop(self, c: list, span: Span) -> s.Loop:
-        return s.Loop(c[0], (), span)
+        return s.Loop(c[0], (), c[0].span)
 
     def clause(self, c: list, span: Span) -> s.Clause:
         return s.Clause(str(c[1]), c[3], c[5], span, self._span(c[1]))

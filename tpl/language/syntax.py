@@ -158,7 +158,7 @@ class Input:
 
 @dataclass(frozen=True, slots=True)
 class Network:
-    """`span` is the heading's."""
+    """`span` is the heading's, without its colon."""
 
     name: str
     inputs: tuple[Input, ...]
@@ -169,7 +169,7 @@ class Network:
 
 @dataclass(frozen=True, slots=True)
 class Loop:
-    """`span` is the heading's."""
+    """`span` is the heading's, without its colon."""
 
     clause: Clause
     body: "tuple[Statement, ...]"

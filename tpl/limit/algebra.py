@@ -12,7 +12,7 @@ import re
 from collections import Counter
 from collections.abc import Callable, Mapping
 from fractions import Fraction
-from functools import lru_cache, reduce
+from functools import cache, reduce
 from typing import Any, NamedTuple
 
 import sympy
@@ -41,17 +41,18 @@ def quantity(index: int) -> Expr:
     return Expr("quantity", (), index)
 
 
-@lru_cache(maxsize=None)
+@cache
 def quantity_symbol(index: int) -> sympy.Symbol:
     return sympy.Symbol(f"q{index}", real=True)
 
 
-@lru_cache(maxsize=None)
+@cache
 def constant_symbol(name: str) -> Any:
     """The symbol of a user's constant; one that is called like a quantity gets an underscore more."""
     return sympy.pi if name == "pi" else sympy.Symbol(re.sub(r"^(q\d+_*)$", r"\1_", name), real=True)
 
 
+@cache
 def constant_name(symbol: Any) -> str:
     """The user's name of a constant."""
     return re.sub(r"^(q\d+_*)_$", r"\1", str(symbol))
@@ -112,7 +113,9 @@ def to_sympy(expr: Expr, leaf: Mapping[int, Any] | None = None) -> Any:
     """The sympy form of an expression; `leaf` gives that of a Gaussian leaf."""
     if expr.op == "number":
         value = expr.value
-        return sympy.Rational(value.numerator, value.denominator) if isinstance(value, Fraction) else sympy.Float(value, 17)
+        if isinstance(value, Fraction):
+            return sympy.Rational(value.numerator, value.denominator)
+        return sympy.Float(value, 17)
     if expr.op == "symbol":
         return constant_symbol(str(expr.value))
     if expr.op == "quantity":
@@ -156,6 +159,22 @@ class Algebra:
         self._depends: dict[Expr, frozenset[int]] = {}
         self._terms: dict[Expr, tuple[Term, ...]] = {}
         self._numbers: dict[Expr, int] = {}
+        self._interned: dict[Expr, Expr] = {}
+
+    def intern(self, expr: Expr) -> Expr:
+        """The same expression, its equal parts being one object: comparing such expressions takes no time."""
+        memo: dict[int, Expr] = {}
+
+        def walk(node: Expr) -> Expr:
+            found = memo.get(id(node))
+            if found is None:
+                args = tuple(map(walk, node.args))
+                same = all(a is b for a, b in zip(args, node.args, strict=True))
+                found = node if same else Expr(node.op, args, node.value)
+                found = memo[id(node)] = self._interned.setdefault(found, found)
+            return found
+
+        return walk(expr)
 
     def depends(self, expr: Expr) -> frozenset[int]:
         """The Gaussian leaves in an expression."""
@@ -231,7 +250,7 @@ class Algebra:
         divisor = self.constant(bottom)
         if divisor is not None:
             return scale(self.expand(top), apply_sympy("div", sympy.S.One, divisor))
-        (inverse,) = self._opaque(e.div(e.ONE, bottom))
+        (inverse,) = self._opaque(self.intern(e.div(e.ONE, bottom)))
         if top.is_value(1):
             return (inverse,)
         return tuple(self._multiply(t, inverse) for t in self.expand(top))
@@ -246,14 +265,38 @@ class Algebra:
         return self._opaque(expr)
 
     def _untangled(self, expr: Expr, terms: tuple[Term, ...]) -> tuple[Term, ...]:
-        """Keep an expression whole if every one of its terms would hold all of three or more leaves in one factor."""
-        support = self.depends(expr)
-        if len(terms) < 2 or len(support) < 3 or not all(self._holds_all(t, support) for t in terms):
+        """Add up terms that could only be integrated over the same three or more leaves, all held by one factor."""
+        if len(terms) < 2 or len(self.depends(expr)) < 3:
             return terms
-        return self._opaque(expr)
+        classes: dict[tuple, list[Term]] = {}
+        for t in terms:
+            classes.setdefault(self._tangle(t), []).append(t)
+        if len(classes) == len(terms):
+            return terms
+        return tuple(u for key, members in classes.items() for u in self._merged(expr, key, members, len(classes)))
 
-    def _holds_all(self, term: Term, support: frozenset[int]) -> bool:
-        return any(self.depends(f) == support for f in term.factors)
+    def _tangle(self, term: Term) -> tuple:
+        """What terms must share to be added up: the leaves of their largest factor, and the powers of other leaves."""
+        largest = max((self.depends(f) for f in term.factors), key=len, default=frozenset())
+        if len(largest) < 3 or any(not self.depends(f) <= largest for f in term.factors):
+            return term.powers, term.factors
+        return tuple(p for p in term.powers if p[0] not in largest), largest
+
+    def _merged(self, expr: Expr, key: tuple, members: list[Term], classes: int) -> tuple[Term, ...]:
+        if len(members) == 1:
+            return tuple(members)
+        outside, support = key
+        if classes == 1 and not outside:
+            return self._opaque(expr)
+        inside = [tuple(p for p in t.powers if p[0] in support) for t in members]
+        written = (_written(t.coefficient, p, t.factors) for t, p in zip(members, inside, strict=True))
+        whole = self.intern(e.add(*written))
+        self._numbers.setdefault(whole, len(self._numbers))
+        return (Term(sympy.S.One, outside, (whole,)),)
+
+
+def _written(coefficient: Any, powers: tuple[tuple[int, int], ...], factors: tuple[Expr, ...]) -> Expr:
+    return e.mul(from_sympy(coefficient), *(e.power(e.ref(i), e.number(k)) for i, k in powers), *factors)
 
 
 def scale(terms: tuple[Term, ...], factor: Any) -> tuple[Term, ...]:

@@ -6,14 +6,24 @@ Sources: Isserlis 1918 for the polynomials; TP3 §2 for the rules of the leaves.
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
-from fractions import Fraction
 from typing import Any
 
 import sympy
 
 from tpl.core import expr as e
 from tpl.core.expr import Expr, leaves, ref, substitute
-from tpl.limit.algebra import Algebra, Term, parity, quantity, quantity_symbol
+from tpl.limit.algebra import (
+    Algebra,
+    LeastNorm,
+    NoLaw,
+    Ratio,
+    Term,
+    from_sympy,
+    parity,
+    quantity_index,
+    quantity_symbol,
+    to_sympy,
+)
 
 ZERO, ONE = sympy.S.Zero, sympy.S.One
 Form = tuple[tuple[int, Any], ...]  # a linear form: (leaf, coefficient), by leaf
@@ -21,7 +31,7 @@ Form = tuple[tuple[int, Any], ...]  # a linear form: (leaf, coefficient), by lea
 
 @dataclass(frozen=True)
 class Leaf:
-    """A centred Gaussian coordinate. `parts`: set if it is a sum of earlier leaves; `line`: the core line it comes from."""
+    """A centred Gaussian coordinate. parts: set if it is a sum of earlier leaves; line: the core line it comes from."""
 
     line: int
     parts: Form = ()
@@ -57,10 +67,13 @@ class Calculus:
         self._generations: list[int] = []
         self.quantities: list[Quantity] = []
         self.algebra = Algebra()
+        self.variables = _Variables(self)
         self._base = base_covariance
         self._covariances: dict[tuple[int, int], Any] = {}
         self._atoms: dict[Atom, Any] = {}
         self._terms: dict[tuple, Any] = {}
+        self._components: dict[tuple, Any] = {}
+        self._coefficients: dict[int, dict[int, Any]] = {}
 
     # ------------------------------------------------------------------------------------------ leaves
     def new_leaf(self, line: int, parts: Form = ()) -> int:
@@ -89,9 +102,19 @@ class Calculus:
 
     def coefficient_in(self, leaf: int, base: int) -> Any:
         """The coefficient of a base leaf in a leaf."""
-        if leaf == base:
-            return ONE
-        return sum((c * self.coefficient_in(k, base) for k, c in self.leaves[leaf].parts if k >= base), ZERO)
+        return self.base_form(leaf).get(base, ZERO)
+
+    def base_form(self, leaf: int) -> dict[int, Any]:
+        """A leaf as a linear form in leaves without parts."""
+        found = self._coefficients.get(leaf)
+        if found is None:
+            parts = self.leaves[leaf].parts
+            found = {} if parts else {leaf: ONE}
+            for k, c in parts:
+                for base, d in self.base_form(k).items():
+                    found[base] = found.get(base, ZERO) + c * d
+            self._coefficients[leaf] = found
+        return found
 
     def as_quantity(self, value: Any, label: str = "", lines: tuple[int, ...] = (), alias: bool = False) -> Any:
         """A symbol for a value, unless it is a constant or, but for `alias`, a symbol already."""
@@ -101,7 +124,10 @@ class Calculus:
             if only.label == "expectation":  # a nameless atom: this says what it is
                 only.label, only.lines = label, lines
         generic = label == "covariance" and any(x.name.startswith("gram_") for x in value.free_symbols)
-        if (value.is_Atom and not alias) or not (mentioned or generic):
+        if value.has(sympy.nan, sympy.zoo, sympy.oo, sympy.I):
+            raise NoLaw(f"{label or 'a number'} of the limit is not defined")
+        solved = value.has(Ratio, LeastNorm)
+        if (value.is_Atom and not alias) or not (mentioned or generic or solved):
             return value
         self.quantities.append(Quantity(value, label, lines))
         return quantity_symbol(len(self.quantities) - 1)
@@ -116,7 +142,8 @@ class Calculus:
     # ------------------------------------------------------------------------------------------ expectations
     def expect(self, z: Expr) -> Any:
         """E z, in sympy over quantities."""
-        return sympy.Add(*(t.coefficient * self.expect_term(t) for t in self.algebra.expand(z)))
+        parts = ((t.coefficient, self.expect_term(t)) for t in self.algebra.expand(z))
+        return sympy.Add(*(v if c is ONE else c * v for c, v in parts if v is not ZERO))
 
     def expect_product(self, a: Expr, b: Expr) -> Any:
         return self.expect(e.mul(a, b))
@@ -153,67 +180,70 @@ class Calculus:
         return found
 
     def _expect_factors(self, term: Term) -> Any:
-        variables = _Variables(self)
+        variables = self.variables
         factors = [variables.abstract(f) for f in term.factors]
-        powers = {variables.leaf(i): k for i, k in term.powers}
         result = ONE
+        if not all(map(self.algebra.depends, factors)):
+            result = sympy.Mul(*(to_sympy(f) for f in factors if not self.algebra.depends(f)))
+            factors = [f for f in factors if self.algebra.depends(f)]
+        powers = {variables.leaf(i): k for i, k in term.powers}
         for group in variables.components(factors, powers):
-            inside = [f for f in factors if self._inside(f, group)]
-            part = self._component(variables, inside, {v: k for v, k in powers.items() if v in group})
+            inside = tuple(f for f in factors if self.algebra.depends(f) & group)
+            part = self._component(inside, {v: k for v, k in powers.items() if v in group})
             if part == 0:
                 return ZERO
             result *= part
-        constant = [f for f in factors if not self.algebra.depends(f)]
-        assert not constant, "an opaque factor without leaves"
         return result
 
-    def _inside(self, factor: Expr, group: frozenset[int]) -> bool:
-        return bool(self.algebra.depends(factor) & group)
-
-    def _component(self, variables: "_Variables", factors: list[Expr], powers: dict[int, int]) -> Any:
+    def _component(self, factors: tuple[Expr, ...], powers: dict[int, int]) -> Any:
         """E of a product whose variables hang together."""
+        key = (factors, tuple(sorted(powers.items())))
+        if key not in self._components:
+            self._components[key] = self._find_component(factors, powers)
+        return self._components[key]
+
+    def _find_component(self, factors: tuple[Expr, ...], powers: dict[int, int]) -> Any:
         if not factors:
-            return variables.wick(powers)
+            return self.variables.wick(powers)
         inside = frozenset().union(*(self.algebra.depends(f) for f in factors))
-        everything = inside | frozenset(powers)
-        signs = [parity(f, everything) for f in factors]
-        if None not in signs and (signs.count(-1) + sum(powers.values())) % 2:
+        if self._is_odd(factors, powers, inside | frozenset(powers)):
             return ZERO
         outside = {v: k for v, k in powers.items() if v not in inside}
         if outside and len(inside) == 1:
-            return self._condition(variables, factors, powers, outside, next(iter(inside)))
-        return self._make_atom(variables, factors, powers)
+            return self._condition(factors, powers, outside, next(iter(inside)))
+        return self._make_atom(factors, powers)
 
-    def _condition(
-        self, variables: "_Variables", factors: list[Expr], powers: dict[int, int], outside: dict[int, int], u: int
-    ) -> Any:
+    def _is_odd(self, factors: tuple[Expr, ...], powers: dict[int, int], variables: frozenset[int]) -> bool:
+        """Does the product change sign with all variables, or with some that are independent of the others?"""
+        groups = self.variables.components([], dict.fromkeys(variables, 1))
+        for flipped in {variables, *groups}:
+            signs = [parity(f, flipped) for f in factors]
+            if None not in signs and (signs.count(-1) + sum(k for v, k in powers.items() if v in flipped)) % 2:
+                return True
+        return False
+
+    def _condition(self, factors: tuple[Expr, ...], powers: dict[int, int], outside: dict[int, int], u: int) -> Any:
         """g = β u + r with r independent of u: E[g P F(u)] = β E[u P F] + Σ_h Cov(r, h) E[∂_h P F]."""
+        covariance = self.variables.covariance
         g, k = next(iter(outside.items()))
         rest = {**powers, g: k - 1}
-        variance = variables.covariance(u, u)
-        slope = variables.covariance(g, u) / variance
-        total = slope * self._component(variables, factors, _without_zeros({**rest, u: rest.get(u, 0) + 1}))
+        slope = Ratio(covariance(g, u), covariance(u, u))
+        total = slope * self._component(factors, _without_zeros({**rest, u: rest.get(u, 0) + 1}))
         for h, count in rest.items():
             if h == u or not count:
                 continue
-            residual = variables.covariance(g, h) - slope * variables.covariance(u, h)
+            residual = covariance(g, h) - slope * covariance(u, h)
             if residual != 0:
-                total += count * residual * self._component(variables, factors, _without_zeros({**rest, h: count - 1}))
+                total += count * residual * self._component(factors, _without_zeros({**rest, h: count - 1}))
         return total
 
-    def _make_atom(self, variables: "_Variables", factors: list[Expr], powers: dict[int, int]) -> Any:
+    def _make_atom(self, factors: tuple[Expr, ...], powers: dict[int, int]) -> Any:
+        variables = self.variables
         parts = [*(e.power(ref(v), e.number(k)) for v, k in powers.items()), *factors]
-        order = sorted(frozenset().union(*(self.algebra.depends(x) for x in parts)), key=variables.rank)
-        place = {v: i for i, v in enumerate(order)}
-        renamed = [substitute(x, lambda y: ref(place[int(y.value)]) if y.op == "ref" else y) for x in parts]  # type: ignore[arg-type]
-        integrand = e.mul(*sorted(renamed, key=_reading_order))
+        order = tuple(sorted(frozenset().union(*(self.algebra.depends(x) for x in parts)), key=variables.rank))
+        renamed = sorted((variables.rename(x, order) for x in parts), key=variables.reading_order)
         covariance = tuple(tuple(variables.covariance(v, w) for w in order[: i + 1]) for i, v in enumerate(order))
-        return self._atom(Atom(integrand, covariance))
-
-
-def _reading_order(factor: Expr) -> tuple:
-    """Factors by their first variable, so that equal integrands are equal expressions."""
-    return min(leaves(factor, "ref"), key=int), factor.size, e.show(factor)  # type: ignore[arg-type]
+        return self._atom(Atom(e.mul(*renamed), covariance))
 
 
 def _without_zeros(powers: dict[int, int]) -> dict[int, int]:
@@ -221,13 +251,17 @@ def _without_zeros(powers: dict[int, int]) -> dict[int, int]:
 
 
 class _Variables:
-    """The Gaussian variables of one term: linear forms in the leaves that its factors depend on, as few as possible."""
+    """The Gaussian variables that opaque factors depend on: linear forms in the leaves, as few as possible."""
 
     def __init__(self, calculus: Calculus):
         self.calculus = calculus
         self.forms: list[Form] = []
         self._numbers: dict[Form, int] = {}
         self._covariances: dict[tuple[int, int], Any] = {}
+        self._abstracted: dict[Expr, Expr] = {}
+        self._renamed: dict[tuple[Expr, tuple[int, ...]], Expr] = {}
+        self._reading: dict[Expr, tuple] = {}
+        self._groups: dict[frozenset[frozenset[int]], list[frozenset[int]]] = {}
 
     def leaf(self, index: int) -> int:
         return self.number(((index, ONE),))
@@ -250,13 +284,20 @@ class _Variables:
 
     def abstract(self, expr: Expr) -> Expr:
         """Replace every maximal affine subexpression by constant + scale · variable."""
+        if expr not in self._abstracted:
+            self._abstracted[expr] = self.calculus.algebra.intern(self._abstract(expr))
+        return self._abstracted[expr]
+
+    def _abstract(self, expr: Expr) -> Expr:
         algebra = self.calculus.algebra
         if not algebra.depends(expr):
             return expr
         terms = algebra.expand(expr)
         if all(not t.factors and sum(k for _, k in t.powers) <= 1 for t in terms):
             constant = sympy.Add(*(t.coefficient for t in terms if not t.powers))
-            form = tuple(sorted((t.powers[0][0], t.coefficient) for t in terms if t.powers))
+            form = tuple(sorted(((t.powers[0][0], t.coefficient) for t in terms if t.powers), key=lambda x: x[0]))
+            if not form:
+                return from_sympy(constant)
             scale = form[0][1] if len(form) == 1 else ONE
             form = ((form[0][0], ONE),) if len(form) == 1 else form
             return e.add(from_sympy(constant), e.mul(from_sympy(scale), ref(self.number(form))))
@@ -264,19 +305,26 @@ class _Variables:
 
     def components(self, factors: list[Expr], powers: dict[int, int]) -> list[frozenset[int]]:
         """Groups of variables that are dependent, through a factor or through their covariance."""
-        parent = {v: v for v in range(len(self.forms))}
+        depends = self.calculus.algebra.depends
+        supports = frozenset(map(depends, factors)) | {frozenset({v}) for v in powers}
+        if supports not in self._groups:
+            self._groups[supports] = self._connect(supports)
+        return self._groups[supports]
+
+    def _connect(self, supports: frozenset[frozenset[int]]) -> list[frozenset[int]]:
+        parent = {v: v for v in sorted(frozenset().union(*supports))}
 
         def find(v: int) -> int:
             while parent[v] != v:
                 v = parent[v]
             return v
 
-        for factor in factors:
-            first, *others = sorted(self.calculus.algebra.depends(factor))
+        for support in supports:
+            first, *others = sorted(support)
             for v in others:
                 parent[find(v)] = find(first)
         for v in parent:
-            for w in range(v):
+            for w in (x for x in parent if x < v):
                 if find(v) != find(w) and self.covariance(v, w) != 0:
                     parent[find(v)] = find(w)
         groups: dict[int, set[int]] = {}
@@ -284,43 +332,31 @@ class _Variables:
             groups.setdefault(find(v), set()).add(v)
         return [frozenset(g) for g in groups.values()]
 
+    def rename(self, expr: Expr, order: tuple[int, ...]) -> Expr:
+        """The variables by their places in an order."""
+        key = (expr, order)
+        if key not in self._renamed:
+            place = {v: ref(i) for i, v in enumerate(order)}
+            renamed = substitute(expr, lambda x: place[int(x.value)] if x.op == "ref" else x)  # type: ignore[arg-type]
+            self._renamed[key] = self.calculus.algebra.intern(renamed)
+        return self._renamed[key]
+
+    def reading_order(self, factor: Expr) -> tuple:
+        """Factors by their first variable, so that equal integrands are equal expressions."""
+        if factor not in self._reading:
+            written = e.show(factor) if factor.size < 10_000 else ""
+            self._reading[factor] = (min(leaves(factor, "ref"), key=int), factor.size, written)  # type: ignore[arg-type]
+        return self._reading[factor]
+
     def wick(self, powers: dict[int, int]) -> Any:
         """All variables are single leaves here."""
         return self.calculus.wick(tuple(sorted((self.forms[v][0][0], k) for v, k in powers.items())))
 
 
-def from_sympy(value: Any) -> Expr:
-    """The expression of a sympy number over constants and quantities."""
-    if value.is_Rational:
-        return e.number(Fraction(int(value.p), int(value.q)))
-    if value.is_Float:
-        return e.number(float(value))
-    if value.is_Symbol or value == sympy.pi:
-        name = str(value)
-        return quantity(int(name[1:])) if name[0] == "q" and name[1:].isdigit() else e.symbol(name)
-    args = [from_sympy(a) for a in value.args]
-    if value.is_Add:
-        return e.add(*args)
-    if value.is_Mul:
-        return e.mul(*args)
-    if value.is_Pow:
-        if value.exp == sympy.Rational(1, 2):
-            return e.apply("sqrt", args[0])
-        return e.power(*args)
-    return e.apply(_NAMES[type(value).__name__], *args)
-
-
-_NAMES = {"exp": "exp", "log": "log", "Abs": "abs", "sign": "sign", "tanh": "tanh", "erf": "erf", "sin": "sin", "cos": "cos",
-          "atan": "arctan", "Max": "max", "Min": "min", "sigmoid": "sigmoid", "softplus": "softplus", "silu": "silu",
-          "gelu": "gelu"}  # fmt: skip
-
-
 def used_quantities(values: Iterable[Any]) -> set[int]:
     """The quantities that sympy expressions mention."""
-    found = set()
-    for value in values:
-        for symbol in value.free_symbols:
-            name = symbol.name
-            if name[0] == "q" and name[1:].isdigit():
-                found.add(int(name[1:]))
-    return found
+    found = (quantity_index(symbol) for value in values for symbol in value.free_symbols)
+    return {index for index in found if index is not None}
+
+
+__all__ = ["ONE", "ZERO", "Atom", "Calculus", "Form", "Leaf", "NoLaw", "Quantity", "from_sympy", "used_quantities"]

@@ -80,7 +80,9 @@ def plan_generic(file: s.File, shapes: Mapping[str, tuple[int, ...]]) -> Plan | 
     constants = [x for x in file.statements if isinstance(x, s.Const) and x.name in ends]
     settings = tuple(f"{c.name}={LONG_ENOUGH}" for c in constants)
     sizes = {c.name: LONG_ENOUGH for c in constants}
-    data, rows, labels = {}, {}, {}
+    data: dict[str, np.ndarray] = {}
+    rows: dict[tuple[float, ...], int] = {}
+    labels: dict[int, Variable] = {}
     rng = np.random.default_rng(20_241_107)
     for statement in file.statements:
         if isinstance(statement, s.Data) and statement.name in shapes:

@@ -1,26 +1,28 @@
 """The law in numbers: quantities in order, each expectation by the first strategy that takes it.
 
 Everything is computed by several chains at once: a fine and a coarse one, and from the first expectation on that has
-to be sampled, independent replicates of the fine one. What they differ by is the error, carried through the whole chain.
+to be sampled, independent replicates of the fine one. What they differ by is the error, carried all the way through.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
-from itertools import groupby
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
 import sympy
 
-from tpl.core.expr import Expr, leaves, mul, ref, substitute
+from tpl.core.expr import ONE, Expr, leaves, mul, ref, substitute, symbol
 from tpl.core.functions import FUNCTIONS
-from tpl.limit.algebra import constant_name, quantity_symbol
-from tpl.limit.calculus import Atom, NoLaw, Solution, quantity_index, used_quantities
+from tpl.limit.algebra import LeastNorm, NoLaw, Ratio, constant_name, quantity_index, quantity_symbol
+from tpl.limit.calculus import Atom, used_quantities
+from tpl.limit.closed_forms import Dual, dual
 from tpl.limit.law import Law
 from tpl.limit.quadrature import Integrand, integrate
 
 REPLICATES = 8  # of what is sampled
-BATCH = 64  # integrands sampled at the same points
+BATCH = 512  # integrands sampled at the same points
+CHUNK = 2048  # points at a time, so that what integrands share is kept in little memory
 LEVELS = 2  # the panels of a stubborn integral are halved so often
 TOLERANCE = 1e-11  # of one integral, relative to that of its absolute value
 CANCELLED = 1e-13  # a sum so small next to its terms is rounding
@@ -96,8 +98,6 @@ def parts(definition: Any) -> list[Any]:
     if isinstance(definition, Atom):
         inside = [quantity_symbol(int(v)) for v in leaves(definition.integrand, "quantity")]  # type: ignore[arg-type]
         return [c for row in definition.covariance for c in row] + inside
-    if isinstance(definition, Solution):
-        return [c for row in definition.gram for c in row] + list(definition.right)
     return [definition]
 
 
@@ -111,6 +111,7 @@ class _Evaluator:
         self.quantities = law.calculus.quantities
         self.needed = needed
         self.used: set[str] = set()
+        self._uses: dict[int, set[int]] = {}
         env = law.program.constant_values()
         self.fine = [Chain(env, nodes, 9.5, 2e-15, seed, log2_points)]
         self.coarse = Chain(env, nodes - 4, 8.5, 1e-12, seed, log2_points)
@@ -126,25 +127,30 @@ class _Evaluator:
                 self._expectations(batch)
             else:
                 for chain in self.chains:
-                    chain.known[batch[0]] = _plain(definition, chain)
+                    chain.known[batch[0]] = number(definition, chain.env, chain.known)
             for q in batch:
                 if not all(np.isfinite(chain.known[q]) for chain in self.chains):
                     raise NotDefined(f"quantity {q} ({self.quantities[q].label}) is not finite")
 
-    def _batches(self) -> list[list[int]]:
-        """The needed quantities in order; runs of atoms over one large covariance together."""
-        found: list[list[int]] = []
-        for _, run in groupby(self.needed, key=self._batch_key):
-            members = list(run)
-            found.extend(members[i : i + BATCH] for i in range(0, len(members), BATCH))
-        return found
+    def _batches(self) -> Iterator[list[int]]:
+        """The needed quantities, each after those it needs; atoms over one large covariance together."""
+        families: dict[Any, list[int]] = {}
+        for q in self.needed:
+            families.setdefault(self._family(q), []).append(q)
+        for q in self.needed:
+            if q not in self.coarse.known:
+                members = families[self._family(q)]
+                ready = [p for p in members if p not in self.coarse.known and self._is_ready(p)][:BATCH]
+                yield ready if q in ready else [q]
 
-    def _batch_key(self, q: int) -> Any:
+    def _family(self, q: int) -> Any:
         definition = self.quantities[q].definition
-        if isinstance(definition, Atom) and len(definition.covariance) > 2:
-            used = used_quantities(parts(definition))
-            return definition.covariance, max(used, default=-1)
-        return q
+        return definition.covariance if isinstance(definition, Atom) and len(definition.covariance) > 2 else q
+
+    def _is_ready(self, q: int) -> bool:
+        if q not in self._uses:
+            self._uses[q] = used_quantities(parts(self.quantities[q].definition))
+        return self._uses[q] <= self.coarse.known.keys()
 
     def _expectations(self, batch: list[int]) -> None:
         """The first strategy that takes every one of a batch, in every chain."""
@@ -165,23 +171,6 @@ class _Evaluator:
             self.fine += more
 
 
-def _plain(definition: Any, chain: Chain) -> float:
-    if isinstance(definition, Solution):
-        return _solve(definition, chain)
-    return number(definition, chain.env, chain.known)
-
-
-def _solve(definition: Solution, chain: Chain) -> float:
-    """One component of the least-norm solution of gram · a = right."""
-    size = len(definition.right)
-    gram = np.array([[number(c, chain.env, chain.known) for c in row] for row in definition.gram])
-    right = np.array([number(c, chain.env, chain.known) for c in definition.right])
-    scale = np.sqrt(np.maximum(np.diag(gram), 0.0))
-    inverse = np.divide(1.0, scale, out=np.zeros(size), where=scale > 0)
-    solution = np.linalg.pinv(gram * np.outer(inverse, inverse), rcond=1e-11, hermitian=True) @ (right * inverse)
-    return float(solution[definition.component] * inverse[definition.component])
-
-
 def number(value: Any, env: Mapping[str, float], known: Mapping[int, float]) -> float:
     """The float value of a sympy expression over constants and quantities. Raises NotDefined where arithmetic does."""
     try:
@@ -196,7 +185,11 @@ def _number(value: Any, env: Mapping[str, float], known: Mapping[int, float]) ->
         return known[index] if index is not None else env[constant_name(value)]
     if not value.args or value.is_number:
         return float(value)
+    if isinstance(value, LeastNorm):
+        return _least_norm(value, env, known)
     arguments = [_number(a, env, known) for a in value.args]
+    if isinstance(value, Ratio):
+        return arguments[0] / arguments[1] if arguments[1] > 0 else 0.0
     if value.is_Add:
         total, size = sum(arguments), sum(map(abs, arguments))
         return 0.0 if abs(total) <= CANCELLED * size else total
@@ -206,6 +199,16 @@ def _number(value: Any, env: Mapping[str, float], known: Mapping[int, float]) ->
         return float(arguments[0] ** arguments[1])
     result = value.func(*(sympy.Float(a, 17) for a in arguments))
     return float(result) if result.is_number else float(FUNCTIONS[value.func.__name__].scalar(*arguments))
+
+
+def _least_norm(value: LeastNorm, env: Mapping[str, float], known: Mapping[int, float]) -> float:
+    component, size, entries, right = value.system
+    gram = np.array([_number(c, env, known) for c in entries]).reshape(size, size)
+    scale = np.sqrt(np.maximum(np.diag(gram), 0.0))
+    inverse = np.divide(1.0, scale, out=np.zeros(size), where=scale > 0)
+    target = np.array([_number(c, env, known) for c in right]) * inverse
+    solution = np.linalg.pinv(gram * np.outer(inverse, inverse), rcond=1e-11, hermitian=True) @ target
+    return float(solution[component] * inverse[component])
 
 
 # ---------------------------------------------------------------------------------------------- strategies
@@ -220,8 +223,44 @@ class Strategy:
 
 
 def _by_closed_form(atoms: list[Atom], evaluator: _Evaluator) -> list[list[float]] | None:
-    """The place for formulas for E f(u) g(v): none yet."""
-    return None
+    """E f(u) g(v), where `closed_forms` has a formula."""
+    if len(atoms) > 1:
+        return None
+    formula = _formula(atoms[0])
+    if formula is None:
+        return None
+    found = [_substituted(formula, atoms[0], chain) for chain in evaluator.chains]
+    return [[value] for value in found] if np.all(np.isfinite(found)) else None
+
+
+@lru_cache(maxsize=1 << 14)
+def _formula(atom: Atom) -> Dual | None:
+    size = len(atom.covariance)
+    sides: list[list[Expr]] = [[], []]
+    for factor in atom.integrand.args if atom.integrand.op == "mul" else (atom.integrand,):
+        held = leaves(factor, "ref")
+        if size > 2 or len(held) > 1:
+            return None
+        sides[int(next(iter(held), 0))].append(factor)  # type: ignore[arg-type]
+    left, right = (substitute(mul(*side), _without_quantities) for side in sides)
+    return dual(left, right)
+
+
+def _without_quantities(leaf: Expr) -> Expr:
+    return symbol(f"quantity {leaf.value}") if leaf.op == "quantity" else leaf
+
+
+def _substituted(formula: Dual, atom: Atom, chain: Chain) -> float:
+    covariance = _covariance(atom, chain)
+    known = {f"quantity {v}": chain.known[int(v)] for v in leaves(atom.integrand, "quantity")}  # type: ignore[arg-type]
+    first, last = covariance[0, 0], covariance[-1, -1]
+    both = covariance[-1, 0]
+    if len(covariance) == 1:
+        last = both = 0.0
+    try:
+        return float(formula.value(first, last, both, {**chain.env, **known}))
+    except (ArithmeticError, ValueError):
+        return np.nan
 
 
 def _by_quadrature(atoms: list[Atom], evaluator: _Evaluator) -> list[list[float]] | None:
@@ -252,7 +291,8 @@ def _integrate_all(atom: Atom, chains: list[Chain]) -> list[float] | None:
 def _integrate(x: Integrand, chain: Chain, level: int, memo: dict[tuple, tuple[float, float]]) -> tuple[float, float]:
     """Replicates that still agree share the work."""
     inside = tuple(chain.known[int(v)] for v in leaves(x.expr, "quantity"))  # type: ignore[arg-type]
-    key = (x.factor.tobytes(), x.slopes.tobytes(), x.residual.tobytes(), inside, chain.nodes)
+    arrays = (a.tobytes() for a in (x.factor, x.slopes, x.residual) if a is not None)
+    key = (*arrays, inside, chain.nodes)
     if key not in memo:
         memo[key] = integrate(x, chain.nodes, level, chain.reach)
     return memo[key]
@@ -268,9 +308,12 @@ def _sample(atoms: list[Atom], shared: set[int], chain: Chain) -> list[float]:
     """Means over one randomised Sobol point set. All outside variables are points here: the atoms share everything."""
     factor = reduce_rank(_covariance(atoms[0], chain), chain.rank_tolerance)
     z = _points(factor.shape[1], chain.log2_points, chain.seed)
-    memo: dict[int, np.ndarray | float] = _Kept(shared)
     whole = [Integrand(atom.integrand, factor, chain.env, chain.known) for atom in atoms]
-    return [float(np.mean(x.at(z, memo))) for x in whole]
+    total = np.zeros(len(atoms))
+    for start in range(0, z.shape[1], CHUNK):
+        memo: dict[int, np.ndarray | float] = _Kept(shared)
+        total += [np.sum(x.at(z[:, start : start + CHUNK], memo)) for x in whole]
+    return [float(x) for x in total / z.shape[1]]
 
 
 class _Kept(dict):
@@ -342,6 +385,8 @@ def _integrand(atom: Atom, chain: Chain) -> Integrand:
     place = {v: i for i, v in enumerate(inside)}
     expr = substitute(expr, lambda x: ref(place[int(x.value)]) if x.op == "ref" else x)  # type: ignore[arg-type]
     factor = reduce_rank(covariance[np.ix_(inside, inside)], chain.rank_tolerance)
+    if not outside:
+        return Integrand(expr, factor, chain.env, chain.known)
     # factor⁺ maps the inside variables to z; all that the outside ones share with them is their mean given z.
     slopes = covariance[np.ix_(outside, inside)] @ np.linalg.pinv(factor, rcond=1e-13).T
     residual = covariance[np.ix_(outside, outside)] - slopes @ slopes.T
@@ -351,26 +396,28 @@ def _integrand(atom: Atom, chain: Chain) -> Integrand:
 def _outside_powers(integrand: Expr) -> tuple[Expr, dict[int, int]]:
     """Split Π u^k · F(v): the rest F, and the powers of the variables that F does not hold."""
     factors = integrand.args if integrand.op == "mul" else (integrand,)
-    powers: dict[int, int] = {}
+    powers = [_as_power(f) for f in factors]
+    held = set().union(*(leaves(f, "ref") for f, p in zip(factors, powers, strict=True) if p is None))
+    found: dict[int, int] = {}
     rest = []
-    for f in factors:
-        base, k = (f.args[0], f.args[1]) if f.op == "pow" and f.args[1].is_number else (f, None)
-        if base.op == "ref" and (k is None or float(k.value).is_integer()):  # type: ignore[arg-type]
-            powers[int(base.value)] = powers.get(int(base.value), 0) + (1 if k is None else int(k.value))  # type: ignore[arg-type]
-        else:
+    for f, p in zip(factors, powers, strict=True):
+        if p is None or p[0] in held:
             rest.append(f)
-    held = set(leaves(mul(*rest), "ref"))
-    rest += [f for f in factors if _base_index(f) in held and f not in rest]
-    return mul(*rest), {v: k for v, k in powers.items() if v not in held}
+        else:
+            found[p[0]] = found.get(p[0], 0) + p[1]
+    return mul(*rest), found
 
 
-def _base_index(factor: Expr) -> int | None:
-    base = factor.args[0] if factor.op == "pow" else factor
-    return int(base.value) if base.op == "ref" else None  # type: ignore[arg-type]
+def _as_power(factor: Expr) -> tuple[int, int] | None:
+    """(variable, exponent) of u or u^k with k = 1, 2, …"""
+    base, exponent = factor.args if factor.op == "pow" else (factor, ONE)
+    if base.op != "ref" or not exponent.is_number or not float(exponent.value).is_integer():  # type: ignore[arg-type]
+        return None
+    return (int(base.value), int(exponent.value)) if exponent.value > 0 else None  # type: ignore[arg-type, operator]
 
 
 def reduce_rank(covariance: np.ndarray, tolerance: float = 2e-15) -> np.ndarray:
-    """F with F F^T = C and as few columns as the rank; triangular where C is regular. Tiny negative eigenvalues vanish."""
+    """F with F F^T = C and as few columns as the rank; triangular where C is regular. What is rounding vanishes."""
     scale = np.sqrt(np.maximum(np.diag(covariance), 0.0))
     safe = np.where(scale > 0, scale, 1.0)
     residual = covariance / np.outer(safe, safe)

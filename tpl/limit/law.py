@@ -17,9 +17,8 @@ from tpl.core import expr as e
 from tpl.core.expr import Expr, leaves, ref, substitute
 from tpl.core.gradient import partial_derivatives
 from tpl.core.program import Kind, Line, Program
-from tpl.limit.algebra import differentiable, to_sympy
+from tpl.limit.algebra import LeastNorm, NoLaw, Ratio, differentiable, to_sympy
 from tpl.limit.calculus import ONE, ZERO, Calculus, from_sympy
-
 
 _INPUT = re.compile(r"\{\w+\[(\d+)\]")  # the input that a line belongs to, in its name
 
@@ -48,11 +47,12 @@ class Law:
         self.corrections: dict[int, tuple[Correction, ...]] = {}
         self._products: dict[tuple[int, bool], list[int]] = {}
         self._leaf_of: dict[int, int] = {}
+        self._same: dict[tuple, int] = {}
         self._second_moments: dict[tuple[int, int], Any] = {}
         for index, line in enumerate(program.lines):
             rule = _RULES.get(line.op)
             if rule is not None:
-                rule(self, index, line)
+                self._apply(rule, index, line)
 
     def _input_of(self, leaf: int) -> int:
         label = _INPUT.search(self.program.lines[self.calculus.leaves[leaf].line].name)
@@ -72,6 +72,12 @@ class Law:
         return self._coefficient(line.expr) * sympy.Rational(self.program.widths[str(summed)])
 
     # ------------------------------------------------------------------------------------------ rules
+    def _apply(self, rule: Callable[["Law", int, Line], None], index: int, line: Line) -> None:
+        try:
+            rule(self, index, line)
+        except ArithmeticError as problem:
+            raise NoLaw(f"line {line.name}: {problem}") from None
+
     def gaussian(self, index: int, line: Line) -> None:
         if line.kind is not Kind.VECTOR:
             return
@@ -84,20 +90,43 @@ class Law:
         return ref(self._leaf_of[index])
 
     def input(self, index: int, line: Line) -> None:
-        self.z[index] = self._leaf(index) if any(line.row) else e.ZERO
+        if any(line.row):
+            self.z[index] = self._shared((line.args[0], line.row), index)
+        else:
+            self.z[index] = e.ZERO
+
+    def _shared(self, key: tuple, index: int) -> Expr:
+        """The leaf of an earlier line that is the same for certain, or a new one."""
+        first = self._same.setdefault(key, index)
+        if first == index:
+            return self._leaf(index)
+        self._leaf_of[index] = self._leaf_of[first]
+        return ref(self._leaf_of[index])
 
     def matmul(self, index: int, line: Line) -> None:
         matrix, vector = line.args
         x = self.z[vector]
-        if x.is_value(0):
+        products = self._products.setdefault((matrix, line.transposed), [])
+        first = self._same.setdefault((matrix, line.transposed, x), index)
+        if first != index and first in self.corrections:
+            self.corrections[index] = self.corrections[first]
+            self.z[index], self._leaf_of[index] = self.z[first], self._leaf_of[first]
+            return
+        if not self.calculus.algebra.expand(x) or self._strength(matrix, line.transposed) == 0:
             self.z[index] = e.ZERO
             return
-        corrections = self._corrections(matrix, line.transposed, x)
-        self._products.setdefault((matrix, line.transposed), []).append(index)
+        self.corrections[index] = corrections = self._corrections(matrix, line.transposed, x)
         leaf = self._leaf(index)
-        self.corrections[index] = corrections
+        products.append(index)
+        self._tabulate(products)
         parts = [e.mul(from_sympy(c.coefficient), self.z[c.vector]) for c in corrections]
-        self.z[index] = e.add(leaf, *parts)
+        self.z[index] = self.calculus.algebra.intern(e.add(leaf, *parts))
+
+    def _tabulate(self, products: list[int]) -> None:
+        """Find the covariances of the last product now: later they would call each other through all layers."""
+        last = self._leaf_of[products[-1]]
+        for product in products:
+            self.calculus.covariance(self._leaf_of[product], last)
 
     def map(self, index: int, line: Line) -> None:
         z = self._open(line)
@@ -115,7 +144,7 @@ class Law:
         if any(t.factors or sum(k for _, k in t.powers) > 1 for t in terms):
             return z
         constant = sympy.Add(*(t.coefficient for t in terms if not t.powers))
-        parts = tuple(sorted((t.powers[0][0], t.coefficient) for t in terms if t.powers))
+        parts = tuple(sorted(((t.powers[0][0], t.coefficient) for t in terms if t.powers), key=lambda x: x[0]))
         if len(parts) < 2:
             return z
         self._leaf_of[index] = calculus.new_leaf(index, parts)
@@ -173,7 +202,8 @@ class Law:
     def _opened(self, line: Line, expr: Expr) -> Expr:
         """An expression over a line's arguments, over their Z's."""
         values = [self.z[a] if a in self.z else from_sympy(self.scalars[a]) for a in line.args]
-        return substitute(expr, lambda x: values[int(x.value)] if x.op == "ref" else x)  # type: ignore[arg-type]
+        opened = substitute(expr, lambda x: values[int(x.value)] if x.op == "ref" else x)  # type: ignore[arg-type]
+        return self.calculus.algebra.intern(opened)
 
     def name_second_moments(self) -> None:
         """Say of every atom that is a second moment of two vectors of one family which one it is."""
@@ -211,8 +241,8 @@ class Law:
         matrix = self.program.lines[first.args[0]]
         assert matrix.expr is not None
         symbolic = self._dot(first.row, second.row)
-        dot = symbolic if symbolic is not None else _number(sum(x * y for x, y in zip(first.row, second.row, strict=True)))
-        return self._coefficient(matrix.expr) * dot
+        number = _number(sum(x * y for x, y in zip(first.row, second.row, strict=True)))
+        return self._coefficient(matrix.expr) * (symbolic if symbolic is not None else number)
 
     def _corrections(self, matrix: int, transposed: bool, x: Expr) -> tuple[Correction, ...]:
         """The terms of Ż for a product with x."""
@@ -236,18 +266,31 @@ class Law:
         if all(c == 0 for c in covariances):
             return [ZERO] * len(leaves)
         depends = self.calculus.algebra.depends(x)
-        if all(differentiable(x, k) for k in depends):
+        if differentiable(x):
             return [self._expected_derivative(x, depends, i) for i in leaves]
-        gram = sympy.Matrix(len(leaves), len(leaves), lambda i, j: self.calculus.covariance(leaves[i], leaves[j]))
-        return list(gram.LUsolve(sympy.Matrix(covariances)))
+        gram = [[self.calculus.covariance(i, j) for j in leaves] for i in leaves]
+        return _solve(gram, covariances)
 
     def _expected_derivative(self, x: Expr, depends: frozenset[int], base: int) -> Any:
         total = ZERO
         for leaf, partial in partial_derivatives(x, set(depends)):
             weight = self.calculus.coefficient_in(leaf, base)
             if weight != 0:
-                total += weight * self.calculus.expect(partial)
+                total += weight * self.calculus.expect(self.calculus.algebra.intern(partial))
         return total
+
+
+def _solve(gram: list[list[Any]], right: list[Any]) -> list[Any]:
+    """A solution of gram · a = right. Two leaves may be one and the same in truth, so the Gram matrix may be singular.
+
+    Zero Σ a_i Ẑ_i means zero Σ a_i Z^{y_i}: any solution gives the same Ż.
+    """
+    if len(right) == 1:
+        return [Ratio(right[0], gram[0][0])]
+    matrix = sympy.Matrix(gram)
+    if all(entry.is_Rational for entry in matrix) and matrix.det() != 0:
+        return list(matrix.LUsolve(sympy.Matrix(right)))
+    return [LeastNorm(i, len(right), *matrix, *right) for i in range(len(right))]
 
 
 def _product_of_two(line: Line) -> tuple[int, int] | None:
@@ -273,4 +316,4 @@ _RULES = {
     "moment": Law.moment,
 }
 
-__all__ = ["ONE", "Correction", "Law"]
+__all__ = ["ONE", "Correction", "Law", "NoLaw"]

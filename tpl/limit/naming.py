@@ -1,7 +1,8 @@
 """Names for the quantities of a law: what the user called a thing decides what the derivation calls it."""
 
 import re
-from typing import Any, NamedTuple
+from dataclasses import dataclass
+from typing import Any
 
 import sympy
 
@@ -14,7 +15,8 @@ _NAME = re.compile(r"(?P<base>[^\[{']+)(\[(?P<index>[^\]]*)\])?(\{\w+(\[(?P<inpu
 _GRAM = re.compile(r"gram_(\d+)_(\d+)$")
 
 
-class Variable(NamedTuple):
+@dataclass(frozen=True, order=True)
+class Variable:
     """A vector or scalar of the user's: h[2] at the first input is ("h", (2,), 1)."""
 
     base: str
@@ -22,7 +24,8 @@ class Variable(NamedTuple):
     input: int
 
 
-class Named(NamedTuple):
+@dataclass(frozen=True, order=True)
+class Named:
     """A kernel or a number of the derivation.
 
     kind: "K" for a covariance or second moment of two vectors, "gram" for an inner product of inputs, "scalar" for a

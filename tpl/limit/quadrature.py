@@ -36,8 +36,8 @@ class Integrand:
     env: Mapping[str, float]
     known: Mapping[int, float]
     powers: tuple[int, ...] = ()
-    slopes: np.ndarray = np.zeros((0, 0))
-    residual: np.ndarray = np.zeros((0, 0))
+    slopes: np.ndarray | None = None
+    residual: np.ndarray | None = None
 
     @property
     def rank(self) -> int:
@@ -46,7 +46,7 @@ class Integrand:
     def at(self, z: np.ndarray, memo: dict[int, np.ndarray | float] | None = None) -> np.ndarray:
         """The integrand at points [rank, …], shape […]. `memo` is shared by integrands at the same points."""
         inside = values(self.expr, np.tensordot(self.factor, z, 1), self.env, self.known, memo)
-        if not self.powers:
+        if self.slopes is None or self.residual is None:
             return inside
         with np.errstate(all="ignore"):
             return inside * conditional_moment(self.powers, np.tensordot(self.slopes, z, 1), self.residual)
@@ -102,11 +102,12 @@ def values(
 
 @dataclass(frozen=True)
 class Feature:
-    """The line direction · z = position where the integrand has a kink (width 0) or is steep, over `width`."""
+    """The line direction · z = position where the integrand has a kink, or is steep over a `width`."""
 
     direction: np.ndarray
     position: float
     width: float
+    kink: bool
 
 
 @dataclass
@@ -139,18 +140,19 @@ class _Analyst:
                 curves.append(argument)
             elif len(directions) == 1:
                 (direction,) = directions
-                roots = self._roots(argument, direction)
+                roots = [round(r, 12) for r in self._roots(argument, direction)]
                 centres.setdefault(direction, set()).update(roots)
                 if kink:
-                    kinked.update((direction, round(r, 12)) for r in roots)
+                    kinked.update((direction, r) for r in roots)
                 else:
                     scaled.setdefault(direction, []).append((argument, relative))
         features = []
         for direction, positions in centres.items():
             for position in positions:
                 width = self._width(direction, position, scaled.get(direction, []))
-                if width < PANEL or (direction, round(position, 12)) in kinked:
-                    features.append(Feature(np.array(direction), position, width))
+                kink = (direction, position) in kinked
+                if width < PANEL or kink:
+                    features.append(Feature(np.array(direction), position, width, kink))
         return Analysis(features, curves)
 
     def _collect(self, root: Expr) -> None:
@@ -204,7 +206,8 @@ class _Analyst:
             if line is not None and np.any(line[0]) and node.op != "neg":
                 roots.add(-line[1] / float(line[0] @ np.array(direction)))
         if self.affine(argument) is None:
-            grid = np.array(sorted({*np.linspace(-self.reach, self.reach, 182), *(r for r in roots if abs(r) < self.reach)}))
+            inside = [r for r in roots if abs(r) < self.reach]
+            grid = np.unique([*np.linspace(-self.reach, self.reach, 182), *inside])
             function = lambda t: self._along(argument, direction, t)  # noqa: E731
             roots.update(_bracketed(function, grid))
         return [r for r in roots if abs(r) < self.reach]
@@ -280,7 +283,9 @@ def _within(expr: Expr) -> Iterator[Expr]:
 def _bracketed(function, grid: np.ndarray) -> list[float]:  # type: ignore[no-untyped-def]
     """Roots of a function of arrays between neighbours on a grid where it changes sign."""
     at = np.sign(function(grid))
-    exact = [float(t) for t in grid[at == 0]]
+    flat = np.pad(at == 0, 1)
+    # Only isolated zeros: a function may vanish on whole intervals.
+    exact = [float(t) for t in grid[flat[1:-1] & ~flat[:-2] & ~flat[2:]]]
     place = np.flatnonzero(at[:-1] * at[1:] < 0)
     if not len(place):
         return exact
@@ -313,7 +318,7 @@ def _graded(width: float) -> np.ndarray:
 
 
 def panels(cuts: np.ndarray, nodes: int, level: int, reach: float) -> tuple[np.ndarray, np.ndarray]:
-    """Nodes and weights of the standard normal law on [-reach, reach], cut at `cuts` [lines, k]: both [lines, points]."""
+    """Nodes and weights of the standard normal law on [-reach, reach], cut at `cuts` [lines, k]: [lines, points]."""
     grid = np.linspace(-reach, reach, 1 + int(np.ceil(2 * reach / PANEL)))
     inside = np.clip(cuts, -reach, reach)
     edges = np.sort(np.concatenate([np.broadcast_to(grid, (len(cuts), len(grid))), inside], axis=1), axis=1)
@@ -400,7 +405,8 @@ def _outer_cuts(features: list[Feature]) -> np.ndarray:
             cuts.append(f.position / a + _graded(f.width))
             continue
         if abs(a) > PARALLEL:
-            cuts.append(f.position / a + _graded(max(abs(b / a) / 2, 1e-12)))
+            blur = 0.0 if f.kink else f.width / abs(a)
+            cuts.append(f.position / a + _graded(max(abs(b / a) / 2, blur, 1e-12)))
         for g in features[:i]:
             cuts.append(_crossing(f, g))
     return np.concatenate(cuts)
@@ -412,6 +418,8 @@ def _crossing(f: Feature, g: Feature) -> np.ndarray:
     if abs(determinant) <= PARALLEL:
         return np.zeros(0)
     place = (f.position * g.direction[1] - f.direction[1] * g.position) / determinant
-    steep = [h.width for h in (f, g) if h.width < PANEL]
-    width = min((w / abs(determinant) for w in steep), default=PANEL)
-    return place + _graded(max(width, 1e-12))
+    steep = [h.width / abs(determinant) for h in (f, g) if h.width < PANEL]
+    if f.kink and g.kink:
+        return place + _graded(max(min(steep, default=PANEL), 1e-12))
+    width = max(steep)
+    return place + _graded(max(width, 1e-12)) if width < 1 else np.zeros(0)

@@ -99,8 +99,8 @@ def _run_in_pool(
     one: Callable[[int], np.ndarray], count: int, workers: int, stop: threading.Event, progress: Progress | None
 ) -> list[np.ndarray]:
     with ThreadPoolExecutor(workers) as pool:
-        futures = [pool.submit(one, replicate) for replicate in range(count)]
         try:
+            futures = [pool.submit(one, replicate) for replicate in range(count)]
             _watch(futures, progress)
         except BaseException:  # an interrupt above all: let running replicates stop at their next step
             stop.set()

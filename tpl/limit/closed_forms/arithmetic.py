@@ -18,8 +18,8 @@ Number = Any  # a float64 array, a Double2 or a sympy expression; also int and F
 class Arithmetic:
     """Elementary functions of one number system.
 
-    ratio(a, b): a / b, and 0 where b = 0: a variable without variance contributes nothing to what is divided by it.
-    sign and absolute are None where signs are not known (sympy).
+    ratio(a, b): a / b, and 0 where b = 0: a variable without variance contributes nothing to what is divided by it
+    (sympy, which knows no cases, takes divisors to be nonzero). where(condition, a, b): numbers only.
     """
 
     name: str
@@ -92,7 +92,7 @@ DOUBLE2 = Arithmetic(
 
 @cache
 def sympy_arithmetic() -> Arithmetic:
-    """Exact formulas. Divisors are taken to be nonzero and square roots to be of nonnegative numbers."""
+    """Exact formulas, for nondegenerate covariances."""
     import sympy
 
     return Arithmetic(

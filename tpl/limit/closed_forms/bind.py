@@ -12,7 +12,7 @@ from tpl.limit.closed_forms.arithmetic import Number, nonzero
 from tpl.limit.closed_forms.constants import close, to_double2
 from tpl.limit.closed_forms.double2 import Double2, erf
 from tpl.limit.closed_forms.form import Form, Gate, Shape
-from tpl.limit.closed_forms.gates import Gate as Weights
+from tpl.limit.closed_forms.gates import Weights
 from tpl.limit.closed_forms.tilted import Atom
 
 
@@ -74,8 +74,7 @@ def _find(groups: list[_Group], blank: Atom) -> _Group:
     for group in groups:
         s = group.shape
         if (s.power, s.wave) == (blank.power, blank.wave) and all(
-            close(a, b)
-            for a, b in ((s.square, blank.square), (s.linear, blank.linear), (s.frequency, blank.frequency))
+            close(a, b) for a, b in ((s.square, blank.square), (s.linear, blank.linear), (s.frequency, blank.frequency))
         ):
             return group
     groups.append(_Group(blank))

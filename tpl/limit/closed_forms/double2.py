@@ -15,6 +15,7 @@ import numpy as np
 Floats = Any  # float or array of float64
 Function = Callable[["Double2"], "Double2"]
 
+NOISE = 1e-30  # a sum below this times its terms is rounding error, and counts as 0
 _SPLITTER = 134217729.0  # 2^27 + 1
 
 
@@ -182,17 +183,27 @@ def _horner(x: Double2, coefficients: Sequence[Double2]) -> Double2:
 def exp(a: Double2) -> Double2:
     """e^a. Overflows to inf and underflows to 0, both with lo = 0."""
     k = np.round(np.clip(a.hi, -800.0, 800.0) / _LOG2[0])
-    r = _minus_multiple(where(np.abs(a.hi) < 800.0, a, 0.0), k, _LOG2) * 2.0**-7
-    # e^r - 1 is squared up through (1 + x)^2 - 1 = x (2 + x), which keeps the relative error of x.
-    x = r * _horner(r, [_inverse_factorial(n) for n in range(1, 13)])
-    for _ in range(7):
-        x = x * (2.0 + x)
-    x = x + 1.0
+    x = _expm1_near(_minus_multiple(where(np.abs(a.hi) < 800.0, a, 0.0), k, _LOG2)) + 1.0
     half = np.floor(k / 2)
     scale = [np.ldexp(1.0, p.astype(int)) for p in (np.asarray(half), np.asarray(k - half))]
     big, small = a.hi >= 709.9, a.hi <= -745.5
     hi = np.where(big, np.inf, np.where(small, 0.0, x.hi * scale[0] * scale[1]))
     return Double2(hi, np.where(big | small, 0.0, x.lo * scale[0] * scale[1]))
+
+
+def expm1(a: Double2) -> Double2:
+    """e^a - 1, with full relative accuracy near 0."""
+    near = np.abs(a.hi) < 0.5
+    return where(near, _expm1_near(where(near, a, 0.0)), exp(a) - 1.0)
+
+
+def _expm1_near(a: Double2) -> Double2:
+    """For |a| < 1/2: squared up from a/2^7 through (1 + x)² - 1 = x (2 + x), which keeps the relative error of x."""
+    r = a * 2.0**-7
+    x = r * _horner(r, [_inverse_factorial(n) for n in range(1, 13)])
+    for _ in range(7):
+        x = x * (2.0 + x)
+    return x
 
 
 def cos_sin(a: Double2) -> tuple[Double2, Double2]:

@@ -1,11 +1,11 @@
-"""`dual(left, right)`: E left(u) right(v) in closed form, (u, v) centred Gaussian, for functions written as expressions.
+"""`dual(left, right)`: E left(u) right(v) in closed form, (u, v) centred Gaussian, for functions given as expressions.
 
 Each side is read as a form (`form.py`); the expectation is the sum over pairs of terms, each a Gaussian integral
 (`tilted.py`, `gates.py`, `moments.py`). Plain gates are evaluated in float64, and in double-double where they cancel;
 exponentials, waves and shifted gates in double-double throughout.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -13,13 +13,13 @@ from typing import Any
 import numpy as np
 
 from tpl.core.expr import ZERO, Expr, add, leaves, substitute
-from tpl.limit.closed_forms.arithmetic import DOUBLE2, FLOAT, nonzero, sympy_arithmetic
+from tpl.limit.closed_forms.arithmetic import DOUBLE2, FLOAT
 from tpl.limit.closed_forms.bind import bind
-from tpl.limit.closed_forms.double2 import Double2, exp, lift, where
-from tpl.limit.closed_forms.form import Form, Shape, form_of
-from tpl.limit.closed_forms.gates import Gate as Weights
-from tpl.limit.closed_forms.gates import gated
+from tpl.limit.closed_forms.double2 import NOISE, Double2, exp, where
+from tpl.limit.closed_forms.form import Shape, form_of
+from tpl.limit.closed_forms.gates import Weights, gated
 from tpl.limit.closed_forms.gram import Gram
+from tpl.limit.closed_forms.polynomials import Polynomial, polynomials
 from tpl.limit.closed_forms.tilted import Atom, Scaled, expectation
 
 BLOCK = 8192  # entries evaluated at a time, so that temporaries stay in the cache
@@ -30,7 +30,8 @@ MAX_PAIRS = 2500
 def dual(left: Expr, right: Expr, left_mean: Expr = ZERO, right_mean: Expr = ZERO) -> "Dual | None":
     """E left(u + left_mean) right(v + right_mean) for centred Gaussian (u, v); None without a closed form.
 
-    Each side has at most one reference, whatever its number, which stands for u or v; means and other leaves are constants.
+    Each side has at most one reference, whatever its number, which stands for u or v. Means and other leaves are
+    constants.
     """
     forms = []
     for side, mean in ((left, left_mean), (right, right_mean)):
@@ -77,6 +78,8 @@ class Dual:
         """
         arrays = np.broadcast_arrays(*(np.asarray(x, dtype=float) for x in (q1, q2, c)))
         flat = [np.ascontiguousarray(x).reshape(-1) for x in arrays]
+        if self.left == self.right:  # so that kernels are symmetric to the last bit
+            flat = [np.minimum(flat[0], flat[1]), np.maximum(flat[0], flat[1]), flat[2]]
         left, right = (bind(dict(side), env or {}) for side in (self.left, self.right))
         fast = all(atom.plain for atom in (*left, *right))
         result = np.empty(flat[0].shape)
@@ -104,11 +107,10 @@ class Dual:
 def _fast(gram: Gram, left: list[Atom], right: list[Atom]) -> np.ndarray:
     """Plain gates in float64; entries that cancel once more in double-double."""
     rough = gram.to_float()
-    value, size = np.zeros_like(rough.c), np.zeros_like(rough.c)
-    for f in left:
-        for g in right:
-            part = gated(rough, f.power, g.power, _rounded(f.gate), _rounded(g.gate))
-            value, size = value + part.value, size + part.size
+    value, size = polynomials(rough, _polynomial(left, FLOAT.number), _polynomial(right, FLOAT.number))
+    for f, g in _pairs(left, right):
+        part = gated(rough, f.power, g.power, _rounded(f.gate), _rounded(g.gate))
+        value, size = value + part.value, size + part.size
     cancelled = ~(size <= MAX_CANCELLATION * np.abs(value))
     if cancelled.any():
         value = np.array(value)
@@ -122,9 +124,21 @@ def _rounded(gate: Weights) -> Weights:
 
 
 def _exact(gram: Gram, left: list[Atom], right: list[Atom]) -> np.ndarray:
-    terms = [term for f in left for g in right for term in expectation(gram, f, g)]
     zeros = Double2(np.zeros_like(gram.c.hi))
+    terms = [term for f, g in _pairs(left, right) for term in expectation(gram, f, g)]
+    p, q = _polynomial(left), _polynomial(right)
+    if p and q:
+        terms.append(Scaled(0, polynomials(gram, p, q).value))
     return _combined([Scaled(zeros + t.exponent, zeros + t.mantissa) for t in terms], zeros)
+
+
+def _polynomial(atoms: list[Atom], number: Callable[[Any], Any] = DOUBLE2.number) -> Polynomial:
+    return {f.power: number(f.gate.even) for f in atoms if f.is_power}
+
+
+def _pairs(left: list[Atom], right: list[Atom]) -> Iterator[tuple[Atom, Atom]]:
+    """All pairs but those of polynomials."""
+    return ((f, g) for f in left for g in right if not (f.is_power and g.is_power))
 
 
 def _combined(terms: list[Scaled], zeros: Double2) -> np.ndarray:
@@ -136,14 +150,14 @@ def _combined(terms: list[Scaled], zeros: Double2) -> np.ndarray:
     top = zeros
     for term, bound in zip(terms, bounds, strict=True):
         top = where((bound == largest) & np.isfinite(bound), term.exponent, top)
-    total = zeros
+    total, size = zeros, zeros.hi
     for term in terms:
-        total = total + (term.mantissa if len(terms) == 1 else term.mantissa * exp(_below(term, top)))
-    return total.to_float() * np.exp(top.hi) * (1.0 + top.lo)
+        part = term.mantissa if len(terms) == 1 else term.mantissa * exp(_below(term, top))
+        total, size = total + part, size + np.abs(part.hi)
+    value = np.where(np.abs(total.hi) <= NOISE * size, 0.0, total.to_float())
+    root = np.exp(0.5 * top.hi)  # e^top may overflow where its product with a small total does not
+    return value * root * root * (1.0 + top.lo)
 
 
 def _below(term: Scaled, top: Double2) -> Double2:
     return where(term.mantissa.hi == 0, 0.0, term.exponent - top)
-
-
-__all__ = ["DOUBLE2", "Dual", "Form", "dual", "lift", "nonzero", "sympy_arithmetic"]

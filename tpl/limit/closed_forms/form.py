@@ -6,6 +6,7 @@ where a gate is sign (hard) or erf (soft). relu(z) = z (1 + sign z)/2, |z| = z s
 so that one algebra holds them all, and products of terms are terms again. Coefficients are constant expressions.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from fractions import Fraction
 
@@ -31,6 +32,10 @@ class Gate:
     shift: Expr
     hard: bool
 
+    @property
+    def centred(self) -> bool:
+        return self.shift == ZERO
+
 
 @dataclass(frozen=True, slots=True)
 class Shape:
@@ -46,7 +51,7 @@ class Shape:
     @property
     def still(self) -> bool:
         """Centred: neither an exponential that shifts the mean nor a shifted gate."""
-        return self.linear == ZERO and all(g.shift == ZERO for g in self.gates)
+        return self.linear == ZERO and all(g.centred for g in self.gates)
 
     @property
     def is_power(self) -> bool:
@@ -62,7 +67,7 @@ def form_of(expr: Expr) -> Form | None:
         return None
     try:
         return _unified(_Reader().read(expr))
-    except (NoForm, ArithmeticError):
+    except (NoForm, ArithmeticError, ValueError):
         return None
 
 
@@ -130,20 +135,28 @@ def _checked(form: Form) -> Form:
 
 
 def _shape_product(s: Shape, t: Shape) -> list[tuple[Shape, Expr]]:
-    gates = list(s.gates)
-    for gate in t.gates:
-        if gate.hard and gate in gates:
-            gates.remove(gate)  # sign² = 1
-        else:
-            gates.append(gate)
-    gates.sort(key=lambda g: (g.hard, show(g.scale), show(g.shift)))
-    base = Shape(s.power + t.power, add(s.square, t.square), add(s.linear, t.linear), gates=tuple(gates))
+    gates, sign = _gate_product(s.gates, t.gates)
+    base = Shape(s.power + t.power, add(s.square, t.square), add(s.linear, t.linear), gates=gates)
     if not (s.wave and t.wave):
-        return [(replace(base, wave=s.wave or t.wave, frequency=s.frequency if s.wave else t.frequency), ONE)]
+        return [(replace(base, wave=s.wave or t.wave, frequency=s.frequency if s.wave else t.frequency), sign)]
     return [
-        (replace(base, wave=wave, frequency=frequency), mul(_HALF, factor))
+        (replace(base, wave=wave, frequency=frequency), mul(_HALF, sign, factor))
         for wave, frequency, factor in _wave_product(s.wave, s.frequency, t.wave, t.frequency)
     ]
+
+
+def _gate_product(first: tuple[Gate, ...], second: tuple[Gate, ...]) -> tuple[tuple[Gate, ...], Expr]:
+    """The gates of a product and its sign: sign² = 1, and sign(az) sign(bz) = sign(a) sign(b)."""
+    gates, sign = list(first), ONE
+    for gate in second:
+        same_kink = [g for g in gates if gate.hard and g.hard and (g == gate or (g.centred and gate.centred))]
+        if same_kink:
+            gates.remove(same_kink[0])
+            if same_kink[0] != gate:
+                sign = mul(sign, *(apply("sign", g.scale) for g in (same_kink[0], gate)))
+        else:
+            gates.append(gate)
+    return tuple(sorted(gates, key=lambda g: (g.hard, show(g.scale), show(g.shift)))), sign
 
 
 def _wave_product(a: str, x: Expr, b: str, y: Expr) -> list[tuple[str, Expr, Expr]]:
@@ -151,9 +164,9 @@ def _wave_product(a: str, x: Expr, b: str, y: Expr) -> list[tuple[str, Expr, Exp
     minus = number(-1)
     apart, together = add(x, neg(y)), add(x, y)
     kind = "cos" if a == b else "sin"
-    signs = {("cos", "cos"): (ONE, ONE), ("sin", "sin"): (ONE, minus), ("sin", "cos"): (ONE, ONE), ("cos", "sin"): (minus, ONE)}
+    signs = minus if (a, b) == ("cos", "sin") else ONE, minus if (a, b) == ("sin", "sin") else ONE
     waves = [_wave(kind, f) for f in (apart, together)]
-    return [(w, f, mul(sign, s)) for (w, f, s), sign in zip(waves, signs[a, b], strict=True) if not s.is_value(0)]
+    return [(w, f, mul(sign, s)) for (w, f, s), sign in zip(waves, signs, strict=True) if not s.is_value(0)]
 
 
 def _wave(kind: str, frequency: Expr) -> tuple[str, Expr, Expr]:
@@ -288,7 +301,7 @@ def _gelu(form: Form) -> Form:
     return product(form, cdf)
 
 
-_RULES = {
+_RULES: dict[str, Callable[..., Form]] = {
     "exp": _exp,
     "sin": lambda f: _sine(f, False),
     "cos": lambda f: _sine(f, True),

@@ -16,10 +16,10 @@ import numpy as np
 
 from tpl.limit.closed_forms.arithmetic import Arithmetic, Number
 from tpl.limit.closed_forms.gram import Gram
-from tpl.limit.closed_forms.moments import GatedMoments, odd_factorial
+from tpl.limit.closed_forms.moments import GatedMoments, moment, odd_factorial
 
 
-class Gate(NamedTuple):
+class Weights(NamedTuple):
     """plus·H(u + w) + minus·H(-u - w), averaged over w ~ N(0, noise); noise None: plus = minus, no gate at all."""
 
     plus: Number
@@ -46,7 +46,7 @@ class Sum(NamedTuple):
     size: Number
 
 
-def gated(gram: Gram, j: int, k: int, left: Gate, right: Gate) -> Sum:
+def gated(gram: Gram, j: int, k: int, left: Weights, right: Weights) -> Sum:
     """E u^j v^k f(u) g(v), in float64 or double-double."""
     folded, sign = gram.folded()
     moments = GatedMoments(folded, left.noise or 0, right.noise or 0)
@@ -63,7 +63,7 @@ def gated(gram: Gram, j: int, k: int, left: Gate, right: Gate) -> Sum:
     return Sum(*(where(upright, a, b) for a, b in zip(by_parity, by_quadrants, strict=True)))
 
 
-def gated_symbolically(gram: Gram, j: int, k: int, left: Gate, right: Gate) -> Number:
+def gated_symbolically(gram: Gram, j: int, k: int, left: Weights, right: Weights) -> Number:
     """The same as a sympy expression."""
     moments = GatedMoments(gram, left.noise or 0, right.noise or 0)
     total = left.even * right.even * moments.neither(j, k)
@@ -78,8 +78,10 @@ def gated_symbolically(gram: Gram, j: int, k: int, left: Gate, right: Gate) -> N
 
 def gated_twice(gram: Gram, j: int, noise1: Number, noise2: Number, k: int) -> Number:
     """E u^j S₁(u) S₂(u) v^k: v given u is N(c u/q1, det/q1), which leaves a moment of u alone."""
-    moments = GatedMoments(gram.doubled(), noise1, noise2)
     a = gram.arithmetic
+    if a.is_zero(noise1) and a.is_zero(noise2):
+        return moment(gram, j, k)  # sign² = 1
+    moments = GatedMoments(gram.doubled(), noise1, noise2)
     slope = a.ratio(gram.c, gram.q1)
     rest = gram.det / gram.q1 if a.symbolic else a.where(_float(gram.q1) == 0, gram.q2, a.ratio(gram.det, gram.q1))
     total: Number = 0
@@ -89,7 +91,7 @@ def gated_twice(gram: Gram, j: int, noise1: Number, noise2: Number, k: int) -> N
     return total
 
 
-def _by_parity(moments: GatedMoments, sign: Number, j: int, k: int, left: Gate, right: Gate) -> Sum:
+def _by_parity(moments: GatedMoments, sign: Number, j: int, k: int, left: Weights, right: Weights) -> Sum:
     value: Number = 0 * moments.gram.c
     size = value
     for a in (0, 1):
@@ -122,10 +124,10 @@ def narrow_quadrant(folded: Gram, j: int, k: int) -> Number:
 
     In polar coordinates it is a wedge of angle θ = arccos ρ, and with n = j + k
 
-        ∫₀^θ sin^j φ sin^k(θ-φ) dφ = (4z)^{(n+1)/2} B(j+1, k+1) F((1+k-j)/2, (1+j-k)/2; (n+3)/2; z),  z = sin²(θ/2) <= 1/2
+        ∫₀^θ sin^j φ sin^k(θ-φ) dφ = (4z)^{(n+1)/2} B(j+1, k+1) F((1+k-j)/2, (1+j-k)/2; (n+3)/2; z),
 
-    (Gradshteyn and Ryzhik 3.252.10 for the wedge, then Euler's transformation), a series of numbers of one sign
-    but for its first |j-k|/2 terms.
+    z = sin²(θ/2) <= 1/2 (Gradshteyn and Ryzhik 3.252.10 for the wedge, then Euler's transformation), a series of
+    numbers of one sign but for its first |j-k|/2 terms.
     """
     a, n = folded.arithmetic, j + k
     product = a.sqrt(folded.q1) * a.sqrt(folded.q2)

@@ -38,11 +38,12 @@ class Gram:
         return Gram(Double2(q1, zeros), Double2(q2, zeros), covariance, det, DOUBLE2)
 
     def to_float(self) -> "Gram":
-        return Gram(*(x.to_float() for x in (self.q1, self.q2, self.c, self.det)), FLOAT)
+        q1, q2, c, det = (x.to_float() for x in (self.q1, self.q2, self.c, self.det))
+        return Gram(q1, q2, c, det, FLOAT)
 
     def at(self, index: Any) -> "Gram":
         """The entries at an index."""
-        return Gram(*(x[index] for x in (self.q1, self.q2, self.c, self.det)), self.arithmetic)
+        return replace(self, q1=self.q1[index], q2=self.q2[index], c=self.c[index], det=self.det[index])
 
     def swapped(self) -> "Gram":
         """Of (v, u)."""

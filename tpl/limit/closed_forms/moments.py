@@ -4,8 +4,9 @@ One gate covers steps and error functions alike: with w ~ N(0, noise) independen
 
     S(u) = E sign(u + w) = sign(u) for noise 0, and erf(b u) for noise 1/(2 b²).
 
-So E S₁(u) S₂(v) is an arcsine for every choice (Sheppard 1899 for signs, Williams 1997 for erf), and S' = 2 N(u; 0, noise),
-a Dirac mass for noise 0, whose product with the Gaussian is again a Gaussian: Stein's lemma reduces the powers,
+So E S₁(u) S₂(v) is an arcsine for every choice (Sheppard 1899 for signs, Williams 1997 for erf), and
+S' = 2 N(u; 0, noise), a Dirac mass for noise 0, whose product with the Gaussian is again a Gaussian. Stein's lemma
+reduces the powers:
 
     E u F = q1 E F_u + c E F_v.
 

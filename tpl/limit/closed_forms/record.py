@@ -60,6 +60,11 @@ def _dual_of(left: Expr, right: Expr) -> Dual:
     return result
 
 
+def normal_cdf(s: Any, x: Any) -> Any:
+    """P(N(0, 1) < x); left alone by sympy, which would write 2 - erfc(x/√2) and lose the far tail."""
+    return s.erfc(-x / s.sqrt(2), evaluate=False) / 2
+
+
 def function(name: str) -> Expr:
     """A function of the language at z."""
     return apply(name, Z)

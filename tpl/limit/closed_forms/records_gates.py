@@ -5,7 +5,7 @@ from typing import Any
 
 from tpl.core.expr import ONE, Expr, add, apply, mul, neg, number, power, sub, symbol
 from tpl.limit.closed_forms.moments import odd_factorial
-from tpl.limit.closed_forms.record import ClosedForm, Z, function
+from tpl.limit.closed_forms.record import ClosedForm, Z, function, normal_cdf
 
 CHO_SAUL = "Cho and Saul 2009, Kernel methods for deep learning"
 ISSERLIS = "Isserlis 1918"
@@ -89,23 +89,28 @@ def _leaky_step(s: Any, q1: Any, q2: Any, c: Any, a: Any, b: Any) -> Any:
     return ((a**2 + b**2) * opening - 2 * a * b * (s.pi - opening)) / (2 * s.pi)
 
 
+def _degrees(*pairs: tuple[int, int]) -> tuple[dict[str, float], ...]:
+    return tuple({"j": j, "k": k} for j, k in pairs)
+
+
 LEAKY = add(mul(symbol("a"), RELU), mul(symbol("b"), apply("relu", neg(Z))))
 LEAKY_STEP = sub(mul(symbol("a"), STEP), mul(symbol("b"), apply("step", neg(Z))))
 SLOPES = ({"a": 1.0, "b": -0.1}, {"a": 2.0, "b": 0.5}, {"a": 1.0, "b": 1.0}, {"a": 1.0, "b": -1.0})
 
 POLYNOMIALS = (
     ClosedForm("linear × linear", Z, Z, lambda s, q1, q2, c: c, "definition"),
-    ClosedForm("monomial × monomial", lambda j, k: power(Z, number(j)), lambda j, k: power(Z, number(k)), _monomial, ISSERLIS,
-               tuple({"j": j, "k": k} for j, k in ((1, 1), (2, 2), (3, 1), (4, 2), (5, 3), (6, 6), (7, 3), (9, 9), (2, 1)))),
+    ClosedForm("monomial × monomial", lambda j, k: power(Z, number(j)), lambda j, k: power(Z, number(k)), _monomial,
+               ISSERLIS, _degrees((1, 1), (2, 2), (3, 1), (4, 2), (5, 3), (6, 6), (7, 3), (9, 9), (2, 1))),
     ClosedForm("Hermite × Hermite", lambda j, k: hermite(j), lambda j, k: hermite(k), _hermite,
                "Mehler 1866, from the generating function",
-               tuple({"j": j, "k": k} for j, k in ((1, 1), (2, 2), (3, 3), (3, 1), (4, 2), (5, 5), (6, 4), (8, 8)))),
+               _degrees((1, 1), (2, 2), (3, 3), (3, 1), (4, 2), (5, 5), (6, 4), (8, 8))),
 )  # fmt: skip
 
 ARC_COSINES = (
-    ClosedForm("step × step", STEP, STEP, lambda s, *q: _opening(s, *q) / (2 * s.pi), f"{CHO_SAUL}: order 0; {SHEPPARD}"),
+    ClosedForm("step × step", STEP, STEP, lambda s, *q: _opening(s, *q) / (2 * s.pi), f"{CHO_SAUL}: order 0"),
     ClosedForm("relu × relu", RELU, RELU,
-               lambda s, q1, q2, c: (_root(s, q1, q2, c) + c * _opening(s, q1, q2, c)) / (2 * s.pi), f"{CHO_SAUL}: order 1"),
+               lambda s, q1, q2, c: (_root(s, q1, q2, c) + c * _opening(s, q1, q2, c)) / (2 * s.pi),
+               f"{CHO_SAUL}: order 1"),
     ClosedForm("relu² × relu²", _squared(RELU), _squared(RELU), _arccos2, f"{CHO_SAUL}: order 2"),
     ClosedForm("relu³ × relu³", power(RELU, number(3)), power(RELU, number(3)), _arccos3, f"{CHO_SAUL}: order 3"),
     ClosedForm("relu × step", RELU, STEP,
@@ -157,8 +162,8 @@ SHIFTS = ({"shift": 0.5}, {"shift": -2.0}, {"shift": 30.0})
 
 
 def _tail(s: Any, q: Any, x: Any) -> Any:
-    """P(u + x > 0)."""
-    return s.erfc(-x / s.sqrt(2 * q)) / 2
+    """P(u + x > 0), x of any sign."""
+    return normal_cdf(s, x / s.sqrt(q))
 
 
 def _bell(s: Any, q: Any, x: Any) -> Any:
@@ -170,7 +175,8 @@ SHIFTED = (
     ClosedForm("step(z + shift)", apply("step", add(Z, _S)), ONE, lambda s, q1, q2, c, shift: _tail(s, q1, shift),
                "normal distribution", SHIFTS),
     ClosedForm("relu(z + shift)", apply("relu", add(Z, _S)), ONE,
-               lambda s, q1, q2, c, shift: shift * _tail(s, q1, shift) + _bell(s, q1, shift), "normal distribution", SHIFTS),
+               lambda s, q1, q2, c, shift: shift * _tail(s, q1, shift) + _bell(s, q1, shift),
+               "normal distribution", SHIFTS),
     ClosedForm("abs(z + shift)", apply("abs", add(Z, _S)), ONE,
                lambda s, q1, q2, c, shift: shift * s.erf(shift / s.sqrt(2 * q1)) + 2 * _bell(s, q1, shift),
                "folded normal distribution", SHIFTS),

@@ -3,7 +3,7 @@
 from typing import Any
 
 from tpl.core.expr import ONE, Expr, add, apply, div, mul, neg, number, power, symbol
-from tpl.limit.closed_forms.record import ClosedForm, Z, function
+from tpl.limit.closed_forms.record import ClosedForm, Z, function, normal_cdf
 
 WILLIAMS = "Williams 1997, Computing with infinite networks"
 TSUCHIDA = "Tsuchida, Pearce, van der Heide, Roosta, Gallagher 2021, Avoiding kernel fixed points"
@@ -73,7 +73,7 @@ def _gelu_squared(s: Any, q1: Any, q2: Any, c: Any) -> Any:
 def _gelu_shift(s: Any, q1: Any, q2: Any, c: Any, shift: Any) -> Any:
     a = 1 + q1
     bell = q1 * s.exp(-(shift**2) / (2 * a)) / s.sqrt(2 * s.pi * a)
-    return shift * s.erfc(-shift / s.sqrt(2 * a)) / 2 + bell
+    return shift * normal_cdf(s, shift / s.sqrt(a)) + bell
 
 
 SHIFTS = ({"shift": 0.5}, {"shift": -2.0}, {"shift": 30.0})
@@ -137,7 +137,7 @@ GAUSSIANS = (
 # ---------------------------------------------------------------------------------------------- waves, exponentials
 def _exp_relu(s: Any, q1: Any, q2: Any, c: Any) -> Any:
     bell = s.sqrt(q2 / (2 * s.pi)) * s.exp((q1 - c**2 / q2) / 2)
-    return s.exp(q1 / 2) * c * s.erfc(-c / s.sqrt(2 * q2)) / 2 + bell
+    return s.exp(q1 / 2) * c * normal_cdf(s, c / s.sqrt(q2)) + bell
 
 
 def _cos_abs(s: Any, q1: Any, q2: Any, c: Any) -> Any:
@@ -167,7 +167,7 @@ EXPONENTIALS = (
     ClosedForm("exp × sin", EXP, SIN, lambda s, q1, q2, c: s.exp((q1 - q2) / 2) * s.sin(c), FOURIER),
     ClosedForm("exp × cos", EXP, COS, lambda s, q1, q2, c: s.exp((q1 - q2) / 2) * s.cos(c), FOURIER),
     ClosedForm("exp · cos", mul(EXP, COS), ONE, lambda s, q1, q2, c: s.cos(q1), FOURIER),
-    ClosedForm("exp × step", EXP, STEP, lambda s, q1, q2, c: s.exp(q1 / 2) * s.erfc(-c / s.sqrt(2 * q2)) / 2, TILT),
+    ClosedForm("exp × step", EXP, STEP, lambda s, q1, q2, c: s.exp(q1 / 2) * normal_cdf(s, c / s.sqrt(q2)), TILT),
     ClosedForm("exp × relu", EXP, RELU, _exp_relu, TILT),
     ClosedForm("exp × erf", EXP, ERF, lambda s, q1, q2, c: s.exp(q1 / 2) * s.erf(c / s.sqrt(1 + 2 * q2)), TILT),
 )  # fmt: skip

@@ -1,11 +1,14 @@
-"""Gaussian integrals with exponentials, waves and shifted gates: E Π (power · exp(α z² + β z) · wave(ω z) · gate(z - t)).
+"""Gaussian integrals with exponentials, waves and shifted gates.
+
+Both sides are z^power · exp(α z² + β z) · cos or sin(ω z) · gate(z - t).
 
 exp(α z²) changes the covariance (`Gram.tilted`). The linear exponents λ = β + iω then shift the mean: for any F,
 
     E e^{λ·x} F(x) = e^{λᵀΣλ/2} E F(x + Σλ),
 
 and moments with a mean follow from Stein's lemma, E x₁ F = mean₁ E F + Σ_j Σ₁ⱼ E ∂_j F. A shifted gate needs erfc of
-its mean; where two gates meet, both must be centred and no mean shifted (else Owen's T appears, which is not elementary).
+its mean. Where two gates meet, both must be centred and no mean shifted: else Owen's T appears, which is not
+elementary.
 """
 
 from collections.abc import Iterator
@@ -16,9 +19,9 @@ from typing import NamedTuple
 import numpy as np
 
 from tpl.limit.closed_forms import double2 as d2
-from tpl.limit.closed_forms.arithmetic import Arithmetic, Complex, Number, nonzero
+from tpl.limit.closed_forms.arithmetic import DOUBLE2, Arithmetic, Complex, Number, nonzero
 from tpl.limit.closed_forms.double2 import Double2
-from tpl.limit.closed_forms.gates import Gate, gated, gated_symbolically, gated_twice
+from tpl.limit.closed_forms.gates import Weights, gated, gated_symbolically, gated_twice
 from tpl.limit.closed_forms.gram import Gram
 
 
@@ -29,7 +32,7 @@ class Atom:
     wave: "cos", "sin", or "" for none. second: the noise of another gate S(z), None without; then gate is odd.
     """
 
-    gate: Gate
+    gate: Weights
     power: int = 0
     square: Number = 0
     linear: Number = 0
@@ -41,7 +44,18 @@ class Atom:
     @property
     def plain(self) -> bool:
         """Neither exponentials nor waves nor thresholds nor a second gate."""
-        return not self.wave and self.second is None and not any(map(nonzero, (self.square, self.linear, self.threshold)))
+        numbers = self.square, self.linear, self.threshold
+        return not self.wave and self.second is None and not any(map(nonzero, numbers))
+
+    @property
+    def is_power(self) -> bool:
+        """coefficient · z^power."""
+        return self.plain and self.gate.noise is None
+
+    @property
+    def wave_only(self) -> bool:
+        """Neither a power nor a shift."""
+        return not self.power and not nonzero(self.linear)
 
 
 class Scaled(NamedTuple):
@@ -81,7 +95,7 @@ def _untilted(gram: Gram, left: Atom, right: Atom) -> list[Scaled]:
     if left.gate.noise is None:
         return _fourier(gram, left, right)
     if left.wave or right.wave:
-        even = replace(left, gate=Gate(left.gate.even, left.gate.even, None))
+        even = replace(left, gate=Weights(left.gate.even, left.gate.even, None))
         return _fourier(gram, even, right) + _gated_fourier(gram, left, right)
     return _gated_exponential(gram, left, right)
 
@@ -116,15 +130,30 @@ def _waves(left: Atom, right: Atom) -> Iterator[tuple[Wave, bool]]:
 
 def _fourier(gram: Gram, left: Atom, right: Atom) -> list[Scaled]:
     """E u^j v^k e^{β·x} cos(ω·x): a moment with a complex mean."""
+    if left.wave and right.wave and left.wave_only and right.wave_only and not gram.arithmetic.symbolic:
+        return [_two_waves(gram, left, right)]
     found = []
     for wave, halved in _waves(left, right):
         exponent, phase, mean1, mean2 = _shift(gram, left.linear, right.linear, wave)
-        value = _moments(gram, mean1, mean2)(left.power, right.power)
+        value = ShiftedMoments(gram, mean1, mean2)(left.power, right.power)
         weight = left.gate.even * right.gate.even * wave.weight
         found.append(Scaled(exponent, weight * _project(gram.arithmetic, value, phase, wave.sine)))
         if halved:
             found[-1] = Scaled(exponent, found[-1].mantissa / 2)
     return found
+
+
+def _two_waves(gram: Gram, left: Atom, right: Atom) -> Scaled:
+    """sin × sin, cos × cos and sin × cos: sinh c, cosh c and 0, times e^{-(q1 + q2)/2} and without cancellation."""
+    if left.wave != right.wave:
+        return Scaled(0, 0)
+    c = gram.c * left.frequency * right.frequency
+    size = abs(c)
+    exponent = size - (gram.q1 * left.frequency * left.frequency + gram.q2 * right.frequency * right.frequency) / 2
+    weight = left.gate.even * right.gate.even / 2
+    if left.wave == "cos":
+        return Scaled(exponent, weight * (1 + d2.exp(-2 * size)))
+    return Scaled(exponent, weight * d2.expm1(-2 * size) * np.where(c.hi < 0, 1.0, -1.0))
 
 
 def _shift(gram: Gram, b1: Number, b2: Number, wave: Wave) -> tuple[Number, Number, Number, Number]:
@@ -154,7 +183,7 @@ def _project(a: Arithmetic, value: Number, phase: Number, sine: bool) -> Number:
     return s * number.re + c * number.im if sine else c * number.re - s * number.im
 
 
-class _moments:  # noqa: N801  (used as a function with memory)
+class ShiftedMoments:
     """E U^j V^k for U = u + mean1, V = v + mean2."""
 
     def __init__(self, gram: Gram, mean1: Number, mean2: Number):
@@ -199,10 +228,10 @@ def _gated_exponential(gram: Gram, left: Atom, right: Atom) -> list[Scaled]:
         if not nonzero(amount):
             continue
         if side is None:
-            found.append(Scaled(exponent, amount * weight * _moments(gram, m1, m2)(left.power, right.power)))
+            found.append(Scaled(exponent, amount * weight * ShiftedMoments(gram, m1, m2)(left.power, right.power)))
             continue
         jump = _real_jump(gram, m1 - left.threshold, left.gate.noise, side)
-        value = _GatedMoments(gram, m1, m2, left, jump)(left.power, right.power)
+        value = ShiftedGatedMoments(gram, m1, m2, left, jump)(left.power, right.power)
         found.append(Scaled(exponent + jump.exponent, amount * weight * value))
     return found
 
@@ -213,13 +242,13 @@ def _gated_fourier(gram: Gram, left: Atom, right: Atom) -> list[Scaled]:
     for wave, halved in _waves(left, right):
         exponent, _, m1, m2 = _shift(gram, 0, 0, wave)
         jump = _imaginary_jump(gram, m1.im, left.gate.noise)
-        value = _GatedMoments(gram, m1, m2, left, jump)(left.power, right.power)
+        value = ShiftedGatedMoments(gram, m1, m2, left, jump)(left.power, right.power)
         part = left.gate.odd * right.gate.even * wave.weight * _project(gram.arithmetic, value, 0, wave.sine)
         found.append(Scaled(exponent + jump.exponent, part / 2 if halved else part))
     return found
 
 
-class _GatedMoments:
+class ShiftedGatedMoments:
     """E U^j V^k gate(U - t) e^{-jump.exponent}."""
 
     def __init__(self, gram: Gram, mean1: Number, mean2: Number, left: Atom, jump: Jump):
@@ -228,7 +257,7 @@ class _GatedMoments:
         total = gram.q1 + left.gate.noise
         offset = mean1 + (-1) * left.threshold
         # Given that the gate jumps, u + w = t - mean1.
-        self.jumping = _moments(
+        self.jumping = ShiftedMoments(
             gram.given_left(left.gate.noise),
             mean1 + offset * a.ratio(-gram.q1, total),
             mean2 + offset * a.ratio(-gram.c, total),
@@ -275,9 +304,9 @@ def _real_jump(gram: Gram, mean: Number, noise: Number, side: int) -> Jump:
 def _standardised(mean: Number, variance: Double2) -> Double2:
     """mean / √(2 variance), kept finite: e^{-x²} is 0 long before the bound."""
     bound, sure = 1e8, variance.hi == 0
-    x = d2.lift(mean) / d2.where(sure, 1.0, d2.sqrt(2 * variance))
-    x = d2.where(sure, d2.lift(np.sign(x.hi) * bound), x)
-    return d2.where(np.abs(x.hi) > bound, d2.lift(np.clip(x.hi, -bound, bound)), x)
+    x = DOUBLE2.number(mean) / d2.where(sure, 1.0, d2.sqrt(2 * variance))
+    x = d2.where(sure, Double2(np.sign(x.hi) * bound), x)
+    return d2.where(np.abs(x.hi) > bound, Double2(np.clip(x.hi, -bound, bound)), x)
 
 
 def _imaginary_jump(gram: Gram, mean: Number, noise: Number) -> Jump:

@@ -8,8 +8,8 @@ from typing import Any
 from tpl.core.expr import ONE, ZERO, Expr, apply, div, mul, neg, number, power
 from tpl.limit.closed_forms.arithmetic import sympy_arithmetic
 from tpl.limit.closed_forms.constants import same, to_sympy
-from tpl.limit.closed_forms.form import Form, Gate, Shape, form_of
-from tpl.limit.closed_forms.gates import Gate as Weights
+from tpl.limit.closed_forms.form import Form, Shape, form_of
+from tpl.limit.closed_forms.gates import Weights
 from tpl.limit.closed_forms.gram import Gram
 from tpl.limit.closed_forms.record import ClosedForm
 from tpl.limit.closed_forms.tilted import Atom, expectation
@@ -65,8 +65,8 @@ class Family:
 def family(piece: Piece) -> Family | None:
     """None if two features meet, or a gate is shifted."""
     s = piece.shape
-    features = [(s.square != ZERO, "Gaussian"), (s.linear != ZERO, "exp"), (bool(s.wave), s.wave), (bool(s.gates), "gate")]
-    bases = [name for present, name in features if present]
+    features = {"Gaussian": s.square != ZERO, "exp": s.linear != ZERO, s.wave: bool(s.wave), "gate": bool(s.gates)}
+    bases = [name for name, present in features.items() if present]
     if not bases:
         return Family("power", s.power, ONE, piece.coefficient)
     if len(bases) > 1 or len(s.gates) > 1 or (s.gates and s.gates[0].shift != ZERO):
@@ -215,40 +215,29 @@ def _exact(value: float) -> Any:
 def _computed(p: Piece, r: Piece, q: tuple[Any, Any, Any], symbols: Mapping[str, Any]) -> Any:
     import sympy
 
-    arithmetic = sympy_arithmetic()
-    gram = Gram(*q, q[0] * q[1] - q[2] ** 2, arithmetic)
-    coefficient = to_sympy(p.coefficient, symbols) * to_sympy(r.coefficient, symbols)
-    atoms = []
-    for piece in (p, r):
-        factor, atom = _atom(piece, symbols)
-        coefficient *= factor
-        atoms.append(atom)
-    return coefficient * sympy.Add(*(sympy.exp(t.exponent) * t.mantissa for t in expectation(gram, *atoms)))
+    (x, factor, left), (y, other, right) = (_scaled_atom(piece, symbols) for piece in (p, r))
+    q1, q2, c = q[0] * x**2, q[1] * y**2, q[2] * x * y
+    terms = expectation(Gram(q1, q2, c, q1 * q2 - c**2, sympy_arithmetic()), left, right)
+    return factor * other * sympy.Add(*(sympy.exp(t.exponent) * t.mantissa for t in terms))
 
 
-def _atom(piece: Piece, symbols: Mapping[str, Any]) -> tuple[Any, Atom]:
-    """(factor, atom): the factor is the signs of the gates' scales."""
+def _scaled_atom(piece: Piece, symbols: Mapping[str, Any]) -> tuple[Any, Any, Atom]:
+    """(x, factor, atom): the piece at z is factor · atom(x z), where x is the scale of the gate."""
     import sympy
 
-    s = piece.shape
-    gates = [_gate(gate, symbols) for gate in s.gates]
-    factor = sympy.Mul(*(sign for sign, _, _ in gates))
-    one, zero = sympy.S.One, sympy.S.Zero
-    plus, minus = {0: (one, -one), 1: (one, zero), -1: (zero, one)}[piece.side]
-    weights = Weights(plus, minus, gates[0][1]) if gates else Weights(one, one, None)
-    if piece.side and factor != 1:
-        # A side of a gate of unknown sign: (1 ± S)/2 with S = factor · S(z - t).
-        weights = Weights((1 + piece.side * factor) / 2, (1 - piece.side * factor) / 2, gates[0][1])
-        factor = one
-    square, linear, frequency = (to_sympy(x, symbols) for x in (s.square, s.linear, s.frequency))
-    threshold = gates[0][2] if gates else zero
-    second = gates[1][1] if len(gates) > 1 else None
-    return factor, Atom(weights, s.power, square, linear, s.wave, frequency, threshold, second)
+    s, one = piece.shape, sympy.S.One
+    gates = [(to_sympy(g.scale, symbols), to_sympy(g.shift, symbols), g.hard) for g in s.gates]
+    x, shift, hard = gates[0] if gates else (one, sympy.S.Zero, True)
+    factor = to_sympy(piece.coefficient, symbols) / x**s.power
+    second = None
+    if len(gates) > 1:
+        factor *= sympy.sign(gates[1][0] / x)
+        second = _noise(gates[1][0] / x, gates[1][2])
+    plus, minus = {0: (one, -one), 1: (one, 0 * one), -1: (0 * one, one)}[piece.side]
+    weights = Weights(plus, minus, _noise(one, hard)) if gates else Weights(one, one, None)
+    square, linear, frequency = (to_sympy(y, symbols) for y in (s.square, s.linear, s.frequency))
+    return x, factor, Atom(weights, s.power, square / x**2, linear / x, s.wave, frequency / x, -shift, second)
 
 
-def _gate(gate: Gate, symbols: Mapping[str, Any]) -> tuple[Any, Any, Any]:
-    """(sign, noise, threshold) of sign · S(z - threshold)."""
-    import sympy
-
-    scale, shift = to_sympy(gate.scale, symbols), to_sympy(gate.shift, symbols)
-    return sympy.sign(scale), sympy.S.Zero if gate.hard else 1 / (2 * scale**2), -shift / scale
+def _noise(scale: Any, hard: bool) -> Any:
+    return 0 * scale if hard else 1 / (2 * scale**2)

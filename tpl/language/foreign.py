@@ -1,0 +1,147 @@
+"""Words and signs that other languages, papers and keyboards bring along, and what to write instead."""
+
+import re
+
+from tpl.language.tokens import Explanation, Token, Trouble, short
+
+_CONDITIONS = "there are no conditions: `step(x)` is 1 where x > 0 and 0 where x < 0"
+_LOOPS = "loops go over ranges: `for i in 1..10:`"
+_FUNCTION = "write `def f(z) = …`"
+STATEMENTS: dict[str, str | None] = {
+    **dict.fromkeys(("if", "elif", "else", "switch"), _CONDITIONS),
+    **dict.fromkeys(("while", "until", "do", "break", "continue"), _LOOPS),
+    **dict.fromkeys(("import", "from"), "a program stands alone; numbers come in with `data`"),
+    **dict.fromkeys(("function", "func", "fn"), _FUNCTION),
+    **dict.fromkeys(("let", "var"), "write `name = …`"),
+    **dict.fromkeys(("with", "try", "except", "finally", "raise", "assert", "global", "del", "yield")),
+    "class": "an architecture is a `network`",
+    "print": "write `show …`",
+    "pass": "leave it out",
+    "begin": "a block is what is indented",
+    "end": "a block ends where its indentation ends",
+}
+
+
+def foreign_statement(t: Trouble) -> Explanation | None:
+    word = t.token(0).text
+    if word == "train":
+        return t.say(0, "`train` is not part of this version of the language",
+                     "kernels of a network at initialization: `show nngp(f, X)`, `show ntk(f, X)`")  # fmt: skip
+    if word in STATEMENTS and not t.is_(1, "=", "["):
+        return t.say(0, f"`{word}` is not part of the language", STATEMENTS[word])
+    return None
+
+
+_COMPARE = "there are no comparisons: `step(x - y)` is 1 where x > y and 0 where x < y"
+_IN_PLACE = "a name keeps its value: give the new one another name, or an index as in `x[t+1] = x[t] + y`"
+_BRACES = "indices go in `[ ]`, groups in `( )`"
+_PRODUCT = "products are written `*`"
+_SIGNS: dict[str, str | None] = {
+    **dict.fromkeys(("!=", "<=", ">=", "<", ">", "≤", "≥", "≠"), _COMPARE),
+    **dict.fromkeys(("+=", "-=", "*=", "/=", "@=", "^=", "%="), _IN_PLACE),
+    **dict.fromkeys((":=", "<-"), "write `name = …`"),
+    **dict.fromkeys(("**", "²", "³"), "powers are written `x^2`"),
+    **dict.fromkeys(("−", "–", "—"), "the minus sign is `-`"),
+    **dict.fromkeys(("×", "·", "⋅", "∗", "⊙", "∘"), _PRODUCT),
+    **dict.fromkeys(("...", "…"), "a range is written `1..3`"),
+    **dict.fromkeys(("“", "”"), 'strings stand in `"`'),
+    **dict.fromkeys(("‘", "’"), "strings stand in `'`"),
+    "==": "a name gets its value by a single `=`",
+    "%": "remainders are written `a mod b`",
+    "//": "numbers are divided by `/`",
+    "÷": "numbers are divided by `/`",
+    "|": "the absolute value is written `abs(x)`",
+    "{": _BRACES,
+    "}": _BRACES,
+    ";": "write one statement a line",
+    "\\": "an open bracket continues a line: put the expression in `( )`",
+    "√": "square roots are written `sqrt(x)`",
+    "∑": "sums are written `sum(x[i] for i in 1..3)`",
+    "∼": "write `~`",
+    "∈": "write `in`",
+    "⊤": "the transpose is written `W.T`",
+}
+_ATTRIBUTES = {
+    **dict.fromkeys(("t", "transpose"), "the transpose is written `W.T`"),
+    **dict.fromkeys(("dot", "matmul"), "products are written `W @ x`"),
+    "mean": "averages are written `avg(x)`",
+    "sum": "sums are written `sum(x[i] for i in 1..3)`",
+}
+
+
+def foreign_sign(t: Trouble) -> Explanation | None:
+    """The first sign that stands nowhere in the language, if the grammar gave up there."""
+    for i, token in enumerate(t.tokens):
+        if i > t.at + 1:
+            return None
+        found = foreign_token(t, i, token)
+        if found is not None:
+            return found
+    return None
+
+
+def foreign_token(t: Trouble, i: int, token: Token) -> Explanation | None:
+    text = token.text
+    if token.kind == "open":
+        span = token.start, token.start + 1
+        if t.text[: token.start][-1:].isidentifier():
+            return Explanation(*span, f"`{text[0]}` cannot be part of a name", "names hold letters, digits and `_`")
+        return Explanation(*span, "this string is never closed", f"end it with another `{text[0]}`")
+    if token.kind == "broken":
+        return t.say(i, f"`{short(text)}` is not a number", _number_hint(text))
+    if text == "." and t.kind(i + 1) == "name":
+        return _attribute(t, i)
+    if text == "lambda" and t.kind(i + 1) in ("name", "sign") and not t.is_(i + 1, "=", *")],+-*/^@"):
+        return t.say(i, "`lambda` is not part of the language", _FUNCTION)
+    if i == t.at and text in ("and", "or", "not", "is", "if", "else"):
+        return t.say(i, f"`{text}` is not part of the language", _CONDITIONS)
+    if token.kind != "sign" or (len(text) == 1 and text in "()[]+-*/@^,:=~.") or text in ("..", ".T"):
+        return None
+    if text == "==" and (t.is_(0, "show", "return") or any(x.text == "=" for x in t.tokens[:i])):
+        return t.say(i, "`==` is not part of the language", _COMPARE)
+    if text in _SIGNS:
+        return t.say(i, f"`{text}` is not part of the language", _SIGNS[text])
+    if not text.isprintable():
+        return t.say(i, f"this is an invisible character (U+{ord(text):04X})", "delete it, and type the line again")
+    return t.say(i, f"`{text}` is not part of the language")
+
+
+def _number_hint(text: str) -> str:
+    product = re.fullmatch(r"(\d+(?:\.\d+)?)([^\W\d_]\w*)", text)
+    if product and not re.fullmatch(r"0[xX].*|.*\d[eE]\d*", text):
+        return f"a product needs its `*`: `{product[1]} * {product[2]}`"
+    if re.fullmatch(r"[\d_]+", text):
+        return f"write `{text.replace('_', '')}`"
+    if re.fullmatch(r"\d+\.", text):
+        return f"write `{text}0`, or `{text[:-1]}`"
+    return "numbers are written `3`, `0.5` or `1e-3`"
+
+
+def _attribute(t: Trouble, dot: int) -> Explanation:
+    word = t.token(dot + 1).text
+    if t.is_(dot - 1, "np", "numpy", "torch", "jnp", "math", "tf", "nn", "F", "jax"):
+        return t.say(dot - 1, f"`{t.token(dot - 1).text}.` is not part of the language",
+                     f"functions are called by their names alone: `{word}(x)`", dot + 1)  # fmt: skip
+    return t.say(dot, f"`.{word}` is not part of the language", _ATTRIBUTES.get(word), dot + 1)
+
+
+_INNER = "the inner product over n is `avg(x * y)`"
+_NORMAL = "write `random x : [n] ~ N(0, 1)`"
+# Functions that go by another name here.
+FUNCTIONS_OTHERWISE: dict[str, str] = {
+    **dict.fromkeys(("mean", "average"), "averages are written `avg(x)`"),
+    **dict.fromkeys(("pow", "square"), "powers are written `x^2`"),
+    **dict.fromkeys(("dot", "inner"), _INNER),
+    **dict.fromkeys(("normal", "Normal", "randn"), _NORMAL),
+    "ln": "logarithms are written `log(x)`",
+    "matmul": "products are written `W @ x`",
+    "transpose": "the transpose is written `W.T`",
+    "heaviside": "it is called `step`",
+    "swish": "it is called `silu`",
+    "logistic": "it is called `sigmoid`",
+    "atan": "it is called `arctan`",
+    "range": "ranges are written `1..3`",
+    "var": "a variance is written `avg((x - avg(x))^2)`",
+    "std": "a deviation is written `sqrt(avg((x - avg(x))^2))`",
+    "norm": "a squared length over n is `avg(x^2)`",
+}
