@@ -203,8 +203,9 @@ class _Analyst:
         roots = set()
         for node in _within(argument):
             line = self.affine(node)
-            if line is not None and np.any(line[0]) and node.op != "neg":
-                roots.add(-line[1] / float(line[0] @ np.array(direction)))
+            slope = float(line[0] @ np.array(direction)) if line is not None else 0.0
+            if line is not None and slope:  # a variance may be so small that its root is 0
+                roots.add(-line[1] / slope)
         if self.affine(argument) is None:
             inside = [r for r in roots if abs(r) < self.reach]
             grid = np.unique([*np.linspace(-self.reach, self.reach, 182), *inside])

@@ -8,10 +8,10 @@ import html
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from html.entities import html5
 from typing import Any
 
 import sympy
-from sympy.printing.mathml import MathMLPresentationPrinter
 from sympy.printing.str import StrPrinter
 
 from tpl.core.expr import Expr, substitute
@@ -106,6 +106,7 @@ class Style:
     law: Callable[[str, str], str]
     covariance: Callable[[str, str, str], str]
     big_sum: Callable[[str, str], str]
+    plus: str = " + "
 
 
 class Writer:
@@ -119,7 +120,7 @@ class Writer:
         indices = Indices(self.derivation, rule.left, bool(rule.region), rule.diagonal)
         where: list[str] = []
         if isinstance(rule.right, tuple):
-            right = " + ".join(self.term(t, where) for t in rule.right)
+            right = self.style.plus.join(self.term(t, where) for t in rule.right)
         else:
             right = self.value(rule.right, indices, where)
         condition = indices.condition(rule.region) if rule.region else ""
@@ -130,7 +131,7 @@ class Writer:
         for index, terms in answer.entries:
             where: list[str] = []
             parts = [self.term(t, where) for t in terms]
-            right = " + ".join(parts) if parts else "0"
+            right = self.style.plus.join(parts) if parts else self.style.arithmetic(sympy.S.Zero, {})
             left = answer.name if not index else f"{answer.name} [{', '.join(map(str, index))}]"
             if answer.kernel:
                 left = left.partition("(")[0].upper() + "(ξ, ξ′)"
@@ -195,7 +196,7 @@ class Writer:
         inside: dict[int, Any] = {}
         for k, p in enumerate(parameters):
             inside[k] = self._token(table, "(" + self.value(p, indices, where) + ")" if p.is_Add else self.value(p, indices, where))
-        expr = to_sympy(_with_symbols(integrand))
+        expr = _by_name(to_sympy(_with_symbols(integrand)))
         expr = expr.xreplace({sympy.Symbol(f"par{k}x", real=True): s for k, s in inside.items()})
         return self.style.expectation(self.style.arithmetic(expr, table))
 
@@ -241,6 +242,18 @@ def _variables(size: int, taken: int) -> tuple[str, ...]:
     return tuple(f"{letter}{i + 1}" for i in range(size))
 
 
+def _by_name(value: Any) -> Any:
+    """relu and step by their names, not as Max and Heaviside."""
+    if not value.args:
+        return value
+    args = [_by_name(a) for a in value.args]
+    if isinstance(value, sympy.Max) and 0 in args and len(args) == 2:
+        return sympy.Function("relu")(args[0] if args[1] == 0 else args[1])
+    if isinstance(value, sympy.Heaviside):
+        return sympy.Function("step")(args[0])
+    return value.func(*args)
+
+
 def _with_symbols(expr: Expr) -> Expr:
     """Variables and parameters of an integrand as named constants, so that it can be printed."""
     prefix = {"ref": "var", "quantity": "par"}
@@ -255,13 +268,6 @@ class _TextPrinter(StrPrinter):
 
     def _print_Symbol(self, expr: Any) -> str:
         return greek(expr.name)
-
-    def _print_Max(self, expr: Any) -> str:
-        inside = [a for a in expr.args if a != 0]
-        return f"relu({self._print(inside[0])})" if len(inside) == 1 else super()._print_Max(expr)  # type: ignore[misc]
-
-    def _print_Heaviside(self, expr: Any) -> str:
-        return f"step({self._print(expr.args[0])})"
 
     def _print_Pi(self, expr: Any) -> str:
         return "π"
@@ -313,9 +319,7 @@ def latex_name(name: str) -> str:
 
 def _latex_arithmetic(value: Any, table: dict[Any, str]) -> str:
     names = {s: latex_name(s.name) for s in value.free_symbols} | {s: _latex_symbols(t) for s, t in table.items()}
-    text = sympy.latex(value, symbol_names=names, order="rev-lex")
-    text = re.sub(r"\\max\\left\(0, (.*?)\\right\)", r"\\operatorname{relu}\\left(\1\\right)", text)
-    return text.replace(r"\theta\left(", r"\operatorname{step}\left(")
+    return sympy.latex(value, symbol_names=names, order="rev-lex")
 
 
 def _latex_symbols(text: str) -> str:
@@ -355,13 +359,9 @@ def _escape_latex(text: str) -> str:
 # ---------------------------------------------------------------------------------------------- MathML
 
 
-class _MathMLPrinter(MathMLPresentationPrinter):
-    """sympy's presentation MathML; tokens become the markup of the table."""
-
-
 def _mathml_arithmetic(value: Any, table: dict[Any, str]) -> str:
     text = sympy.printing.mathml(value, printer="presentation", order="rev-lex")
-    text = re.sub(r"<mrow><mi>max</mi>.*?</mrow>", lambda m: m[0], text)
+    text = re.sub(r"&(?!amp;|lt;|gt;|quot;|#)(\w+;)", lambda m: html5[m[1]], text)  # named entities are HTML, not XML
     for symbol in sorted(table, key=lambda s: -len(s.name)):
         text = text.replace(f"<mi>{symbol.name}</mi>", table[symbol] if table[symbol].startswith("<") else _mi(table[symbol]))
     return f"<mrow>{text}</mrow>"
@@ -394,6 +394,7 @@ MATHML = Style(
         else f"<mrow><mtext>Cov</mtext><mo>(</mo>{_mi(a)}<mo>,</mo>{_mi(b)}<mo>)</mo><mo>=</mo>{c}</mrow>"
     ),
     big_sum=lambda condition, term: f"<mrow><munder><mo>∑</mo><mtext>{html.escape(condition)}</mtext></munder>{term}</mrow>",
+    plus="<mo>+</mo>",
 )
 
 
@@ -481,7 +482,7 @@ def to_markdown(derivation: Derivation) -> str:
 
 _CSS = (
     "body{font:17px/1.5 Georgia,serif;max-width:60em;margin:2em auto;padding:0 1em;color:#222;background:#fff}"
-    "h1{font-size:1.4em}.eq{overflow-x:auto;margin:1em 0 .2em}.where{color:#555;margin:0 0 .6em 2em;font-size:.92em;overflow-x:auto}"
+    "h1{font-size:1.4em}.eq{overflow:auto hidden;padding:.3em 0;margin:.8em 0 0}.where{color:#555;margin:0 0 .6em 2em;font-size:.92em;overflow:auto hidden;padding:.2em 0}"
     "math{font-size:1.08em}@media(prefers-color-scheme:dark){body{color:#ddd;background:#181818}.where{color:#aaa}}"
 )
 
