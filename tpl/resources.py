@@ -11,7 +11,7 @@ def _folder(name: str) -> Path:
 
 
 def grammar_dir() -> Path:
-    """The folder that holds `tpl.lark` and `core.lark`."""
+    """The folder that holds `tpl.lark`."""
     return _folder("grammar")
 
 

@@ -27,8 +27,9 @@ PAIRS = (
     ("relu({0} - {1})", 0), ("{0} / (1 + {1}^2)", 0), ("step({0} + {1})", None), ("{0} - tanh({0}) * {1}", 0),
     ("sign({0}) * {1}", 0), ("cos({0} * {1})", None), ("{0} + 0.5 * {1} + 0.5", 0), ("abs({0}) * abs({1})", 1),
 )  # fmt: skip
+# A moment may tend to 0, where a jump or a kink in it would make particles wander: it enters smoothly, away from 0.
 SCALED = (
-    "{t} * {0}", "({0} - {t}) / sqrt(1 + {t}^2)", "tanh({t} * {0})", "relu({0} - {t})", "step({0} - {t})",
+    "(1 + {t}^2) * {0}", "({0} - {t}) / sqrt(1 + {t}^2)", "tanh((1 + {t}^2) * {0})", "relu({0} - {t})", "step({0} - {t} - 0.1)",
     "sigmoid({t}) * {0}", "sign({0}) * relu(abs({0}) - {t}^2 - 0.1)", "{0} + {t}", "{0} / (1 + {t}^2)",
 )  # fmt: skip
 

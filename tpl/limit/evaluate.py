@@ -18,7 +18,7 @@ from tpl.limit.algebra import LeastNorm, NoLaw, Ratio, constant_name, quantity_i
 from tpl.limit.calculus import Atom, used_quantities
 from tpl.limit.closed_forms import Dual, dual
 from tpl.limit.law import Law
-from tpl.limit.quadrature import Integrand, integrate
+from tpl.limit.quadrature import Integrand, expectation
 
 REPLICATES = 8  # of what is sampled
 BATCH = 512  # integrands sampled at the same points
@@ -294,7 +294,7 @@ def _integrate(x: Integrand, chain: Chain, level: int, memo: dict[tuple, tuple[f
     arrays = (a.tobytes() for a in (x.factor, x.slopes, x.residual) if a is not None)
     key = (*arrays, inside, chain.nodes)
     if key not in memo:
-        memo[key] = integrate(x, chain.nodes, level, chain.reach)
+        memo[key] = expectation(x, chain.nodes, level, chain.reach)
     return memo[key]
 
 

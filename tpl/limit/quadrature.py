@@ -333,7 +333,14 @@ def panels(cuts: np.ndarray, nodes: int, level: int, reach: float) -> tuple[np.n
     return points.reshape(len(cuts), -1), weights.reshape(len(cuts), -1)
 
 
-def integrate(integrand: Integrand, nodes: int, level: int = 0, reach: float = 9.5) -> tuple[float, float]:
+def integrate(
+    expr: Expr, factor: np.ndarray, env: Mapping[str, float], known: Mapping[int, float], nodes: int = 16
+) -> float:
+    """E expr(factor @ z), z standard normal of at most two dimensions."""
+    return expectation(Integrand(expr, factor, env, known), nodes)[0]
+
+
+def expectation(integrand: Integrand, nodes: int, level: int = 0, reach: float = 9.5) -> tuple[float, float]:
     """E F and E |F| of an integrand of rank 0, 1 or 2. nodes: a panel; level: every panel is halved so often."""
     if integrand.rank == 0:
         value = float(integrand.at(np.zeros((0, 1)))[0])
