@@ -86,9 +86,14 @@ def grown(draw):
         body.append(
             draw(
                 st.sampled_from(
-                    [f"a{i} = {expr}", f"z[{i + 3}] = {expr}", f"for k in 1..3: b{i}[k] = {expr}",
-                     f"random c{i} : [n] ~ N(0, {expr})", f"q{i} = avg({expr})\nshow q{i}"]
-                )  # fmt: skip
+                    [
+                        f"a{i} = {expr}",
+                        f"z[{i + 3}] = {expr}",
+                        f"for k in 1..3: b{i}[k] = {expr}",
+                        f"random c{i} : [n] ~ N(0, {expr})",
+                        f"q{i} = avg({expr})\nshow q{i}",
+                    ]
+                )
             )
         )
     body.append(f"show avg({draw(expressions())})")

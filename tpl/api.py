@@ -53,7 +53,9 @@ class TensorProgram:
 
         return print_program(self.program)
 
-    def check(self, samples: int | None = None, replicates: int | None = None, threads: int | None = None) -> "CheckReport":
+    def check(
+        self, samples: int | None = None, replicates: int | None = None, threads: int | None = None
+    ) -> "CheckReport":
         """Class, counts, and what a run would cost."""
         from tpl.stages import check_report
 

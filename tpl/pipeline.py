@@ -1,7 +1,7 @@
 """The way through the house: each stage in one short function.
 
-    text ─parse→ syntax ─check→ syntax ─elaborate→ core program ─┬─ sample_limit ─→ the limit, with error bars
-                                                                 └─ sample_finite → the same program at width n
+text ─parse→ syntax ─check→ syntax ─elaborate→ core program ─┬─ sample_limit ─→ the limit, with error bars
+                                                             └─ sample_finite → the same program at width n
 """
 
 import re
@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from tpl.core.elaborate import Limits, elaborate
+from tpl.core.functions import CALLABLE
 from tpl.core.program import Program, verify
 from tpl.data import DataError, Dataset, from_array, load_source
 from tpl.language import syntax as s
@@ -20,6 +21,8 @@ from tpl.language.source import Diagnostic, Source, TplError, nearest
 from tpl.resources import programs_dir
 
 Progress = Callable[[int, int], None]
+
+_FUNCTIONS = {name: record.arity for name, record in CALLABLE.items()}
 
 
 # ---------------------------------------------------------------------------------------------- text
@@ -43,7 +46,9 @@ def read_source(name: str) -> Source:
     try:
         return Source(path.read_text(encoding="utf-8-sig"), path.name)
     except (OSError, UnicodeDecodeError) as problem:
-        reason = "it is not UTF-8 text" if isinstance(problem, UnicodeDecodeError) else (problem.strerror or "unreadable")
+        reason = (
+            "it is not UTF-8 text" if isinstance(problem, UnicodeDecodeError) else (problem.strerror or "unreadable")
+        )
         raise TplError(Source("", name), [Diagnostic(None, f"this file cannot be read: {reason}")]) from None
 
 
@@ -74,7 +79,7 @@ def compile_program(
     source = _with_settings(source, settings)
     file, diagnostics, lost = parse(source)
     file, misplaced = _override(file, source)
-    diagnostics = merge(diagnostics, misplaced, check(file, lost))
+    diagnostics = merge(diagnostics, misplaced, check(file, lost, functions=_FUNCTIONS))
     datasets = _load_data(data or {}, file, source, limits)
     if lost:
         raise TplError(source, diagnostics)

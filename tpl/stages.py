@@ -66,7 +66,9 @@ def run_limit(
     from tpl.sampling.estimate import summarise
 
     start = time.perf_counter()
-    values, method = _limit_replicates(compiled.program, limits, samples, replicates, seed, threads, gradient_independence, progress)
+    values, method = _limit_replicates(
+        compiled.program, limits, samples, replicates, seed, threads, gradient_independence, progress
+    )
     estimates = summarise(compiled.program, values, method)
     results = tuple(
         Result(shown.name, e.value, e.error, e.method, shown.span)

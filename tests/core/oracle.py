@@ -55,5 +55,3 @@ def shown(program: Program, values: list) -> list[np.ndarray]:
 
 def outputs(program: Program, values: list) -> np.ndarray:
     return np.array([values[i] for i, line in enumerate(program.lines) if line.op == "output"])
-
-

@@ -15,9 +15,7 @@ from tpl.data.cifar_files import OFFICIAL_HINT, read_batch
 
 ROOM = 10**8
 USAGE = "usage: cifar10(N, normalize=sphere, size=32, channels=rgb, start=1, classes=all, layout=flat)"
-CLASSES_HINT = (
-    "classes: 0 airplane, 1 automobile, 2 bird, 3 cat, 4 deer, 5 dog, 6 frog, 7 horse, 8 ship, 9 truck"
-)
+CLASSES_HINT = "classes: 0 airplane, 1 automobile, 2 bird, 3 cat, 4 deer, 5 dog, 6 frog, 7 horse, 8 ship, 9 truck"
 
 
 def images(count, **options):
@@ -134,10 +132,7 @@ def test_label_encodings(bundled):
         (
             16,
             {},
-            (
-                "16 CIFAR-10 images (bundled slice, images 1-16), "
-                "each centred to mean 0 and scaled to |xi|^2 = d = 3072"
-            ),
+            ("16 CIFAR-10 images (bundled slice, images 1-16), each centred to mean 0 and scaled to |xi|^2 = d = 3072"),
         ),
         (
             1,
@@ -179,10 +174,7 @@ def test_image_descriptions(count, options, description):
         ),
         (
             {"encoding": "sign", "classes": "frog,truck"},
-            (
-                "2 CIFAR-10 labels of class frog or truck (bundled slice, images 1-2), "
-                "+1 for frog and -1 for truck"
-            ),
+            ("2 CIFAR-10 labels of class frog or truck (bundled slice, images 1-2), +1 for frog and -1 for truck"),
         ),
     ],
 )

@@ -85,8 +85,14 @@ def test_streams_of_different_generators_are_unrelated():
 
 @pytest.mark.parametrize(
     ("name", "args"),
-    [("sphere", (2, 3)), ("gaussian", (2, 3)), ("angles", (0.5,)), ("basis", (3,)), ("cifar10", (2,))]
-    + [("cifar10_labels", (2,))],
+    [
+        ("sphere", (2, 3)),
+        ("gaussian", (2, 3)),
+        ("angles", (0.5,)),
+        ("basis", (3,)),
+        ("cifar10", (2,)),
+        ("cifar10_labels", (2,)),
+    ],
 )
 def test_every_dataset_is_frozen(name, args):
     dataset = made(name, *args)

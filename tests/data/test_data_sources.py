@@ -248,9 +248,7 @@ def test_npz_by_name_and_alone(here):
     np.savez("one.npz", a=np.ones((2, 3)))
     np.savez_compressed("two.npz", a=np.ones((2, 3)), b=np.zeros(4))
     assert load_source("one.npz", ROOM).array.shape == (2, 3)
-    assert (
-        load_source("one.npz:a", ROOM).description == "array of shape [2, 3] from 'one.npz:a', taken as it is"
-    )
+    assert load_source("one.npz:a", ROOM).description == "array of shape [2, 3] from 'one.npz:a', taken as it is"
     assert load_source("two.npz:b", ROOM).array.shape == (4,)
 
 

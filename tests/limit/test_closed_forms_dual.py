@@ -204,6 +204,34 @@ def test_formulas_are_those_of_the_papers():
     assert sympy.simplify(erf - 2 * sympy.asin(2 * c / sympy.sqrt((1 + 2 * q1) * (1 + 2 * q2))) / sympy.pi) == 0
 
 
+@pytest.mark.parametrize("case", RECOGNISED)
+def test_formulas_hold_on_the_diagonal(case):
+    """E f(u) g(u), as kernels have it: q1 = q2 = c in one symbol."""
+    left, right, _ = RECOGNISED[case]
+    q = sympy.Symbol("q", positive=True)
+    formula = dual(left, right).sympy(q, q, q, SYMBOLS)
+    exact = {q: sympy.Rational(9, 10)} | {SYMBOLS[name]: sympy.Rational(x) for name, x in ENV.items()}
+    value = complex(formula.subs(exact).evalf(25)).real
+    assert dual(left, right).value(0.9, 0.9, 0.9, ENV) == pytest.approx(value, rel=1e-12, abs=1e-25)
+
+
+DERIVATIVES = {
+    "relu": "step × step", "abs": "sign × sign", "erf": "erf' × erf'", "gelu": "gelu' × gelu'", "sin": "cos × cos",
+    "cos": "sin × sin", "exp": "exp × exp",
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", DERIVATIVES)
+def test_derivatives_of_the_language_are_recognised(name):
+    """Price's theorem: ∂/∂c E φ(u) φ(v) = E φ'(u) φ'(v)."""
+    (derivative,) = FUNCTIONS[name].partials(Z)
+    slope = dual(derivative, derivative)
+    assert slope.records == (DERIVATIVES[name],)
+    kernel, step = dual(f(name), f(name)), 1e-5
+    difference = (kernel.value(1.3, 0.8, 0.3 + step) - kernel.value(1.3, 0.8, 0.3 - step)) / (2 * step)
+    assert slope.value(1.3, 0.8, 0.3) == pytest.approx(difference, rel=1e-8)
+
+
 def test_means_shift_the_functions():
     left, right = f("gelu"), mul(Z, f("exp", mul(A, Z)))
     shifted = dual(left, right, A, number(-2))
@@ -259,6 +287,20 @@ def test_a_scale_of_zero_leaves_a_constant():
     assert dual(f("relu", mul(A, Z)), f("relu")).value(1, 1, 0.5, env) == 0
     assert dual(f("erf", mul(A, Z)), Z).value(1, 1, 0.5, env) == 0
     assert dual(f("cos", mul(A, Z)), SQUARE).value(1, 1.5, 0.5, env) == pytest.approx(1.5, rel=1e-15)
+
+
+def test_large_powers_of_sums_with_constants_are_quick():
+    """Coefficients share their subtrees; as trees they would have 2^30 nodes."""
+    left = power(add(mul(A, Z), B), number(30))
+    assert dual(left, Z).value(1.0, 1.0, 0.5, {"a": 0.0, "b": 1.1}) == 0
+    mean = 30 * 0.5 * sum(np.prod(np.arange(1, 2 * m, 2)) * 0.25**m * _binomial(29, 2 * m) for m in range(15)) * 0.5
+    assert dual(left, Z).value(1.0, 1.0, 0.5, {"a": 0.5, "b": 1.0}) == pytest.approx(mean, rel=1e-12)
+    assert dual(f("exp", left), Z) is None
+    assert dual(mul(*[add(ONE, f("sin", mul(number(2**k), Z))) for k in range(12)]), Z) is None
+
+
+def _binomial(n, k):
+    return np.prod([(n - i) / (i + 1) for i in range(k)])
 
 
 def test_what_does_not_exist_or_overflows():

@@ -128,7 +128,7 @@ class Builder:
             "matmul", Kind.VECTOR, self._temporary_name(name), (matrix, vector), None, dims,
             transposed=transposed, origin=self.origin), (matrix, vector))  # fmt: skip
 
-    def _cached(self, key: tuple, make, args: Iterable[int], temporary: bool = True) -> int:  # noqa: ANN001
+    def _cached(self, key: tuple, make, args: Iterable[int], temporary: bool = True) -> int:
         found = self._memo.get(key)
         if found is None:
             found = self._emit(make(), temporary, any(self.trained[a] for a in args))
@@ -207,5 +207,3 @@ class Builder:
     def at(self, span: Span | None, derived: str = "") -> "Builder":
         self.origin = Origin(span, derived)
         return self
-
-

@@ -25,7 +25,13 @@ from tpl.language.check import misfit_law
 from tpl.language.source import Span
 
 # How the variance must scale with n, and what happens otherwise, for each shape of array.
-_WANTED = {"matrix": Fraction(-1), "readout": Fraction(-1), "input": Fraction(0), "vector": Fraction(0), "bias": Fraction(0)}
+_WANTED = {
+    "matrix": Fraction(-1),
+    "readout": Fraction(-1),
+    "input": Fraction(0),
+    "vector": Fraction(0),
+    "bias": Fraction(0),
+}
 
 
 class Draws:
@@ -140,7 +146,9 @@ class Draws:
         if isinstance(existing.entries.get(key), Unknown):
             return
         if key in existing.entries:
-            raise Mistake(target.span, f"`{self.target_name(target, scope)}` is already defined", "a name is given a value once")
+            raise Mistake(
+                target.span, f"`{self.target_name(target, scope)}` is already defined", "a name is given a value once"
+            )
         existing.entries[key] = value
 
     # ------------------------------------------------------------------------------------------ laws
@@ -161,7 +169,9 @@ class Draws:
         target = node.targets[0]
         key = (target.name, self.target_key(target, scope))
         if key in self._in_call:
-            raise Mistake(node.span, f"`{self.target_name(target, scope)}` is already defined", "a name is given a value once")
+            raise Mistake(
+                node.span, f"`{self.target_name(target, scope)}` is already defined", "a name is given a value once"
+            )
         self._in_call.add(key)
         if key not in network.parameters:
             self.builder.at(node.span, self.evaluator.derived)
@@ -185,7 +195,9 @@ class Draws:
         if form == "readout":
             if not mean.is_value(0):
                 raise Mistake(_mean_span(node), "a readout must have mean 0")
-            return Readout(build.gaussian(name, str(dims[1]), ZERO, coefficient, trained), int(dims[0]), str(dims[1]), ONE)
+            return Readout(
+                build.gaussian(name, str(dims[1]), ZERO, coefficient, trained), int(dims[0]), str(dims[1]), ONE
+            )
         if form == "bias":
             line = build.gaussian(name, None, mean, variance, trained)
             return RandomOutput((), ((line, ONE),), ())

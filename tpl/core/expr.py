@@ -154,9 +154,9 @@ def power(a: Expr, b: Expr) -> Expr:
         return a
     if b.is_value(0):
         return ONE
-    if a.is_number and b.is_number and isinstance(a.value, Fraction) and isinstance(b.value, Fraction):
-        if b.value.denominator == 1 and abs(b.value) * _bits(a.value) <= _MAX_BITS:
-            return number(a.value ** int(b.value))
+    rational = isinstance(a.value, Fraction) and isinstance(b.value, Fraction)
+    if rational and b.value.denominator == 1 and abs(b.value) * _bits(a.value) <= _MAX_BITS:  # type: ignore
+        return number(a.value ** int(b.value))  # type: ignore[operator, arg-type]
     return Expr("pow", (a, b))
 
 

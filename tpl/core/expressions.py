@@ -443,7 +443,7 @@ class Evaluator:
         if not axes:
             return base
         size = base.array.shape[0] if isinstance(base, Array) and base.array.ndim else len(getattr(base, "items", ()))
-        if isinstance(base, Array) and base.array.ndim == 0 or not isinstance(base, (Array, Listing)):
+        if (isinstance(base, Array) and base.array.ndim == 0) or not isinstance(base, (Array, Listing)):
             raise Mistake(node.span, f"{name} has fewer indices than are given here")
         first, rest = axes[0], axes[1:]
         if isinstance(first, range):
@@ -499,7 +499,14 @@ class Evaluator:
             raise Mistake(node.name_span, f"`{name}` is a network", hint)
         if target is not None:
             raise Mistake(node.name_span, f"`{name}` is {describe(target)}, not a function")
-        known = [*CALLABLE, "sum", "avg", "softmax", *self.special, *(k for k in scope if isinstance(scope[k], Function))]
+        known = [
+            *CALLABLE,
+            "sum",
+            "avg",
+            "softmax",
+            *self.special,
+            *(k for k in scope if isinstance(scope[k], Function)),
+        ]
         close = nearest(name, known)
         raise Mistake(node.name_span, f"there is no function `{name}`", close and f"did you mean `{close}`?")
 
@@ -507,9 +514,13 @@ class Evaluator:
         definition = function.syntax
         if node.keywords or len(node.arguments) != len(definition.parameters):
             wants = len(definition.parameters)
-            raise Mistake(node.span, f"`{definition.name}` takes {_count(wants, 'argument')}, not {len(node.arguments)}")
-        inner = scope["__global__"] if "__global__" in scope else scope
-        bound = dict(zip(definition.parameters, (self._shared(self.value(a, scope), a) for a in node.arguments), strict=True))
+            raise Mistake(
+                node.span, f"`{definition.name}` takes {_count(wants, 'argument')}, not {len(node.arguments)}"
+            )
+        inner = scope.get("__global__", scope)
+        bound = dict(
+            zip(definition.parameters, (self._shared(self.value(a, scope), a) for a in node.arguments), strict=True)
+        )
         self.depth_guard(node)
         try:
             return self.value(definition.body, {**inner, **bound})

@@ -85,10 +85,7 @@ def _logarithm(parts: list[Growth]) -> Growth:
 
 def _product(node: Expr, parts: list[Growth], constants: Mapping[str, float]) -> Growth:
     varying = [i for i, p in enumerate(parts) if p is not CONSTANT]
-    if node.op == "div":
-        degree = parts[0].degree
-    else:
-        degree = sum(p.degree for p in parts)
+    degree = parts[0].degree if node.op == "div" else sum(p.degree for p in parts)
     fixed = [a for i, a in enumerate(node.args) if i not in varying]
     if len(varying) != 1 or any(leaves(a, "ref") for a in fixed) or (node.op == "div" and varying == [1]):
         return Growth(degree, degree == 0, degree == 0)

@@ -35,7 +35,9 @@ class Kernels:
     def ntk(self, node: s.Call, scope: Scope) -> Any:
         key, shape, outputs, labels = self._instances(node, scope)
         if key not in self._gradients:
-            self._gradients[key] = [backpropagate(self.builder, f, label) for f, label in zip(outputs, labels, strict=True)]
+            self._gradients[key] = [
+                backpropagate(self.builder, f, label) for f, label in zip(outputs, labels, strict=True)
+            ]
         gradients = self._gradients[key]
         self.builder.at(node.span, "tangent kernel")
         return self._matrix(shape, len(outputs), lambda i, j: self._tangent(gradients[i], gradients[j]), node)
@@ -107,7 +109,7 @@ class Kernels:
             if len({shape for shape, _ in parts}) != 1:
                 raise Mistake(_return_span(network), "the outputs returned form no rectangular array")
             return (len(parts), *parts[0][0]), [f for _, fs in parts for f in fs]
-        if not isinstance(value, RandomOutput) or not value.vectors and not value.biases:
+        if not isinstance(value, RandomOutput) or (not value.vectors and not value.biases):
             what = f"{self.evaluator.quote(_return_span(network))} is {describe(value)}"
             raise Mistake(_return_span(network), f"a network returns a readout of its features, but {what}",
                           "for instance `param v : [1, n] ~ N(0, 1/n)` and `return v @ x`")  # fmt: skip
@@ -189,5 +191,3 @@ def _return_span(network: NetworkValue) -> Any:
         if isinstance(statement, s.Return):
             return statement.value.span
     return network.syntax.name_span
-
-

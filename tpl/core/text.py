@@ -155,12 +155,16 @@ class _Reader:
         if match := _INPUT.match(text):
             matrix = self.numbers[match[2]]
             row = tuple(float(x) for x in match[3].split(","))
-            return Line("input", Kind.VECTOR, match[1], (matrix,), None, self.lines[matrix].dims[:1], row=row, origin=origin)
+            return Line(
+                "input", Kind.VECTOR, match[1], (matrix,), None, self.lines[matrix].dims[:1], row=row, origin=origin
+            )
         if match := _MATMUL.match(text):
             matrix, vector = self.numbers[match[2]], self.numbers[match[4]]
             dims = self.lines[matrix].dims
             dims = dims[1:] if match[3] else dims[:1]
-            return Line("matmul", Kind.VECTOR, match[1], (matrix, vector), None, dims, transposed=bool(match[3]), origin=origin)
+            return Line(
+                "matmul", Kind.VECTOR, match[1], (matrix, vector), None, dims, transposed=bool(match[3]), origin=origin
+            )
         if match := _OUTPUT.match(text):
             expr, args = close(self.expression(match[2]))
             biases = tuple((self.numbers[b], self.expression(k)) for k, b in _BIAS.findall(match[3]))

@@ -98,9 +98,7 @@ class _Picked:
     where: str
 
 
-def make_images(
-    args: Sequence[Value], options: Options, max_bytes: int, folder: Path | None = None
-) -> Dataset:
+def make_images(args: Sequence[Value], options: Options, max_bytes: int, folder: Path | None = None) -> Dataset:
     """Images as an array; see IMAGES_DOC for arguments, options and shapes.
 
     Raises DataError for wrong arguments, too few images, constant images, unreadable files, or a result of
@@ -119,9 +117,7 @@ def make_images(
     return freeze(array, f"{_picked_text('image', choice, picked)}, {_format_text(form)}")
 
 
-def make_labels(
-    args: Sequence[Value], options: Options, max_bytes: int, folder: Path | None = None
-) -> Dataset:
+def make_labels(args: Sequence[Value], options: Options, max_bytes: int, folder: Path | None = None) -> Dataset:
     """Labels as an array; see LABELS_DOC for arguments, options and shapes. Raises DataError as make_images."""
     check_options("cifar10_labels", options, LABEL_OPTIONS)
     choice = _read_choice_of_images("cifar10_labels", args, options, LABELS)

@@ -120,9 +120,7 @@ def _member(path: Path, archive: zipfile.ZipFile, name: str | None) -> zipfile.Z
     listed = ", ".join(few) + (", ..." if len(members) > 8 else "")
     if name is None and len(members) > 1:
         example = f"{path}:{next(iter(members))}"
-        raise DataError(
-            f"{path} holds {len(members)} arrays: {listed}", f"name one, as in {shown(example, 200)}"
-        )
+        raise DataError(f"{path} holds {len(members)} arrays: {listed}", f"name one, as in {shown(example, 200)}")
     if name is None:
         return next(iter(members.values()))
     if name not in members:
@@ -193,9 +191,7 @@ def _parsed_row(path: Path, line: int, cells: list[str]) -> list[float]:
     for column, cell in enumerate(cells, start=1):
         if not _is_number(cell):
             problem = f"line {line}, column {column}: {shown(cell)} is not a number"
-            raise DataError(
-                f"{path}: {problem}", "numbers are separated by commas, with a point for decimals"
-            )
+            raise DataError(f"{path}: {problem}", "numbers are separated by commas, with a point for decimals")
     return [float(cell) for cell in cells]
 
 

@@ -104,9 +104,7 @@ def _parsed_call(name: str, call: str) -> tuple[Sequence[Value], Mapping[str, Va
         elif last in LIST_OPTIONS:
             options[last] += f",{key}"
         elif last:
-            raise DataError(
-                f"{name}: {shown(key)} comes after the option {last}", "sizes come before options"
-            )
+            raise DataError(f"{name}: {shown(key)} comes after the option {last}", "sizes come before options")
         else:
             args.append(key)
     return [_value(word) for word in args], {key: _value(word) for key, word in options.items()}

@@ -168,7 +168,9 @@ def derive(program: Program, file: s.File, plan: Plan | None) -> Derivation:
     ordered = dict(sorted(equations.items(), key=lambda x: names.definitions[x[0]]))
     if plan is not None:
         ordered = {n: v for n, v in ordered.items() if _is_generic(n)}
-    answers = tuple(_answer(names, shown, entries, ordered) for shown, entries in zip(program.shows, written, strict=True))
+    answers = tuple(
+        _answer(names, shown, entries, ordered) for shown, entries in zip(program.shows, written, strict=True)
+    )
     return Derivation(
         program.title.splitlines()[0] if program.title else program.source.name,
         program, law, names, _fold_long(names, find_rules(names, ordered), ordered), answers,
@@ -217,7 +219,9 @@ def _is_kernel(shown: Show) -> bool:
     return shown.name.replace(" ", "").startswith(("nngp(", "ntk(")) and shown.shape[0] > 1
 
 
-def _answer(names: Names, shown: Show, entries: list[tuple[tuple[int, ...], Any]], equations: dict[Named, Any]) -> Answer:
+def _answer(
+    names: Names, shown: Show, entries: list[tuple[tuple[int, ...], Any]], equations: dict[Named, Any]
+) -> Answer:
     if _is_kernel(shown):
         folded = [(i, tuple(fold_sums(names, value, equations))) for i, value in entries]
     else:

@@ -11,7 +11,9 @@ from tpl.limit.algebra import quantity, quantity_symbol
 from tpl.limit.calculus import Atom, Quantity
 from tpl.limit.law import Law
 
-_NAME = re.compile(r"(?P<base>[^\[{']+)(\[(?P<index>[^\]]*)\])?(\{\w+(\[(?P<input>\d+)\])?(; (?P<output>\d+))?\})?(?P<copy>'\d+)?$")
+_NAME = re.compile(
+    r"(?P<base>[^\[{']+)(\[(?P<index>[^\]]*)\])?(\{\w+(\[(?P<input>\d+)\])?(; (?P<output>\d+))?\})?(?P<copy>'\d+)?$"
+)
 _GRAM = re.compile(r"gram_(\d+)_(\d+)$")
 
 

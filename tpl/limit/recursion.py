@@ -64,7 +64,13 @@ def find_rules(names: Names, equations: dict[Named, Any]) -> list[Rule]:
 
 def _family(named: Named) -> tuple:
     right = named.right
-    return named.kind, named.left.base, named.left.input, len(named.left.index), right and (right.base, right.input, len(right.index))
+    return (
+        named.kind,
+        named.left.base,
+        named.left.input,
+        len(named.left.index),
+        right and (right.base, right.input, len(right.index)),
+    )
 
 
 def _generalise(names: Names, members: dict[Named, Any]) -> list[Rule]:
@@ -179,7 +185,9 @@ def _tidy(anchor: Any, terms: Any, left_of: dict[Any, Any]) -> Any:
 def _anchor(names: Names, term: Any) -> Named | None:
     """The indexed kernel that a term is counted by: a gradient's if there is one."""
     inside = [names.named[s] for s in term.free_symbols if s in names.named]
-    indexed = [n for n in inside if n.kind == "K" and n.indices and n.right is not None and n.left.input != n.right.input]
+    indexed = [
+        n for n in inside if n.kind == "K" and n.indices and n.right is not None and n.left.input != n.right.input
+    ]
     return min(indexed, key=lambda n: (not n.base.startswith("d"), n), default=None)
 
 

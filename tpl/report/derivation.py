@@ -153,7 +153,9 @@ class Writer:
             return self.style.gram(*names)
         if named.kind == "scalar":
             return self.style.kernel(named.base, ",".join(written[0]), inputs[0])
-        base = "K_" + (named.base if named.right is None or named.right.base == named.base else f"{named.base},{sides[1].base}")
+        base = "K_" + (
+            named.base if named.right is None or named.right.base == named.base else f"{named.base},{sides[1].base}"
+        )
         both = ",".join(written[0]) if written[0] == written[-1] else ",".join((*written[0], *written[-1]))
         return self.style.kernel(base, both, ", ".join(i for i in inputs if i))
 
@@ -195,7 +197,9 @@ class Writer:
         table: dict[Any, str] = {sympy.Symbol(f"var{i}x", real=True): n for i, n in enumerate(names)}
         inside: dict[int, Any] = {}
         for k, p in enumerate(parameters):
-            inside[k] = self._token(table, "(" + self.value(p, indices, where) + ")" if p.is_Add else self.value(p, indices, where))
+            inside[k] = self._token(
+                table, "(" + self.value(p, indices, where) + ")" if p.is_Add else self.value(p, indices, where)
+            )
         expr = _by_name(to_sympy(_with_symbols(integrand)))
         expr = expr.xreplace({sympy.Symbol(f"par{k}x", real=True): s for k, s in inside.items()})
         return self.style.expectation(self.style.arithmetic(expr, table))
@@ -281,7 +285,11 @@ def greek(name: str) -> str:
 
 def _text_arithmetic(value: Any, table: dict[Any, str]) -> str:
     text = _TextPrinter({"order": "rev-lex"}).doprint(value)
-    text = re.sub(r"\*\*\(?(-?\d+)\)?", lambda m: m[1].translate(_SUPERSCRIPT) if m[0].count("(") == m[0].count(")") else m[0], text)
+    text = re.sub(
+        r"\*\*\(?(-?\d+)\)?",
+        lambda m: m[1].translate(_SUPERSCRIPT) if m[0].count("(") == m[0].count(")") else m[0],
+        text,
+    )
     text = text.replace("**", "^").replace("*", " ").replace("sqrt", "√")
     for symbol in sorted(table, key=lambda s: -len(s.name)):
         text = text.replace(symbol.name, table[symbol])
@@ -339,7 +347,9 @@ LATEX = Style(
     kernel=_latex_kernel,
     gram=lambda a, b: rf"\langle {a}, {b} \rangle",
     named_input=lambda name, index: _latex_symbols(name) + (f"_{{{_latex_symbols(','.join(index))}}}" if index else ""),
-    constant=lambda name: rf"\mathrm{{{_latex_symbols(name[1:])}}}" if "(ξ" in name else rf"\text{{{_escape_latex(name[1:])}}}",
+    constant=lambda name: (
+        rf"\mathrm{{{_latex_symbols(name[1:])}}}" if "(ξ" in name else rf"\text{{{_escape_latex(name[1:])}}}"
+    ),
     expectation=lambda inside: rf"\mathbb{{E}}\left[{inside}\right]",
     arithmetic=_latex_arithmetic,
     law=lambda names, kernel: rf"{_latex_symbols(names)} \sim \mathcal{{N}}\left(0, {kernel}\right)",
@@ -353,7 +363,13 @@ LATEX = Style(
 
 
 def _escape_latex(text: str) -> str:
-    return re.sub(r"([#$%&_{}])", r"\\\1", text).replace("^", r"\^{}").replace("~", r"\~{}").replace("ξ", "$\\xi$").replace("′", "'")
+    return (
+        re.sub(r"([#$%&_{}])", r"\\\1", text)
+        .replace("^", r"\^{}")
+        .replace("~", r"\~{}")
+        .replace("ξ", "$\\xi$")
+        .replace("′", "'")
+    )
 
 
 # ---------------------------------------------------------------------------------------------- MathML
@@ -363,7 +379,9 @@ def _mathml_arithmetic(value: Any, table: dict[Any, str]) -> str:
     text = sympy.printing.mathml(value, printer="presentation", order="rev-lex")
     text = re.sub(r"&(?!amp;|lt;|gt;|quot;|#)(\w+;)", lambda m: html5[m[1]], text)  # named entities are HTML, not XML
     for symbol in sorted(table, key=lambda s: -len(s.name)):
-        text = text.replace(f"<mi>{symbol.name}</mi>", table[symbol] if table[symbol].startswith("<") else _mi(table[symbol]))
+        text = text.replace(
+            f"<mi>{symbol.name}</mi>", table[symbol] if table[symbol].startswith("<") else _mi(table[symbol])
+        )
     return f"<mrow>{text}</mrow>"
 
 
@@ -387,13 +405,17 @@ MATHML = Style(
     constant=lambda name: f"<mtext>{html.escape(name.removeprefix('@'))}</mtext>",
     expectation=lambda inside: f"<mrow><mi mathvariant='normal'>E</mi><mo>[</mo>{inside}<mo>]</mo></mrow>",
     arithmetic=_mathml_arithmetic,
-    law=lambda names, kernel: f"<mrow>{_mi(names)}<mo>∼</mo><mi>N</mi><mo>(</mo><mn>0</mn><mo>,</mo>{kernel}<mo>)</mo></mrow>",
+    law=lambda names, kernel: (
+        f"<mrow>{_mi(names)}<mo>∼</mo><mi>N</mi><mo>(</mo><mn>0</mn><mo>,</mo>{kernel}<mo>)</mo></mrow>"
+    ),
     covariance=lambda a, b, c: (
         f"<mrow><mtext>Var </mtext>{_mi(a)}<mo>=</mo>{c}</mrow>"
         if a == b
         else f"<mrow><mtext>Cov</mtext><mo>(</mo>{_mi(a)}<mo>,</mo>{_mi(b)}<mo>)</mo><mo>=</mo>{c}</mrow>"
     ),
-    big_sum=lambda condition, term: f"<mrow><munder><mo>∑</mo><mtext>{html.escape(condition)}</mtext></munder>{term}</mrow>",
+    big_sum=lambda condition, term: (
+        f"<mrow><munder><mo>∑</mo><mtext>{html.escape(condition)}</mtext></munder>{term}</mrow>"
+    ),
     plus="<mo>+</mo>",
 )
 
@@ -493,7 +515,11 @@ def _html_body(derivation: Derivation) -> list[str]:
     if derivation.generic:
         body.append(f"<p>{html.escape(_INTRO)}</p>")
     for formula in (*rules, *answers):
-        condition = f"<mo>,</mo><mspace width='1em'/><mtext>{html.escape(formula.condition)}</mtext>" if formula.condition else ""
+        condition = (
+            f"<mo>,</mo><mspace width='1em'/><mtext>{html.escape(formula.condition)}</mtext>"
+            if formula.condition
+            else ""
+        )
         body.append(
             f"<div class='eq'><math display='block'><mrow>{formula.left}<mo>=</mo>{formula.right}{condition}</mrow></math></div>"
         )
@@ -507,5 +533,3 @@ def to_html(derivation: Derivation) -> str:
         "<!doctype html><html lang='en'><head><meta charset='utf-8'><meta name='viewport' content='width=device-width'>"
         f"<title>{html.escape(derivation.title)}</title><style>{_CSS}</style></head><body>{''.join(_html_body(derivation))}</body></html>\n"
     )
-
-

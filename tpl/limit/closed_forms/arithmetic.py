@@ -19,7 +19,7 @@ class Arithmetic:
     """Elementary functions of one number system.
 
     ratio(a, b): a / b, and 0 where b = 0: a variable without variance contributes nothing to what is divided by it
-    (sympy, which knows no cases, takes divisors to be nonzero). where(condition, a, b): numbers only.
+    (sympy: where b is 0 as it stands). where(condition, a, b): numbers only.
     """
 
     name: str
@@ -92,19 +92,19 @@ DOUBLE2 = Arithmetic(
 
 @cache
 def sympy_arithmetic() -> Arithmetic:
-    """Exact formulas, for nondegenerate covariances."""
+    """Exact formulas, for covariances that are not degenerate, or plainly so (c = q1 = q2)."""
     import sympy
 
     return Arithmetic(
         "sympy",
-        number=lambda a: sympy.Rational(a.numerator, a.denominator) if isinstance(a, Fraction) else sympy.sympify(a),
+        number=lambda a: sympy.Rational(a.numerator, a.denominator),
         pi=sympy.pi,
         sqrt=sympy.sqrt,
         exp=sympy.exp,
         cos_sin=lambda a: (sympy.cos(a), sympy.sin(a)),
         # The second argument is a square root here, so that the angle lies in [-π/2, π/2].
-        arctan2=lambda y, x: sympy.asin(y / sympy.sqrt(sympy.expand(y**2 + x**2))),
-        ratio=lambda a, b: a / b,
+        arctan2=lambda y, x: sympy.S.Zero if y == 0 else sympy.asin(y / sympy.sqrt(sympy.expand(y**2 + x**2))),
+        ratio=lambda a, b: sympy.S.Zero if b == 0 else a / b,
         is_zero=lambda a: bool(a == 0),
         where=_no_choice,
     )

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from tpl.core.expr import Expr
+from tpl.core.expr import Expr, leaves
 from tpl.core.functions import FUNCTIONS
 from tpl.limit.closed_forms import double2 as d2
 from tpl.limit.closed_forms.double2 import Double2
@@ -23,9 +23,7 @@ def leaf_name(leaf: Expr) -> str:
 
 def is_closed(constant: Expr) -> bool:
     """No named leaves but pi."""
-    if constant.op in NAMED:
-        return constant.op == "symbol" and constant.value == "pi"
-    return all(map(is_closed, constant.args))
+    return not leaves(constant, "quantity") and leaves(constant, "symbol").keys() <= {"pi"}
 
 
 def sign_of(constant: Expr) -> int | None:
@@ -70,22 +68,35 @@ def _product(factors: tuple[Double2, ...]) -> Double2:
 
 def to_double2(constant: Expr, env: Mapping[str, float]) -> Double2:
     """A scalar. Raises KeyError for an unknown name, ArithmeticError or ValueError where arithmetic does."""
+
+    def leaf(node: Expr) -> Double2:
+        if node.op in NAMED:
+            return d2.PI if node.value == "pi" else Double2(float(env[leaf_name(node)]))
+        number = d2.lift(node.value)
+        assert number is not None, node
+        return number
+
     with np.errstate(all="ignore"):
-        result = _to_double2(constant, env)
+        result = _fold(constant, leaf, _apply_double2)
     if not np.isfinite(result.hi):
         raise ArithmeticError("a constant is not a finite number")
     return result
 
 
-def _to_double2(constant: Expr, env: Mapping[str, float]) -> Double2:
-    op, value = constant.op, constant.value
-    if op == "number":
-        number = d2.lift(value)
-        assert number is not None
-        return number
-    if op in NAMED:
-        return d2.PI if value == "pi" else Double2(float(env[leaf_name(constant)]))
-    args = [_to_double2(a, env) for a in constant.args]
+def _fold(constant: Expr, leaf: Callable[[Expr], Any], combine: Callable[..., Any]) -> Any:
+    """Evaluate from the leaves up, shared subtrees once."""
+    memo: dict[int, Any] = {}
+
+    def walk(node: Expr) -> Any:
+        found = memo.get(id(node))
+        if found is None:
+            found = memo[id(node)] = combine(node.op, *map(walk, node.args)) if node.args else leaf(node)
+        return found
+
+    return walk(constant)
+
+
+def _apply_double2(op: str, *args: Double2) -> Double2:
     if op == "sqrt" and args[0].hi >= 0:
         return d2.sqrt(args[0])
     if op == "pow":
@@ -103,14 +114,20 @@ def to_sympy(constant: Expr, symbols: Mapping[str, Any]) -> Any:
     """A sympy expression; KeyError for a name that `symbols` lacks."""
     import sympy
 
-    op, value = constant.op, constant.value
-    if op == "number":
-        exact = isinstance(value, Fraction)
-        return sympy.Rational(value.numerator, value.denominator) if exact else sympy.Float(value, 17)  # type: ignore[union-attr]
-    if op in NAMED:
-        return sympy.pi if value == "pi" else symbols[leaf_name(constant)]
-    args = [to_sympy(a, symbols) for a in constant.args]
-    return _sympy_functions()[op](*args) if op in _sympy_functions() else sympy.Function(op)(*args)
+    functions = _sympy_functions()
+
+    def leaf(node: Expr) -> Any:
+        if node.op in NAMED:
+            return sympy.pi if node.value == "pi" else symbols[leaf_name(node)]
+        value = node.value
+        if isinstance(value, Fraction):
+            return sympy.Rational(value.numerator, value.denominator)
+        return sympy.Float(value, 17)
+
+    def combine(op: str, *args: Any) -> Any:
+        return functions[op](*args) if op in functions else sympy.Function(op)(*args)
+
+    return _fold(constant, leaf, combine)
 
 
 def _sympy_functions() -> dict[str, Callable[..., Any]]:

@@ -16,6 +16,7 @@ from tpl.limit.closed_forms.constants import is_closed, same, sign_of
 MAX_TERMS = 100
 MAX_POWER = 40
 MAX_DEPTH = 200
+MAX_SIZE = 1000  # of a constant inside a shape, as a tree
 _TWO = number(2)
 _HALF = number(Fraction(1, 2))
 
@@ -242,13 +243,13 @@ def _reciprocal(form: Form) -> Form:
 
 def _affine(form: Form) -> tuple[Expr, Expr]:
     """Slope and intercept."""
-    if any(not s.is_power or s.power > 1 for s in form):
+    if any(not s.is_power or s.power > 1 or c.size > MAX_SIZE for s, c in form.items()):
         raise NoForm
     return form.get(Shape(1), ZERO), form.get(Shape(0), ZERO)
 
 
 def _exp(form: Form) -> Form:
-    if any(not s.is_power or s.power > 2 for s in form):
+    if any(not s.is_power or s.power > 2 or c.size > MAX_SIZE for s, c in form.items()):
         raise NoForm
     c, b, a = (form.get(Shape(k), ZERO) for k in range(3))
     return {Shape(0, a, b): apply("exp", c) if c != ZERO else ONE}

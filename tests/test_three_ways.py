@@ -1,0 +1,28 @@
+"""Law, sampled limit and finite networks: one core program, three interpretations, for every bundled program."""
+
+import numpy as np
+import pytest
+
+import tpl
+from tpl.limit.evaluate import evaluate_law
+from tpl.limit.law import Law
+from tpl.pipeline import bundled_programs
+from tpl.sampling.agreement import compare
+from tpl.sampling.estimate import sample, sample_finite
+
+SLOW = {"batchnorm_mlp"}  # its tangent kernel has thousands of eight-dimensional expectations
+PROGRAMS = [pytest.param(n, marks=pytest.mark.slow if n in SLOW else ()) for n in bundled_programs()]
+
+
+@pytest.mark.parametrize("name", PROGRAMS)
+def test_law_particles_and_networks_agree(name):
+    program = tpl.load(name).program
+    lines = [i for shown in program.shows for i in shown.lines]
+    law = evaluate_law(Law(program), lines)
+    particles = sample(program, base_width=4096, replicates=24, seed=5)
+    mean, error = particles.mean(axis=0), particles.std(axis=0, ddof=1) / np.sqrt(len(particles))
+    z = (mean - law.value) / np.hypot(error, law.error / 2 + 1e-12)
+    assert np.abs(z).max() < 5.5
+    assert np.mean(z**2) < 4
+    networks = {n: sample_finite(program, width=n, seeds=24, seed=5)[0] for n in (64, 128, 256)}
+    assert compare(particles, networks, 4096, level=1e-4).agrees
