@@ -4,7 +4,7 @@
 
 E left(u) right(v) = ∫ left(u) m(u) dN(u; 0, q1), m(u) = E[right(v) | u], where v given u is N(c u/q1, det/q1). The
 outer integral is a sum in 80-digit arithmetic: Gauss-Legendre over panels split at kinks and at every scale of the
-integrand, or the trapezoidal rule where all is smooth and wide. Two resolutions must agree to 1e-26 relative. m is
+integrand, or the trapezoidal rule where all is smooth and wide. Two resolutions must agree to 1e-23 relative. m is
 elementary for every right-hand function, and is itself checked against quadrature. Nothing here comes from tpl but the
 expressions of the records and their list. 25 digits are written. Points where a wave would turn too often, or where the
 value over- or underflows float64, are left out.
@@ -22,7 +22,7 @@ from tpl.core.expr import show
 from tpl.limit.closed_forms import RECORDS
 
 DIGITS = 80
-AGREEMENT = mp.mpf("1e-26")
+AGREEMENT = mp.mpf("1e-23")
 ZERO = mp.mpf("1e-40")  # what is below this times the integral of the absolute value, and not resolved, is 0
 ORDERS = (36, 44)
 STEPS = (0.2, 0.16)  # of the trapezoidal rule, in units of the smallest scale

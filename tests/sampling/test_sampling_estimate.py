@@ -153,14 +153,14 @@ sample(sp.semicircle(8), base_width=50_000, replicates=10_000, threads={threads}
 @pytest.mark.parametrize("threads", [1, 2])
 def test_interrupts_are_prompt(threads):
     code = INTERRUPTED.format(folder=str(Path(__file__).parent), threads=threads)
-    run = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
-    try:
-        assert run.stdout.readline()  # it is under way
-        run.send_signal(signal.SIGINT)
-        _, errors = run.communicate(timeout=30)
-    finally:
-        run.kill()
-        run.wait()
+    command = [sys.executable, "-c", code]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as run:
+        try:
+            assert run.stdout.readline()  # it is under way
+            run.send_signal(signal.SIGINT)
+            _, errors = run.communicate(timeout=30)
+        finally:
+            run.kill()
     assert "KeyboardInterrupt" in errors
 
 
@@ -225,11 +225,12 @@ sample(program, base_width={samples}, replicates={replicates}, threads={threads}
 print(estimate.memory_bytes, peak() - before)
 """
 
+# One thread: with two, the peak depends on how their replicates happen to overlap.
 RUNS = [
-    pytest.param("sp.semicircle(8)", 200_000, 2, 2, "lazy", id="one vector a product"),
-    pytest.param("sp.mlp_tangent_kernel(24)", 40_000, 2, 2, "lazy", id="blocks"),
+    pytest.param("sp.semicircle(8)", 400_000, 2, 1, "lazy", id="one vector a product"),
+    pytest.param("sp.mlp_tangent_kernel(24)", 80_000, 2, 1, "lazy", id="blocks"),
     pytest.param("sp.training(8)", 60_000, 3, 1, "lazy", id="long sums"),
-    pytest.param("sp.semicircle(2)", 4_000, 2, 2, "dense", id="stored"),
+    pytest.param("sp.semicircle(2)", 4_000, 2, 1, "dense", id="stored"),
 ]
 
 

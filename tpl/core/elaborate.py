@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 
+from tpl.core import calls
 from tpl.core.builder import Builder
 from tpl.core.draws import Draws
 from tpl.core.expr import evaluate, number, ref, symbol
@@ -198,7 +199,7 @@ class _Elaboration:
     def loop(self, node: s.Loop, scope: Scope, network: NetworkValue | None) -> None:
         variable = node.clause.variable
         outer, shadowed = self.evaluator.multiplicity, scope.get(variable)
-        indices = self.evaluator.indices(node.clause, scope)
+        indices = calls.indices(self.evaluator, node.clause, scope)
         self.evaluator.multiplicity = outer * max(1, len(indices)) * max(1, len(node.body))
         try:
             for i in indices:

@@ -1,60 +1,47 @@
 """Evaluating the language's expressions: from syntax to values over core lines."""
 
-import re
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
 from fractions import Fraction
 from typing import Any
 
 import numpy as np
 
+from tpl.core import calls
 from tpl.core.builder import MAX_EXPRESSION_DEPTH, Builder
-from tpl.core.expr import ONE, Expr, add, apply, div, evaluate, from_float, leaves, mul, neg, number, power, ref, sub
+from tpl.core.expr import ONE, Expr, add, div, evaluate, from_float, leaves, mul, neg, number, power, ref, sub
 from tpl.core.functions import CALLABLE, FUNCTIONS
 from tpl.core.values import (
     UNKNOWN,
     Array,
     Coordinatewise,
     Family,
-    Function,
     Listing,
     MatrixSum,
     Mistake,
-    NetworkValue,
     RandomOutput,
     Readout,
+    Scope,
     Silent,
     Text,
     Unknown,
+    finite_array,
 )  # fmt: skip
+from tpl.core.wording import (
+    bare,
+    describe,
+    is_constant,
+    join_hint,
+    known_indices,
+    matmul_hint,
+    number_hint,
+    suggest,
+)
 from tpl.language import syntax as s
-from tpl.language.source import Span, nearest
+from tpl.language.source import Span
 
 MAX_EXPRESSION_SIZE = 100_000
-MAX_CALLS = 100_000  # of defs by one call of a def
 
 _ORDER: dict[str, Callable[..., Expr]] = {"+": add, "-": sub, "*": mul, "/": div}
-Scope = dict[str, Any]
-
-
-def describe(value: Any) -> str:
-    """A value's kind in the words of messages."""
-    if isinstance(value, Coordinatewise):
-        if value.width is not None:
-            return f"a vector of width {value.width}"
-        return "a scalar" if leaves(value.expr, "ref") else "a number"
-    if isinstance(value, MatrixSum):
-        return f"a matrix [{value.rows}, {value.columns}]"
-    if isinstance(value, Readout):
-        return f"a matrix [{value.rows}, {value.width}]"
-    if isinstance(value, Array):
-        return f"data of shape [{', '.join(map(str, value.array.shape))}]"
-    names = {RandomOutput: "a random output", Family: "a family of values", Listing: "a list of values",
-             Function: "a function", NetworkValue: "a network", Text: "a string"}  # fmt: skip
-    return names.get(type(value), "unknown")
-
-
-def is_constant(value: Any) -> bool:
-    return isinstance(value, Coordinatewise) and value.width is None and not leaves(value.expr, "ref")
 
 
 class Evaluator:
@@ -70,6 +57,9 @@ class Evaluator:
         self.widths_allowed = False
         self.multiplicity = 1
         self.derived = ""
+        self.depth = 0  # of calls of defs within one another
+        self.def_calls = 0  # within the outermost one
+        self.outermost: Span | None = None
         self._scope: Scope = {}  # where the operation at hand stands: what its hints may suggest
         self._passes = 0
 
@@ -87,7 +77,7 @@ class Evaluator:
         value = self.value(node, scope)
         if not is_constant(value):
             raise Mistake(node.span, f"{what} must be a number, but {self.quote(node.span)} is {describe(value)}")
-        self._finite(value.expr, node.span)
+        self.finite(value.expr, node.span)
         return value.expr
 
     def integer(self, node: s.Expr, scope: Scope, what: str) -> int:
@@ -100,7 +90,7 @@ class Evaluator:
             raise Mistake(node.span, f"{what} is too large")
         return int(exact)  # type: ignore[arg-type]
 
-    def _finite(self, expr: Expr, span: Span) -> float:
+    def finite(self, expr: Expr, span: Span) -> float:
         if self.widths_allowed:
             return 0.0
         try:
@@ -142,7 +132,7 @@ class Evaluator:
             raise Mistake(node.span, f"`{node.name}` is a width, which goes to infinity", hint)
         if node.name in CALLABLE:
             raise Mistake(node.span, f"`{node.name}` is a function", f"apply it: `{node.name}(x)`")
-        raise Mistake(node.span, f"`{node.name}` is not defined here", _suggest(node.name, scope, self.builder.widths))
+        raise Mistake(node.span, f"`{node.name}` is not defined here", suggest(node.name, scope, self.builder.widths))
 
     def list_of(self, node: s.ListOf, scope: Scope) -> Any:
         return Listing(tuple(self.value(item, scope) for item in node.items))
@@ -173,11 +163,11 @@ class Evaluator:
         values = [self.value(n, scope) for n in nodes]
         if not all(isinstance(v, Coordinatewise) for v in values):
             return self._from_the_left(node, values, scope)
-        width = self._common_width([(v, n.span) for v, n in zip(values, nodes, strict=True)])
+        width = self.common_width([(v, n.span) for v, n in zip(values, nodes, strict=True)])
         operation = add if node.rest[0][0] == "+" else mul
-        return self._coordinatewise(lambda: operation(*(v.expr for v in values)), width, node.span)
+        return self.coordinatewise(lambda: operation(*(v.expr for v in values)), width, node.span)
 
-    def _common_width(self, values: list[tuple[Any, Span]]) -> str | None:
+    def common_width(self, values: list[tuple[Any, Span]]) -> str | None:
         width: str | None = None
         first = values[0][1]
         for value, span in values:
@@ -189,19 +179,19 @@ class Evaluator:
                 width, first = value.width, span
         return width
 
-    def _coordinatewise(self, make: Callable[[], Expr], width: str | None, span: Span) -> Coordinatewise:
+    def coordinatewise(self, make: Callable[[], Expr], width: str | None, span: Span) -> Coordinatewise:
         try:
             expr = make()
         except ZeroDivisionError:
             raise Mistake(span, "this divides by zero") from None
         except OverflowError:
             raise Mistake(span, "this number is too large") from None
-        self._bounded(expr, span)
+        self.bounded(expr, span)
         if width is None and not expr.is_number and expr.size < 1000 and not leaves(expr, "ref"):
-            self._finite(expr, span)
+            self.finite(expr, span)
         return Coordinatewise(expr, width)
 
-    def _bounded(self, expr: Expr, span: Span) -> None:
+    def bounded(self, expr: Expr, span: Span) -> None:
         """Refuse an expression that every later walk over it would pay for."""
         if expr.depth > MAX_EXPRESSION_DEPTH or expr.size > MAX_EXPRESSION_SIZE:
             what = f"goes more than {MAX_EXPRESSION_DEPTH} operations deep"
@@ -215,8 +205,8 @@ class Evaluator:
         if sign == "mod":
             return self._mod(a, b, left, right)
         if isinstance(a, Coordinatewise) and isinstance(b, Coordinatewise):
-            width = self._common_width([(a, left), (b, right)])
-            return self._coordinatewise(lambda: _ORDER[sign](a.expr, b.expr), width, span)
+            width = self.common_width([(a, left), (b, right)])
+            return self.coordinatewise(lambda: _ORDER[sign](a.expr, b.expr), width, span)
         if isinstance(a, Array) or isinstance(b, Array):
             return self._array_arithmetic(sign, a, b, span, left, right)
         if sign == "/" and isinstance(b, Coordinatewise) and b.expr.is_value(0):
@@ -232,14 +222,14 @@ class Evaluator:
         message = f"`{sign}` does not join {describe(a)} and {describe(b)}"
         if "this" not in (one, other):
             message = f"{one} is {describe(a)}, and {other} is {describe(b)}: `{sign}` does not join them"
-        return Mistake(span, message, _join_hint(sign, a, b, one, other))
+        return Mistake(span, message, join_hint(sign, a, b, one, other))
 
     def _mod(self, a: Any, b: Any, left: Span, right: Span) -> Any:
         numbers = []
         for value, span in ((a, left), (b, right)):
             if not is_constant(value):
                 raise Mistake(span, f"`mod` takes whole numbers, but {self.quote(span)} is {describe(value)}")
-            exact = Fraction(value.expr.value) if value.expr.is_number else Fraction(self._finite(value.expr, span))
+            exact = Fraction(value.expr.value) if value.expr.is_number else Fraction(self.finite(value.expr, span))
             if exact.denominator != 1:
                 raise Mistake(span, f"`mod` takes whole numbers, but this is {float(exact):g}")
             numbers.append(exact)
@@ -283,7 +273,7 @@ class Evaluator:
         return None
 
     def _array_arithmetic(self, sign: str, a: Any, b: Any, span: Span, left: Span, right: Span) -> Any:
-        arrays = [v.array if isinstance(v, Array) else self._finite(v.expr, span) if is_constant(v) else None
+        arrays = [v.array if isinstance(v, Array) else self.finite(v.expr, span) if is_constant(v) else None
                   for v in (a, b)]  # fmt: skip
         name = (a if isinstance(a, Array) else b).name
         if any(x is None for x in arrays) or (
@@ -292,7 +282,7 @@ class Evaluator:
             raise self._misjoined(sign, a, b, span, left, right)
         with np.errstate(all="ignore"):
             operation = FUNCTIONS[{"+": "add", "-": "sub", "*": "mul", "/": "div"}[sign]].array
-            return _finite_array(operation(*arrays), name, span)
+            return finite_array(operation(*arrays), name, span)
 
     def signed(self, node: s.Signed, scope: Scope) -> Any:
         value = self.value(node.operand, scope)
@@ -315,8 +305,8 @@ class Evaluator:
             what = f"{self.quote(part.span)} is {describe(wrong)}"
             raise Mistake(node.span, f"`^` takes numbers, scalars and vectors, but {what}",
                           "the transpose is written `W.T`" if transpose else None)  # fmt: skip
-        width = self._common_width([(base, node.base.span), (exponent, node.exponent.span)])
-        return self._coordinatewise(lambda: power(base.expr, exponent.expr), width, node.span)
+        width = self.common_width([(base, node.base.span), (exponent, node.exponent.span)])
+        return self.coordinatewise(lambda: power(base.expr, exponent.expr), width, node.span)
 
     # ------------------------------------------------------------------------------------------ products
     def _product(self, a: Any, b: Any, span: Span, left: Span, right: Span) -> Any:
@@ -328,14 +318,14 @@ class Evaluator:
         one, other = self.quote(left), self.quote(right)
         if not isinstance(a, MatrixSum):
             raise Mistake(span, f"`@` needs a matrix on its left, but {one} is {describe(a)}",
-                          _matmul_hint(a, b, one, other))  # fmt: skip
+                          matmul_hint(a, b, one, other))  # fmt: skip
         if isinstance(b, Array):
             return self._enter(a, b, span, left, right)
         if isinstance(b, (MatrixSum, Readout)):
             raise Mistake(span, "a product of matrices is not a line of a tensor program",
-                          f"apply one matrix at a time: `{_bare(one, 'A')} @ ({_bare(other, 'B')} @ x)`")  # fmt: skip
+                          f"apply one matrix at a time: `{bare(one, 'A')} @ ({bare(other, 'B')} @ x)`")  # fmt: skip
         if not isinstance(b, Coordinatewise) or b.width is None:
-            raise Mistake(right, f"`@` needs a vector on its right, but {other} is {describe(b)}", _number_hint(b))
+            raise Mistake(right, f"`@` needs a vector on its right, but {other} is {describe(b)}", number_hint(b))
         if a.columns != b.width:
             raise Mistake(span, f"{one} is [{a.rows}, {a.columns}], but {other} has width {b.width}",
                           self._fitting(a, b.width, one, other))  # fmt: skip
@@ -345,7 +335,7 @@ class Evaluator:
 
     def _fitting(self, wrong: MatrixSum | Readout, size: str | int, one: str, other: str) -> str | None:
         """Suggest a product that would fit: with the transpose, or with another matrix in scope."""
-        vector = _bare(other, "x")
+        vector = bare(other, "x")
         if isinstance(wrong, MatrixSum) and isinstance(wrong.columns, str) and wrong.rows == size and one != "this":
             name = one[1:-1]
             simple = name.replace("[", "").replace("]", "").replace("_", "").isalnum()
@@ -367,7 +357,7 @@ class Evaluator:
         if b.array.ndim != 1:
             indices = ", ".join("ijklm"[: b.array.ndim - 1])
             raise Mistake(span, f"`@` needs a vector on its right, but {other} is {describe(b)}",
-                          f"index it: `{_bare(other, 'X')}[{indices}]` is a vector")  # fmt: skip
+                          f"index it: `{bare(other, 'X')}[{indices}]` is a vector")  # fmt: skip
         if a.columns != b.array.size:
             hint = self._fitting(a, b.array.size, one, other)
             hint = hint or f"data enter through a matrix of as many columns, here [{a.rows}, {b.array.size}]"
@@ -380,7 +370,7 @@ class Evaluator:
         if b.array.ndim > 2 or a.array.ndim > 2 or a.array.shape[-1] != b.array.shape[0]:
             raise self._misjoined("@", a, b, span, left, right)
         with np.errstate(all="ignore"):
-            return _finite_array(a.array @ b.array, a.name, span)
+            return finite_array(a.array @ b.array, a.name, span)
 
     def _read_out(self, a: Readout, b: Any, span: Span, left: Span, right: Span) -> Any:
         one, other = self.quote(left), self.quote(right)
@@ -388,7 +378,7 @@ class Evaluator:
             raise Mistake(span, f"{one} is [{a.rows}, {a.width}], but {other} is {describe(b)}",
                           f"it reads out a vector of width {a.width}")  # fmt: skip
         if not isinstance(b, Coordinatewise) or b.width is None:
-            raise Mistake(right, f"`@` needs a vector on its right, but {other} is {describe(b)}", _number_hint(b))
+            raise Mistake(right, f"`@` needs a vector on its right, but {other} is {describe(b)}", number_hint(b))
         if a.width != b.width:
             raise Mistake(span, f"{one} is [{a.rows}, {a.width}], but {other} has width {b.width}",
                           self._fitting(a, b.width, one, other))  # fmt: skip
@@ -474,215 +464,12 @@ class Evaluator:
         if any(isinstance(v, Unknown) for v in family.entries.values()):
             raise Silent
         shown = ", ".join(map(str, key))
-        hint = _known_indices(family, len(key))
+        hint = known_indices(family, len(key))
         family.entries[key] = UNKNOWN  # said once: other members that are missing have the same cause
         raise Mistake(node.span, f"`{family.name}[{shown}]` is not defined here", hint)
 
-    # ------------------------------------------------------------------------------------------ calls
-    def call(self, node: s.Call, scope: Scope) -> Any:
-        name = node.function
-        target = scope.get(name)
-        if isinstance(target, Unknown):
-            raise Silent
-        if isinstance(target, Function):
-            return self._apply_def(target, node, scope)
-        if name in self.special:
-            return self.special[name](node, scope)
-        if node.keywords:
-            raise Mistake(node.span, f"`{name}` takes no named arguments")
-        if name in ("sum", "avg", "softmax"):
-            return getattr(self, f"_{name}_call")(node, scope)
-        if name in CALLABLE:
-            return self._apply_function(name, node, scope)
-        if isinstance(target, NetworkValue):
-            hint = f"`show nngp({name}, X)` and `show ntk({name}, X)` evaluate it on data"
-            raise Mistake(node.name_span, f"`{name}` is a network", hint)
-        if target is not None:
-            raise Mistake(node.name_span, f"`{name}` is {describe(target)}, not a function")
-        known = [
-            *CALLABLE,
-            "sum",
-            "avg",
-            "softmax",
-            *self.special,
-            *(k for k in scope if isinstance(scope[k], Function)),
-        ]
-        close = nearest(name, known)
-        raise Mistake(node.name_span, f"there is no function `{name}`", close and f"did you mean `{close}`?")
-
-    def _apply_def(self, function: Function, node: s.Call, scope: Scope) -> Any:
-        definition = function.syntax
-        if node.keywords or len(node.arguments) != len(definition.parameters):
-            wants = len(definition.parameters)
-            raise Mistake(
-                node.span, f"`{definition.name}` takes {_count(wants, 'argument')}, not {len(node.arguments)}"
-            )
-        inner = scope.get("__global__", scope)
-        bound = dict(
-            zip(definition.parameters, (self._shared(self.value(a, scope), a) for a in node.arguments), strict=True)
-        )
-        self.depth_guard(node)
-        try:
-            return self.value(definition.body, {**inner, **bound})
-        except Mistake as mistake:
-            body = definition.body.span
-            where = ", in the call on line "
-            if mistake.span is None or where in mistake.message or not body[:2] <= mistake.span[:2] < body[2:]:
-                raise
-            line = self.builder.source.place(node.span.line)[1]
-            raise Mistake(mistake.span, f"{mistake.message}{where}{line}", mistake.hint) from None
-        finally:
-            self._depth -= 1
-
-    _depth = 0
-    _calls = 0
-    _outermost: Span | None = None
-
-    def depth_guard(self, node: s.Call) -> None:
-        self._depth += 1
-        if self._depth == 1:
-            self._calls, self._outermost = 0, node.span
-        self._calls += 1
-        if self._depth > 40 or self._calls > MAX_CALLS:
-            self._depth -= 1
-            if self._depth == 40:
-                raise Mistake(self._outermost, "from here, definitions call one another more than 40 deep",
-                              "give a value on the way a name")  # fmt: skip
-            raise Mistake(self._outermost, f"this call leads to more than {MAX_CALLS:,} others",
-                          "a def that uses another twice doubles the work: give the value a name")  # fmt: skip
-
-    def _shared(self, value: Any, node: s.Expr) -> Any:
-        """An argument with work in it gets a line of its own, so that a definition that names it twice does it once."""
-        if isinstance(value, Coordinatewise) and value.expr.size > 8 and leaves(value.expr, "ref"):
-            self.builder.at(node.span, self.derived)
-            return Coordinatewise(ref(self.builder.map(value.expr, value.width)), value.width)
-        return value
-
-    def _apply_function(self, name: str, node: s.Call, scope: Scope) -> Any:
-        values = [self.value(a, scope) for a in node.arguments]
-        record = FUNCTIONS[name]
-        if len(values) != record.arity:
-            raise Mistake(node.span, f"`{name}` takes {_count(record.arity or 0, 'argument')}, not {len(values)}")
-        if isinstance(values[0], Array) and len(values) == 1:
-            with np.errstate(all="ignore"):
-                return _finite_array(record.array(values[0].array), values[0].name, node.span)
-        if isinstance(values[0], Listing):
-            hint = f"apply it to each: `{name}(x[i])` in a comprehension"
-            raise Mistake(node.span, f"`{name}` applies to one value, but {self.quote(node.arguments[0].span)} is "
-                          f"{describe(values[0])}", hint)  # fmt: skip
-        for value, argument in zip(values, node.arguments, strict=True):
-            if not isinstance(value, Coordinatewise):
-                what = f"{self.quote(argument.span)} is {describe(value)}"
-                raise Mistake(argument.span, f"`{name}` applies to numbers, scalars and vectors, but {what}",
-                              _random_hint(value))  # fmt: skip
-        width = self._common_width([(v, a.span) for v, a in zip(values, node.arguments, strict=True)])
-        result = Coordinatewise(apply(name, *(v.expr for v in values)), width)
-        self._bounded(result.expr, node.span)
-        if is_constant(result):
-            self._finite(result.expr, node.span)
-        return result
-
-    # ------------------------------------------------------------------------------- sums, averages, softmax
-    def comprehension(self, node: s.Comprehension, scope: Scope) -> Any:
-        return Listing(tuple(self._iterate(node.clauses, scope, lambda inner: self.value(node.item, inner))))
-
-    def _iterate(self, clauses: tuple[s.Clause, ...], scope: Scope, run: Callable[[Scope], Any]) -> Iterator[Any]:
-        if not clauses:
-            yield run(scope)
-            return
-        first = clauses[0]
-        outer = self.multiplicity
-        for i in self.indices(first, scope):
-            try:
-                self.multiplicity = outer * max(1, self._range_size)
-                yield from self._iterate(clauses[1:], {**scope, first.variable: Coordinatewise(number(i))}, run)
-            finally:
-                self.multiplicity = outer
-
-    _range_size = 1
-
-    def indices(self, clause: s.Clause, scope: Scope) -> range:
-        start = self.integer(clause.start, scope, "an end of a range")
-        stop = self.integer(clause.stop, scope, "an end of a range")
-        self.enter_range(stop - start + 1, clause.span)
-        self._range_size = stop - start + 1
-        return range(start, stop + 1)
-
-    def _items(self, node: s.Call, scope: Scope) -> list[Any] | None:
-        """The members of a list argument; None if the one argument is no list."""
-        name = node.function
-        if len(node.arguments) != 1:
-            raise Mistake(node.span, f"`{name}` takes 1 argument, not {len(node.arguments)}",
-                          f"`{name}(x[i] for i in 1..3)` goes over a range")  # fmt: skip
-        value = self.value(node.arguments[0], scope)
-        self._argument = value
-        if isinstance(value, Listing):
-            items = list(_flatten(value))
-            if not items:
-                what = "list" if isinstance(node.arguments[0], s.ListOf) else "range"
-                raise Mistake(node.arguments[0].span, f"`{name}` of nothing: this {what} is empty",
-                              "a range `a..b` holds a, a + 1, …, b" if what == "range" else None)  # fmt: skip
-            return items
-        return None
-
-    _argument: Any = None
-
-    def _sum_call(self, node: s.Call, scope: Scope) -> Any:
-        items = self._items(node, scope)
-        if items is None:
-            hint = "`sum(x[i] for i in 1..3)` sums over a range; `avg(x)` averages the coordinates of a vector"
-            what = f"{self.quote(node.arguments[0].span)} is {describe(self._argument)}"
-            raise Mistake(node.span, f"`sum` goes over a list of values, but {what}", hint)
-        return self._total(items, node)
-
-    def _total(self, items: list[Any], node: s.Call) -> Any:
-        if all(isinstance(v, Coordinatewise) for v in items):
-            width = self._common_width([(v, node.span) for v in items])
-            return self._coordinatewise(lambda: add(*(v.expr for v in items)), width, node.span)
-        total = items[0]
-        for item in items[1:]:
-            total = self.binary("+", total, item, node.span, node.span, node.span)
-        return total
-
-    def _avg_call(self, node: s.Call, scope: Scope) -> Any:
-        items = self._items(node, scope)
-        if items is not None:
-            return self.binary("/", self._total(items, node), Coordinatewise(number(len(items))), node.span, node.span,
-                               node.span)  # fmt: skip
-        value = self._argument
-        if not isinstance(value, Coordinatewise) or value.width is None:
-            what = f"{self.quote(node.arguments[0].span)} is {describe(value)}"
-            raise Mistake(node.span, f"`avg` averages the coordinates of a vector, but {what}", _random_hint(value))
-        self.builder.at(node.span, self.derived)
-        if not leaves(value.expr, "ref"):
-            return Coordinatewise(value.expr)
-        return Coordinatewise(ref(self.builder.moment(value.expr, value.width)))
-
-    def _softmax_call(self, node: s.Call, scope: Scope) -> Any:
-        items = self._items(node, scope)
-        if items is None or not all(isinstance(v, Coordinatewise) for v in items):
-            wrong = self._argument if items is None else next(v for v in items if not isinstance(v, Coordinatewise))
-            hint = "`softmax(s[1..T])[j]` is the j-th weight of the list s[1], …, s[T]"
-            what = f"{self.quote(node.arguments[0].span) if items is None else 'one'} is {describe(wrong)}"
-            raise Mistake(node.span, f"`softmax` takes a list of scalars or vectors, but {what}", hint)
-        width = self._common_width([(v, node.span) for v in items])
-        self.builder.at(node.span, self.derived)
-        powers = [apply("exp", v.expr) for v in items]
-        total = add(*powers)
-        if leaves(total, "ref"):
-            total = ref(self.builder.map(total, width))
-        return Listing(tuple(Coordinatewise(div(p, total), width) for p in powers))
-
 
 # ---------------------------------------------------------------------------------------------- helpers
-
-
-def _finite_array(array: np.ndarray, name: str, span: Span) -> Any:
-    if not np.all(np.isfinite(array)):
-        raise Mistake(span, f"this makes entries of `{name}` infinite or not a number")
-    if array.ndim == 0:
-        return Coordinatewise(from_float(float(array)))
-    return Array(array, name)
 
 
 def _merge(a: tuple[tuple[int, Expr], ...], b: tuple[tuple[int, Expr], ...]) -> tuple[tuple[int, Expr], ...]:
@@ -690,84 +477,6 @@ def _merge(a: tuple[tuple[int, Expr], ...], b: tuple[tuple[int, Expr], ...]) -> 
     for key, expr in b:
         total[key] = add(total[key], expr) if key in total else expr
     return tuple(total.items())
-
-
-def _flatten(value: Any) -> Iterator[Any]:
-    for item in value.items:
-        if isinstance(item, Listing):
-            yield from _flatten(item)
-        else:
-            yield item
-
-
-def _count(count: int, noun: str) -> str:
-    return f"{count} {noun}" + ("" if count == 1 else "s")
-
-
-def _suggest(name: str, scope: Scope, widths: dict) -> str | None:
-    close = nearest(name, [k for k in [*scope, *widths, *CALLABLE] if not k.startswith("__")])
-    return f"did you mean `{close}`?" if close else None
-
-
-def _known_indices(family: Family, axes: int) -> str:
-    keys = sorted(k for k in family.entries if len(k) == axes)
-    if not keys:
-        own = len(next(iter(family.entries), ()))
-        return f"`{family.name}` has {_count(own, 'index') if own == 1 else f'{own} indices'}"
-    if axes == 1 and len(keys) > 1 and [k[0] for k in keys] == list(range(keys[0][0], keys[-1][0] + 1)):
-        return f"`{family.name}` has {keys[0][0]}..{keys[-1][0]} so far"
-    if len(keys) == 1:
-        return f"only `{family.name}[{', '.join(map(str, keys[0]))}]` is"
-    few = ", ".join("[" + ", ".join(map(str, k)) + "]" for k in keys[:4])
-    return f"`{family.name}` has {few}" + (" and others" if len(keys) > 4 else "")
-
-
-def _random_hint(value: Any) -> str | None:
-    if isinstance(value, RandomOutput):
-        return "a readout's value stays random in the limit; its law is `nngp(f, X)`"
-    if isinstance(value, Array):
-        return "data enter through a matrix: `U @ xi`"
-    if isinstance(value, (MatrixSum, Readout)):
-        return "a matrix stands only in products, as in `W @ x`"
-    return None
-
-
-def _join_hint(sign: str, a: Any, b: Any, one: str, other: str) -> str | None:
-    matrices = (MatrixSum, Readout)
-    if sign == "*" and isinstance(a, matrices) and isinstance(b, (Coordinatewise, Array)):
-        return f"a product with a matrix is written `{_bare(one, 'W')} @ {_bare(other, 'x')}`"
-    if sign in "+-" and isinstance(a, matrices) and isinstance(b, matrices):
-        return "matrices are added only at equal shape"
-    if isinstance(a, Array) and isinstance(b, Array):
-        return None
-    return _random_hint(a) or _random_hint(b)
-
-
-def _matmul_hint(a: Any, b: Any, one: str, other: str) -> str | None:
-    x, y = _bare(one, "x"), _bare(other, "W")
-    size = a.array.size if isinstance(a, Array) else a.width if isinstance(a, Coordinatewise) else None
-    if isinstance(b, MatrixSum) and size is not None and size in (b.rows, b.columns):
-        transposed = y[:-2] if y.endswith(".T") else f"{y}.T"
-        return f"the matrix stands on the left: `{y if size == b.columns else transposed} @ {x}`"
-    if isinstance(a, Coordinatewise) and isinstance(b, Coordinatewise) and a.width and b.width:
-        return f"the inner product of two vectors, over n, is `avg({x} * {_bare(other, 'y')})`"
-    if isinstance(a, Coordinatewise) and a.width is None:
-        return "a product with a number is written `*`"
-    return None
-
-
-def _number_hint(b: Any) -> str | None:
-    return "a product with a number is written `*`" if isinstance(b, Coordinatewise) and b.width is None else None
-
-
-def _bare(text: str, instead: str) -> str:
-    """An operand's text without its quotes, to stand in a suggestion; another where it is long."""
-    bare = text.strip("`")
-    return instead if text == "this" else f"({bare})" if _BETWEEN.search(bare) else bare
-
-
-# An operator outside brackets: such an operand takes parentheses in a suggestion.
-_BETWEEN = re.compile(r"^[^\[(]*[-+*/@^ ]|[\])]\s*[-+*/@^ ]")
 
 
 _RULES: dict[type, Callable[[Evaluator, Any, Scope], Any]] = {
@@ -779,9 +488,9 @@ _RULES: dict[type, Callable[[Evaluator, Any, Scope], Any]] = {
     s.Power: Evaluator.power,
     s.Indexed: Evaluator.indexed,
     s.Transposed: Evaluator.transposed,
-    s.Call: Evaluator.call,
+    s.Call: calls.call,
     s.ListOf: Evaluator.list_of,
-    s.Comprehension: Evaluator.comprehension,
+    s.Comprehension: calls.comprehension,
 }
 
-__all__ = ["UNKNOWN", "Evaluator", "describe", "from_float", "is_constant"]
+__all__ = ["Evaluator", "Scope", "describe", "is_constant"]

@@ -1,12 +1,11 @@
 """What an expression of the language stands for while a program is elaborated."""
 
-from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 
-from tpl.core.expr import Expr
+from tpl.core.expr import Expr, from_float
 from tpl.core.program import Dim
 from tpl.language import syntax as s
 from tpl.language.source import Span
@@ -103,7 +102,7 @@ class Unknown:
 
 UNKNOWN = Unknown()
 
-Scope = Mapping[str, Any]
+Scope = dict[str, Any]
 
 
 class Mistake(Exception):
@@ -116,3 +115,11 @@ class Mistake(Exception):
 
 class Silent(Exception):
     """Raised where an unknown value is used: its cause has been reported."""
+
+
+def finite_array(array: np.ndarray, name: str, span: Span) -> Any:
+    if not np.all(np.isfinite(array)):
+        raise Mistake(span, f"this makes entries of `{name}` infinite or not a number")
+    if array.ndim == 0:
+        return Coordinatewise(from_float(float(array)))
+    return Array(array, name)

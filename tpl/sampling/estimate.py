@@ -3,9 +3,9 @@
 import os
 import threading
 from collections.abc import Callable
-from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass
 from math import ceil, erf, lcm, pi
+from queue import SimpleQueue
 
 import numpy as np
 
@@ -98,27 +98,56 @@ def _run_inline(one: Callable[[int], np.ndarray], count: int, progress: Progress
 def _run_in_pool(
     one: Callable[[int], np.ndarray], count: int, workers: int, stop: threading.Event, progress: Progress | None
 ) -> list[np.ndarray]:
-    with ThreadPoolExecutor(workers) as pool:
-        try:
-            futures = [pool.submit(one, replicate) for replicate in range(count)]
-            _watch(futures, progress)
-        except BaseException:  # an interrupt above all: let running replicates stop at their next step
-            stop.set()
-            pool.shutdown(wait=True, cancel_futures=True)
-            raise
-        return [future.result() for future in futures]
+    """Replicates in order, by so many threads; the error of the first one that fails, however the threads raced.
+
+    The main thread only waits, on one queue, so that an interrupt finds nothing half done.
+    """
+    rows: list[np.ndarray | None] = [None] * count
+    errors: dict[int, BaseException] = {}
+    tasks, finished = iter(range(count)), SimpleQueue[int]()
+    lock, failed = threading.Lock(), threading.Event()
+
+    def work() -> None:
+        while not (stop.is_set() or failed.is_set()):
+            with lock:
+                replicate = next(tasks, None)
+            if replicate is None:
+                break
+            try:
+                rows[replicate] = one(replicate)
+            except BaseException as error:
+                errors[replicate] = error
+                failed.set()  # earlier replicates are done or running, later ones need not begin
+            finished.put(replicate)
+        finished.put(-1)
+
+    threads = [threading.Thread(target=work, daemon=True) for _ in range(workers)]
+    try:
+        for thread in threads:
+            thread.start()
+        _count_finished(finished, workers, count, progress)
+    except BaseException:  # an interrupt above all: running replicates stop at their next step
+        stop.set()
+        raise
+    finally:
+        for thread in threads:
+            if thread.ident is not None:
+                thread.join()
+    if errors:
+        raise errors[min(errors)]
+    return [row for row in rows if row is not None]
 
 
-def _watch(futures: list[Future], progress: Progress | None) -> None:
-    """Wait for all; raise the error of the first replicate that has one, however the threads raced."""
-    waiting = set(futures)
-    while waiting:
-        done, waiting = wait(waiting, return_when=FIRST_COMPLETED)
+def _count_finished(finished: SimpleQueue[int], workers: int, count: int, progress: Progress | None) -> None:
+    """Wait until every worker has said that it is through."""
+    done = 0
+    while workers:
+        if finished.get() < 0:
+            workers -= 1
+            continue
+        done += 1
         if progress is not None:
-            progress(len(futures) - len(waiting), len(futures))
-        if any(future.exception() is not None for future in done):
-            for future in futures:  # in order: earlier ones are running or done
-                future.result()
+            progress(done, count)
 
 
 def sample_limit(
