@@ -8,7 +8,7 @@ from tpl.core.expr import ONE, ZERO, Expr, close, evaluate, from_float, leaves, 
 from tpl.core.functions import BUILTIN_CONSTANTS
 from tpl.core.growth import CONSTANT, GAUSSIAN, Growth, TooFast, growth
 from tpl.core.program import Dim, Kind, Line, Origin, Program, Show
-from tpl.core.values import Mistake
+from tpl.core.values import Mistake, TooLarge
 from tpl.language.source import Source, Span
 
 MAX_EXPRESSION_DEPTH = 200
@@ -84,10 +84,10 @@ class Builder:
         return index
 
     def spend(self, lines: int) -> None:
-        """Account for lines that are about to be made. Raises Mistake above the limit."""
+        """Account for lines that are about to be made. Raises TooLarge above the limit."""
         if len(self.lines) + lines > self.max_lines:
             total = len(self.lines) + lines
-            raise Mistake(
+            raise TooLarge(
                 self.origin.span,
                 f"the core program would have more than {total - 1:,} lines; the limit is {self.max_lines:,}",
                 "use fewer inputs or a shorter loop, or raise --max-lines",

@@ -7,6 +7,7 @@ and structure, which `tpl.language.check` settles from the syntax alone.
 
 from bisect import bisect_left
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -31,6 +32,7 @@ from tpl.core.values import (
     RandomOutput,
     Silent,
     Text,
+    TooLarge,
 )  # fmt: skip
 from tpl.data import DataError, Dataset, generate
 from tpl.language import syntax as s
@@ -63,7 +65,8 @@ def elaborate(
     diagnostics = list(diagnostics)
     elaboration = _Elaboration(source, data, limits, diagnostics)
     elaboration.builder.generic_rows = generic_rows
-    elaboration.block(file.statements, elaboration.globals, None)
+    with suppress(TooLarge):  # reported; there is no point in going on
+        elaboration.block(file.statements, elaboration.globals, None)
     found = merge(diagnostics, elaboration.diagnostics)
     if not found and not elaboration.builder.shows:
         found.append(Diagnostic(None, "nothing is shown", "end the program with `show …`"))
@@ -101,6 +104,9 @@ class _Elaboration:
                 _STATEMENTS[type(statement)](self, statement, scope, network)
             except Silent:
                 self._forget(statement, scope)
+            except TooLarge as problem:
+                self._report(problem, statement)
+                raise
             except (Mistake, ArithmeticError, RecursionError) as problem:
                 deep = isinstance(problem, RecursionError)
                 what = "this is nested too deeply" if deep else "a number here is too large"

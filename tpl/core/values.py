@@ -113,6 +113,10 @@ class Mistake(Exception):
         self.span, self.message, self.hint = span, message, hint
 
 
+class TooLarge(Mistake):
+    """A program beyond its limits: elaboration stops here, whatever else may be wrong."""
+
+
 class Silent(Exception):
     """Raised where an unknown value is used: its cause has been reported."""
 

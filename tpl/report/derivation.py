@@ -6,28 +6,18 @@ written by a `Style`; sympy's own printers do the arithmetic around them.
 
 import html
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from html.entities import html5
 from typing import Any
 
 import sympy
-from sympy.printing.str import StrPrinter
 
 from tpl.core.expr import Expr, substitute
 from tpl.limit.algebra import to_sympy
 from tpl.limit.derive import LONG_ENOUGH, Answer, Derivation
 from tpl.limit.naming import Named, Variable
 from tpl.limit.recursion import Rule, Sum, own_axes
-
-_GREEK = {
-    "alpha": "α", "beta": "β", "gamma": "γ", "delta": "δ", "eps": "ε", "epsilon": "ε", "eta": "η", "theta": "θ", "kappa": "κ",
-    "lambda": "λ", "mu": "μ", "nu": "ν", "xi": "ξ", "pi": "π", "rho": "ρ", "sigma": "σ", "tau": "τ", "phi": "φ", "psi": "ψ",
-    "omega": "ω",
-}  # fmt: skip
-_LATEX_GREEK = {"eps": r"\epsilon"}
-_SUPERSCRIPT = str.maketrans("0123456789-", "⁰¹²³⁴⁵⁶⁷⁸⁹⁻")
-
+from tpl.report.styles import LATEX, MATHML, TEXT, Style, escape_latex, latex_range
 
 # ---------------------------------------------------------------------------------------------- equations
 
@@ -91,22 +81,6 @@ class Indices:
 
 def _shift(letter: str, offset: int) -> str:
     return letter if offset == 0 else f"{letter}{'+' if offset > 0 else '−'}{abs(offset)}"
-
-
-@dataclass
-class Style:
-    """How one output format writes things."""
-
-    kernel: Callable[[str, str, str], str]  # base, indices, inputs
-    gram: Callable[[str, str], str]
-    named_input: Callable[[str, Sequence[str]], str]
-    constant: Callable[[str], str]
-    expectation: Callable[[str], str]
-    arithmetic: Callable[[Any, dict[Any, str]], str]
-    law: Callable[[str, str], str]
-    covariance: Callable[[str, str, str], str]
-    big_sum: Callable[[str, str], str]
-    plus: str = " + "
 
 
 class Writer:
@@ -264,162 +238,6 @@ def _with_symbols(expr: Expr) -> Expr:
     return substitute(expr, lambda x: Expr("symbol", (), f"{prefix[x.op]}{int(x.value)}x") if x.op in prefix else x)  # type: ignore[arg-type]
 
 
-# ---------------------------------------------------------------------------------------------- text
-
-
-class _TextPrinter(StrPrinter):
-    """sympy's plain printing with `^`, functions by their names in the language, and Greek letters."""
-
-    def _print_Symbol(self, expr: Any) -> str:
-        return greek(expr.name)
-
-    def _print_Pi(self, expr: Any) -> str:
-        return "π"
-
-
-def greek(name: str) -> str:
-    """A user's name with its Greek letters."""
-    head, underscore, tail = name.partition("_")
-    return _GREEK.get(head, head) + underscore + tail
-
-
-def _text_arithmetic(value: Any, table: dict[Any, str]) -> str:
-    text = _TextPrinter({"order": "rev-lex"}).doprint(value)
-    text = re.sub(
-        r"\*\*\(?(-?\d+)\)?",
-        lambda m: m[1].translate(_SUPERSCRIPT) if m[0].count("(") == m[0].count(")") else m[0],
-        text,
-    )
-    text = text.replace("**", "^").replace("*", " ").replace("sqrt", "√")
-    for symbol in sorted(table, key=lambda s: -len(s.name)):
-        text = text.replace(symbol.name, table[symbol])
-    return text
-
-
-def _text_kernel(base: str, index: str, inputs: str) -> str:
-    superscript = f"^{index}" if len(index) == 1 else f"^{{{index}}}" if index else ""
-    return f"{base}{superscript}" + (f"({inputs})" if inputs else "")
-
-
-TEXT = Style(
-    kernel=_text_kernel,
-    gram=lambda a, b: f"⟨{a}, {b}⟩",
-    named_input=lambda name, index: name + (f"_{','.join(index)}" if index else ""),
-    constant=lambda name: name.removeprefix("@"),
-    expectation=lambda inside: f"E[{inside}]",
-    arithmetic=_text_arithmetic,
-    law=lambda names, kernel: f"{names} ~ N(0, {kernel})",
-    covariance=lambda a, b, c: f"Var {a} = {c}" if a == b else f"Cov({a}, {b}) = {c}",
-    big_sum=lambda condition, term: f"Σ_{{{condition}}} {term}",
-)
-
-
-# ---------------------------------------------------------------------------------------------- LaTeX
-
-
-def latex_name(name: str) -> str:
-    """A user's name in LaTeX: greek letters, and what follows an underscore as a subscript."""
-    head, _, tail = name.partition("_")
-    head = _LATEX_GREEK.get(head, "\\" + head if head in _GREEK else head if len(head) == 1 else rf"\mathrm{{{head}}}")
-    head = head.replace("ξ", r"\xi").replace("′", "'")
-    return f"{head}_{{{latex_name(tail) if len(tail) > 1 else tail}}}" if tail else head
-
-
-def _latex_arithmetic(value: Any, table: dict[Any, str]) -> str:
-    names = {s: latex_name(s.name) for s in value.free_symbols} | {s: _latex_symbols(t) for s, t in table.items()}
-    return sympy.latex(value, symbol_names=names, order="rev-lex")
-
-
-def _latex_symbols(text: str) -> str:
-    return text.replace("ξ", r"\xi ").replace("′", "'").replace("−", "-")
-
-
-def _latex_range(text: str) -> str:
-    return _latex_symbols(text).replace("..", r" \dots ")
-
-
-def _latex_kernel(base: str, index: str, inputs: str) -> str:
-    superscript = f"^{{{_latex_symbols(index)}}}" if index else ""
-    return latex_name(base) + superscript + (f"({_latex_symbols(inputs)})" if inputs else "")
-
-
-LATEX = Style(
-    kernel=_latex_kernel,
-    gram=lambda a, b: rf"\langle {a}, {b} \rangle",
-    named_input=lambda name, index: _latex_symbols(name) + (f"_{{{_latex_symbols(','.join(index))}}}" if index else ""),
-    constant=lambda name: (
-        rf"\mathrm{{{_latex_symbols(name[1:])}}}" if "(ξ" in name else rf"\text{{{_escape_latex(name[1:])}}}"
-    ),
-    expectation=lambda inside: rf"\mathbb{{E}}\left[{inside}\right]",
-    arithmetic=_latex_arithmetic,
-    law=lambda names, kernel: rf"{_latex_symbols(names)} \sim \mathcal{{N}}\left(0, {kernel}\right)",
-    covariance=lambda a, b, c: (
-        rf"\operatorname{{Var}} {_latex_symbols(a)} = {c}"
-        if a == b
-        else rf"\operatorname{{Cov}}({_latex_symbols(a)}, {_latex_symbols(b)}) = {c}"
-    ),
-    big_sum=lambda condition, term: rf"\sum_{{{_latex_range(condition)}}} {term}",
-)
-
-
-def _escape_latex(text: str) -> str:
-    return (
-        re.sub(r"([#$%&_{}])", r"\\\1", text)
-        .replace("^", r"\^{}")
-        .replace("~", r"\~{}")
-        .replace("ξ", "$\\xi$")
-        .replace("′", "'")
-    )
-
-
-# ---------------------------------------------------------------------------------------------- MathML
-
-
-def _mathml_arithmetic(value: Any, table: dict[Any, str]) -> str:
-    text = sympy.printing.mathml(value, printer="presentation", order="rev-lex")
-    text = re.sub(r"&(?!amp;|lt;|gt;|quot;|#)(\w+;)", lambda m: html5[m[1]], text)  # named entities are HTML, not XML
-    for symbol in sorted(table, key=lambda s: -len(s.name)):
-        text = text.replace(
-            f"<mi>{symbol.name}</mi>", table[symbol] if table[symbol].startswith("<") else _mi(table[symbol])
-        )
-    return f"<mrow>{text}</mrow>"
-
-
-def _mi(text: str) -> str:
-    return f"<mi>{html.escape(greek(text))}</mi>"
-
-
-def _mathml_kernel(base: str, index: str, inputs: str) -> str:
-    head, _, tail = base.partition("_")
-    name = f"<msubsup>{_mi(head)}<mtext>{html.escape(tail)}</mtext><mrow>{_mi(index)}</mrow></msubsup>" if tail and index else (
-        f"<msub>{_mi(head)}<mtext>{html.escape(tail)}</mtext></msub>" if tail
-        else f"<msup>{_mi(head)}{_mi(index)}</msup>" if index else _mi(head)
-    )  # fmt: skip
-    return f"<mrow>{name}" + (f"<mo>(</mo>{_mi(inputs)}<mo>)</mo>" if inputs else "") + "</mrow>"
-
-
-MATHML = Style(
-    kernel=_mathml_kernel,
-    gram=lambda a, b: f"<mrow><mo>⟨</mo>{a}<mo>,</mo>{b}<mo>⟩</mo></mrow>",
-    named_input=lambda name, index: f"<msub>{_mi(name)}{_mi(','.join(index))}</msub>" if index else _mi(name),
-    constant=lambda name: f"<mtext>{html.escape(name.removeprefix('@'))}</mtext>",
-    expectation=lambda inside: f"<mrow><mi mathvariant='normal'>E</mi><mo>[</mo>{inside}<mo>]</mo></mrow>",
-    arithmetic=_mathml_arithmetic,
-    law=lambda names, kernel: (
-        f"<mrow>{_mi(names)}<mo>∼</mo><mi>N</mi><mo>(</mo><mn>0</mn><mo>,</mo>{kernel}<mo>)</mo></mrow>"
-    ),
-    covariance=lambda a, b, c: (
-        f"<mrow><mtext>Var </mtext>{_mi(a)}<mo>=</mo>{c}</mrow>"
-        if a == b
-        else f"<mrow><mtext>Cov</mtext><mo>(</mo>{_mi(a)}<mo>,</mo>{_mi(b)}<mo>)</mo><mo>=</mo>{c}</mrow>"
-    ),
-    big_sum=lambda condition, term: (
-        f"<mrow><munder><mo>∑</mo><mtext>{html.escape(condition)}</mtext></munder>{term}</mrow>"
-    ),
-    plus="<mo>+</mo>",
-)
-
-
 # ---------------------------------------------------------------------------------------------- documents
 
 
@@ -476,7 +294,7 @@ def to_latex(derivation: Derivation) -> str:
     rules, answers = _formulas(derivation, LATEX)
     lines = []
     for formula in (*rules, *answers):
-        condition = rf", \quad {_latex_range(formula.condition)}" if formula.condition else ""
+        condition = rf", \quad {latex_range(formula.condition)}" if formula.condition else ""
         lines.append(rf"\[ {formula.left} = {formula.right}{condition} \]")
         if formula.where:
             lines.append(r"where " + "; ".join(f"${w}$" for w in formula.where) + ".")
@@ -484,7 +302,7 @@ def to_latex(derivation: Derivation) -> str:
     intro = intro.replace("(u, u') ~ N(0, K($\\xi$, $\\xi'$))", r"$(u, u') \sim \mathcal{N}(0, K(\xi, \xi'))$")
     return "\n".join([
         r"\documentclass{article}", r"\usepackage{amsmath,amssymb}", r"\usepackage[margin=2cm]{geometry}", r"\begin{document}",
-        rf"\section*{{{_escape_latex(derivation.title)}}}", intro if derivation.generic else "", *lines, r"\end{document}", "",
+        rf"\section*{{{escape_latex(derivation.title)}}}", intro if derivation.generic else "", *lines, r"\end{document}", "",
     ])  # fmt: skip
 
 
@@ -495,7 +313,7 @@ def to_markdown(derivation: Derivation) -> str:
     if derivation.generic:
         out += [_INTRO, ""]
     for formula in (*rules, *answers):
-        condition = rf",\quad {_latex_range(formula.condition)}" if formula.condition else ""
+        condition = rf",\quad {latex_range(formula.condition)}" if formula.condition else ""
         out += [f"$$ {formula.left} = {formula.right}{condition} $$", ""]
         if formula.where:
             out += ["where " + "; ".join(f"${w}$" for w in formula.where) + ".", ""]
