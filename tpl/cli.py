@@ -103,14 +103,25 @@ def derive(
     markdown: Annotated[bool, typer.Option("--markdown", help="Markdown with $$ formulas.")] = False,
     as_html: Annotated[bool, typer.Option("--html", help="A page with MathML; no network, no script.")] = False,
     output: Annotated[Path | None, typer.Option("--output", "-o", metavar="FILE", help="Write it to a file.")] = None,
+    timeout: Annotated[int, typer.Option(min=1, metavar="SECONDS", help="Give up after so long.")] = 300,
     max_lines: MaxLines = 1_000_000,
 ) -> None:  # fmt: skip
     """The limit as equations: kernels for any two inputs, recursions for any depth."""
     with reporting(False):
         if latex + markdown + as_html > 1:
             raise _refuse(file, "one form at a time", "--latex, --markdown or --html")
-        report = _load(file, data, settings, max_lines, "8G").derive()
-        text = report.latex() if latex else report.markdown() if markdown else report.html() if as_html else str(report)
+        program = _load(file, data, settings, max_lines, "8G")
+        with _deadline(file, timeout):
+            report = program.derive()
+            text = (
+                report.latex()
+                if latex
+                else report.markdown()
+                if markdown
+                else report.html()
+                if as_html
+                else str(report)
+            )
         _write(text, output)
 
 
@@ -205,6 +216,27 @@ def _write(text: str, path: Path | None) -> None:
         path.write_text(text, encoding="utf-8")
     except OSError as problem:
         raise _refuse(str(path), f"this cannot be written: {problem.strerror or problem}") from None
+
+
+@contextmanager
+def _deadline(name: str, seconds: int) -> Iterator[None]:
+    """Refuse what takes longer, where the system has timers."""
+    import signal
+
+    def give_up(*_: Any) -> None:
+        hint = "a smaller program, fewer steps, or a longer --timeout; `tpl run` samples its limit all the same"
+        raise _refuse(name, f"the derivation did not end within {seconds} seconds", hint)
+
+    if not hasattr(signal, "setitimer"):
+        yield
+        return
+    before = signal.signal(signal.SIGALRM, give_up)
+    signal.setitimer(signal.ITIMER_REAL, seconds)
+    try:
+        yield
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, before)
 
 
 def _save(result: Any, path: Path) -> None:

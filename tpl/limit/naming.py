@@ -8,13 +8,17 @@ import sympy
 
 from tpl.core.expr import Expr, leaves, substitute
 from tpl.limit.algebra import quantity, quantity_symbol
-from tpl.limit.calculus import Atom, Quantity
+from tpl.limit.calculus import Atom, Quantity, used_quantities
+from tpl.limit.evaluate import parts
 from tpl.limit.law import Law
 
 _NAME = re.compile(
     r"(?P<base>[^\[{']+)(\[(?P<index>[^\]]*)\])?(\{\w+(\[(?P<input>\d+)\])?(; (?P<output>\d+))?\})?(?P<copy>'\d+)?$"
 )
 _GRAM = re.compile(r"gram_(\d+)_(\d+)$")
+
+
+MAX_WRITTEN = 60
 
 
 @dataclass(frozen=True, order=True)
@@ -72,6 +76,7 @@ class Names:
         self.integrands: list[Expr] = []
         self._integrand_numbers: dict[Expr, int] = {}
         self._written: dict[int, Any] = {}
+        self._sizes: dict[int, int] = {}  # of what is written for a quantity, in symbols
 
     def symbol(self, named: Named) -> Any:
         if named not in self.symbols:
@@ -98,8 +103,6 @@ class Names:
 
     def write(self, value: Any) -> Any:
         """A sympy expression over named symbols: unnamed quantities are replaced by their definitions."""
-        from tpl.limit.calculus import used_quantities
-
         replacement = {quantity_symbol(q): self.write_quantity(q) for q in used_quantities([value])}
         replacement |= {s: self._gram(s) for s in value.free_symbols if _GRAM.match(s.name)}
         return value.xreplace(replacement) if replacement else value
@@ -118,8 +121,22 @@ class Names:
                 self.definitions.setdefault(named, index)
                 self._written[index] = self.symbol(named)
             else:
-                self._written[index] = self.define(index)
+                written = self.define(index)
+                self._sizes[index] = self._size(index)
+                if self._sizes[index] > MAX_WRITTEN:  # too long to stand inside another formula
+                    named = Named("scalar", Variable("c", (len(self.definitions) + 1,), 0))
+                    self.definitions[named] = index
+                    self._sizes[index] = 1
+                    written = self.symbol(named)
+                self._written[index] = written
         return self._written[index]
+
+    def _size(self, index: int) -> int:
+        """How many symbols the definition of a quantity holds once its nameless parts are written out."""
+        total = 0
+        for part in parts(self.law.calculus.quantities[index].definition):
+            total += 1 + sum(self._sizes.get(q, 1) for q in used_quantities([part]))
+        return total
 
     def define(self, index: int) -> Any:
         """The definition of a quantity, written out."""

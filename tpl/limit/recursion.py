@@ -6,13 +6,14 @@ index; the others are stated as they stand.
 """
 
 from dataclasses import dataclass
-from itertools import product
+from itertools import islice, product
 from typing import Any
 
 import sympy
 
 from tpl.limit.naming import Named, Names, Variable
 
+MAX_FOLDED = 3_000  # nodes of an expression that is searched for sums
 ENOUGH = 3  # iterations that must agree before a step is stated in general
 
 
@@ -147,6 +148,8 @@ def fold_sums(names: Names, value: Any, equations: dict[Named, Any]) -> list[Any
 
     What stands beside a kernel in a term and equals the right side of an equation is replaced by its left side.
     """
+    if sum(1 for _ in islice(sympy.preorder_traversal(value), MAX_FOLDED)) == MAX_FOLDED:
+        return [value]
     groups: dict[Any, dict[Named, Any]] = {}
     plain: list[Any] = []
     whole: dict[Named, Any] = {}
