@@ -128,3 +128,30 @@ def test_recursions_hold_at_any_depth(name, depth):
     for shown, answer in zip(program.program.shows, derivation.answers, strict=True):
         expected = evaluate_law(law, [shown.lines[1]])
         assert run.answer(answer.entries[0][1], (1, 2)) == pytest.approx(expected.value[0], rel=1e-9)
+
+
+TIED = """
+width n
+data X[N, d] = sphere(3, 5, seed=1)
+network f(xi[d]):
+    param U : [n, d] ~ N(0, 1 / d)
+    param W : [n, n] ~ N(0, 1 / n)
+    param v : [1, n] ~ N(0, 1 / n)
+    x[0] = U @ xi
+    x[1] = W.T @ tanh(W @ x[0])
+    return v @ x[1]
+show nngp(f, X)
+"""
+
+
+def test_the_gaussian_part_of_a_product_is_not_taken_for_the_product():
+    derivation = tpl.loads(TIED).derive().derivation
+    for rule in derivation.rules:
+        assert derivation.names.symbol(rule.left) not in rule.right.free_symbols
+    text = str(tpl.loads(TIED).derive())
+    assert "K_x^1(ξ, ξ′) = E[tanh(w) tanh(w′)] + K_x^0(ξ, ξ′) (1 - E[tanh(u)²]) (1 - E[tanh(v)²])" in text
+
+
+def test_what_is_not_general_says_so():
+    assert "stated for 5 steps (T = 5)" in str(tpl.load("rnn").derive())
+    assert "stated for" not in str(tpl.load("resnet").derive())

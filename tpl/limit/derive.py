@@ -22,6 +22,7 @@ from tpl.limit.naming import Named, Names, Variable
 from tpl.limit.recursion import Rule, Sum, find_rules, fold_sums
 
 LONG_ENOUGH = 5  # iterations of a loop in a derivation
+MANY = 4  # kernels at inner indices beyond which what is left is no mere boundary
 FEW = 6  # entries of an axis that no loop runs over
 
 
@@ -51,6 +52,19 @@ class Derivation:
     bounds: Mapping[int, str]
     loop_variables: Mapping[str, tuple[str, ...]]
     generic: bool
+
+    @property
+    def specialised(self) -> bool:
+        """Are there terms at inner indices that follow no pattern found? Then they hold at LONG_ENOUGH steps only."""
+        single = [r.left for r in self.rules if not r.region and any(2 < i <= LONG_ENOUGH for i in r.left.indices)]
+        written = [term for answer in self.answers for _, terms in answer.entries for term in terms]
+        written += [
+            t for r in self.rules if not r.region for t in (r.right if isinstance(r.right, tuple) else (r.right,))
+        ]
+        plain = [t for t in written if not isinstance(t, Sum)]
+        inside = {self.names.named[s] for t in plain for s in t.free_symbols if s in self.names.named}
+        loose = {(n.base, n.indices) for n in inside if any(2 < i <= LONG_ENOUGH for i in n.indices)}
+        return self.generic and (len(single) > MANY or len(loose) > MANY)
 
     @property
     def integrands(self) -> Sequence[Expr]:
@@ -207,10 +221,10 @@ def _entries(law: Law, names: Names, shown: Show) -> list[tuple[tuple[int, ...],
         half = len(shown.shape) // 2
         index = (0,) * half + (1,) * half
         line = shown.lines[int(np.ravel_multi_index(index, shown.shape))]
-        return [((), names.write(law.scalars[line]))]
+        return [((), names.write_answer(law.scalars[line]))]
     indices = product(*(range(n) for n in shown.shape))
     return [
-        (tuple(i + 1 for i in index), names.write(law.scalars[line]))
+        (tuple(i + 1 for i in index), names.write_answer(law.scalars[line]))
         for index, line in zip(indices, shown.lines, strict=True)
     ]
 

@@ -150,6 +150,10 @@ class Law:
         self._leaf_of[index] = calculus.new_leaf(index, parts)
         return e.add(from_sympy(constant), ref(self._leaf_of[index]))
 
+    def has_leaf(self, line: int) -> bool:
+        """Is a line's Z a Gaussian leaf, up to its mean?"""
+        return line in self._leaf_of and not self.corrections.get(line)
+
     def second_moment(self, a: int, b: int) -> Any:
         """E Z^a Z^b of two vector lines."""
         key = (min(a, b), max(a, b))

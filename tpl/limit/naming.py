@@ -7,7 +7,7 @@ from typing import Any
 import sympy
 
 from tpl.core.expr import Expr, leaves, substitute
-from tpl.limit.algebra import quantity, quantity_symbol
+from tpl.limit.algebra import quantity, quantity_index, quantity_symbol
 from tpl.limit.calculus import Atom, Quantity, used_quantities
 from tpl.limit.evaluate import parts
 from tpl.limit.law import Law
@@ -92,6 +92,10 @@ class Names:
             both = found.lines
             if found.label == "covariance":
                 both = tuple(self.law.calculus.leaves[i].line for i in both)
+                if any(self.law.corrections.get(i) for i in both):
+                    return None  # the Gaussian part of a product is not the product
+            elif any(self.law.has_leaf(i) for i in both):
+                return None  # a Gaussian vector has a covariance, under this name
             left, right = (variable(lines[i].name) for i in both)
             if left is None or right is None:
                 return None
@@ -113,6 +117,11 @@ class Names:
         left, right = self.rows[int(match[1])], self.rows[int(match[2])]
         return self.symbol(Named("gram", *sorted((left, right), key=lambda v: (v.input, v.base, v.index))))
 
+    def write_answer(self, value: Any) -> Any:
+        """As `write`, but a value that is a nameless quantity is written out, however long."""
+        index = quantity_index(value) if value.is_Symbol else None
+        return self.write(value) if index is None or self.name(index) is not None else self.define(index)
+
     def write_quantity(self, index: int) -> Any:
         """The symbol of a named quantity, the definition of another."""
         if index not in self._written:
@@ -124,7 +133,7 @@ class Names:
                 written = self.define(index)
                 self._sizes[index] = self._size(index)
                 if self._sizes[index] > MAX_WRITTEN:  # too long to stand inside another formula
-                    named = Named("scalar", Variable("c", (len(self.definitions) + 1,), 0))
+                    named = Named("scalar", Variable(f"c{len(self.definitions) + 1}", (), 0))
                     self.definitions[named] = index
                     self._sizes[index] = 1
                     written = self.symbol(named)

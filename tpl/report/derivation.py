@@ -62,7 +62,7 @@ class Indices:
     def end(self, value: int) -> str:
         """A fixed index: a small number as it is, one near a loop's end relative to that end."""
         name = self.derivation.bounds.get(LONG_ENOUGH)
-        if not self.derivation.generic or name is None or value <= 2:
+        if not self.derivation.generic or name is None or value <= 2 or self.derivation.specialised:
             return str(value)
         return _shift(name, value - LONG_ENOUGH)
 
@@ -277,11 +277,19 @@ _INTRO = (
 )
 
 
+def _intro(derivation: Derivation) -> str:
+    """What the symbols mean; and for how many steps the equations are stated, where no general form was found."""
+    if not derivation.specialised:
+        return _INTRO
+    ends = derivation.bounds.get(LONG_ENOUGH, "")
+    return f"{_INTRO} Some terms follow no pattern that was found: everything is stated for {LONG_ENOUGH} steps ({ends} = {LONG_ENOUGH})."
+
+
 def to_text(derivation: Derivation) -> str:
     """Plain Unicode text."""
     out = [derivation.title, ""]
     if derivation.generic:
-        out += [_INTRO, ""]
+        out += [_intro(derivation), ""]
     rules, answers = _formulas(derivation, TEXT)
     for formula in (*rules, *answers):
         out.append(f"  {formula.left} = {formula.right}" + (f",   {formula.condition}" if formula.condition else ""))
@@ -298,7 +306,9 @@ def to_latex(derivation: Derivation) -> str:
         lines.append(rf"\[ {formula.left} = {formula.right}{condition} \]")
         if formula.where:
             lines.append(r"where " + "; ".join(f"${w}$" for w in formula.where) + ".")
-    intro = _INTRO.replace("ξ′", r"$\xi'$").replace("ξ", r"$\xi$").replace("′", "'").replace("×", r"$\times$")
+    intro = (
+        _intro(derivation).replace("ξ′", r"$\xi'$").replace("ξ", r"$\xi$").replace("′", "'").replace("×", r"$\times$")
+    )
     intro = intro.replace("(u, u') ~ N(0, K($\\xi$, $\\xi'$))", r"$(u, u') \sim \mathcal{N}(0, K(\xi, \xi'))$")
     return "\n".join([
         r"\documentclass{article}", r"\usepackage{amsmath,amssymb}", r"\usepackage[margin=2cm]{geometry}", r"\begin{document}",
@@ -311,7 +321,7 @@ def to_markdown(derivation: Derivation) -> str:
     rules, answers = _formulas(derivation, LATEX)
     out = [f"# {derivation.title}", ""]
     if derivation.generic:
-        out += [_INTRO, ""]
+        out += [_intro(derivation), ""]
     for formula in (*rules, *answers):
         condition = rf",\quad {latex_range(formula.condition)}" if formula.condition else ""
         out += [f"$$ {formula.left} = {formula.right}{condition} $$", ""]
@@ -331,7 +341,7 @@ def _html_body(derivation: Derivation) -> list[str]:
     rules, answers = _formulas(derivation, MATHML)
     body = [f"<h1>{html.escape(derivation.title)}</h1>"]
     if derivation.generic:
-        body.append(f"<p>{html.escape(_INTRO)}</p>")
+        body.append(f"<p>{html.escape(_intro(derivation))}</p>")
     for formula in (*rules, *answers):
         condition = (
             f"<mo>,</mo><mspace width='1em'/><mtext>{html.escape(formula.condition)}</mtext>"
