@@ -105,7 +105,7 @@ def verify_limit(
     schedule = make_schedule(program)
     steps = _Steps(progress, replicates + seeds * len(chosen))
     limit, method = _limit_replicates(
-        program, limits, samples, replicates, seed, threads, gradient_independence, steps.advance(replicates)
+        program, limits, samples, replicates, seed, threads, gradient_independence, steps.advance(replicates), schedule
     )
     finite, lazily = {}, []
     for width in chosen:
@@ -158,31 +158,33 @@ def _heading(compiled: Compiled) -> dict:
 
 
 def _limit_replicates(
-    program: Program, limits: Limits, samples: int | None, replicates: int | None, seed: int, threads: int | None,
-    independent: bool, progress: Progress | None,
-) -> tuple[np.ndarray, str]:  # fmt: skip
+    program: Program,
+    limits: Limits,
+    samples: int | None,
+    replicates: int | None,
+    seed: int,
+    threads: int | None,
+    independent: bool,
+    progress: Progress | None,
+    schedule: Any = None,
+) -> tuple[np.ndarray, str]:
     """The limit's independent replicates, [replicates, values], and their method."""
-    from tpl.sampling.cost import estimate_memory
-    from tpl.sampling.estimate import DEFAULT_REPLICATES, DEFAULT_SAMPLES, available_threads, round_up, sample
-    from tpl.sampling.schedule import make_schedule
+    from tpl.sampling.estimate import DEFAULT_REPLICATES, DEFAULT_SAMPLES, limit_replicates
 
-    width, count = round_up(program, samples or DEFAULT_SAMPLES), replicates or DEFAULT_REPLICATES
-    schedule = make_schedule(program)
-    workers = min(count, threads or available_threads())
-    while workers > 1 and estimate_memory(program, schedule, width, "lazy", workers) > limits.max_memory:
-        workers -= 1
-    needed = estimate_memory(program, schedule, width, "lazy", workers)
-
-    def simulate() -> np.ndarray:
-        if needed > limits.max_memory:
-            raise MemoryRefused(needed, limits.max_memory)
-        return sample(
-            program, base_width=width, replicates=count, seed=seed, threads=workers, gradient_independence=independent,
-            schedule=schedule, progress=progress,
-        )  # fmt: skip
-
-    method = f"sampled limit: {count} replicates of {width} samples (lazy Gaussian operator)"
-    return _guarded(program, simulate), method
+    return _guarded(
+        program,
+        lambda: limit_replicates(
+            program,
+            samples=samples or DEFAULT_SAMPLES,
+            replicates=replicates or DEFAULT_REPLICATES,
+            seed=seed,
+            threads=threads,
+            gradient_independence=independent,
+            max_memory=limits.max_memory,
+            schedule=schedule,
+            progress=progress,
+        ),
+    )
 
 
 def _heavy_tails(program: Program, values: np.ndarray) -> list[str]:

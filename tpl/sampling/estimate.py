@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from math import ceil, erf, lcm, pi
 from queue import SimpleQueue
+from typing import Any
 
 import numpy as np
 
@@ -150,7 +151,7 @@ def _count_finished(finished: SimpleQueue[int], workers: int, count: int, progre
             progress(done, count)
 
 
-def sample_limit(
+def limit_replicates(
     program: Program,
     *,
     samples: int = DEFAULT_SAMPLES,
@@ -162,8 +163,10 @@ def sample_limit(
     max_memory: int | None = None,
     schedule: Schedule | None = None,
     progress: Progress | None = None,
-) -> list[Estimate]:
-    """The infinite-width values of all shows, by the lazy Gaussian operator. Needs at least two replicates.
+) -> tuple[np.ndarray, str]:
+    """Independent replicates of the infinite-width values, [replicates, values], and how they were computed.
+
+    Needs at least two replicates.
 
     max_memory: bytes; fewer threads run at once to keep to it. schedule: the program's, to make it once for several
     runs. Raises MemoryRefused before any work if one thread needs more.
@@ -181,7 +184,12 @@ def sample_limit(
     method = f"sampled limit: {replicates} replicates of {width} samples (lazy Gaussian operator)"
     if gradient_independence:
         method += ", W.T taken as independent of W"
-    return summarise(program, values, method)
+    return values, method
+
+
+def sample_limit(program: Program, **options: Any) -> list[Estimate]:
+    """The infinite-width values of all shows, by the lazy Gaussian operator; options as for `limit_replicates`."""
+    return summarise(program, *limit_replicates(program, **options))
 
 
 def sample_finite(
@@ -273,6 +281,6 @@ def student_two_sigma(dof: int) -> float:
 
 
 __all__ = [
-    "Cancelled", "Estimate", "MemoryRefused", "available_threads", "round_up", "sample", "sample_finite",
+    "Cancelled", "Estimate", "MemoryRefused", "available_threads", "limit_replicates", "round_up", "sample", "sample_finite",
     "sample_limit", "summarise",
 ]  # fmt: skip
