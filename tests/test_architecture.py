@@ -7,7 +7,20 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
 # Later entries may import earlier ones, not the other way round. docs/architecture.md shows the same list.
-ORDER = ["resources", "data", "language", "core", "limit", "sampling", "report", "pipeline", "stages", "api", "cli"]
+ORDER = [
+    "resources",
+    "data",
+    "language",
+    "core",
+    "limit",
+    "numeric",
+    "sampling",
+    "report",
+    "pipeline",
+    "stages",
+    "api",
+    "cli",
+]
 FILES = sorted((ROOT / "tpl").rglob("*.py"))
 
 

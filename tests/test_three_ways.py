@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 import tpl
-from tpl.limit.evaluate import evaluate_law
 from tpl.limit.law import Law
+from tpl.numeric.evaluate import evaluate_law
 from tpl.pipeline import bundled_programs
 from tpl.sampling.agreement import compare
 from tpl.sampling.estimate import sample, sample_finite

@@ -10,11 +10,11 @@ import pytest
 import tpl
 from tpl.core.expr import leaves
 from tpl.limit.derive import LONG_ENOUGH
-from tpl.limit.evaluate import evaluate_law, reduce_rank
 from tpl.limit.law import Law
 from tpl.limit.naming import Named
-from tpl.limit.quadrature import integrate
 from tpl.limit.recursion import Sum
+from tpl.numeric.evaluate import evaluate_law, reduce_rank
+from tpl.numeric.quadrature import integrate
 
 GOLDEN = Path(__file__).parent / "golden"
 READ = ["mlp", "mlp_erf", "resnet", "layernorm_mlp", "semicircle", "marchenko_pastur", "transpose_correction"]

@@ -10,8 +10,8 @@ import sympy
 import tpl
 from tpl.core.text import parse_program
 from tpl.limit.calculus import NoLaw
-from tpl.limit.evaluate import NotDefined, evaluate_law
 from tpl.limit.law import Law
+from tpl.numeric.evaluate import NotDefined, evaluate_law
 from tpl.sampling.estimate import sample_limit
 
 

@@ -8,8 +8,8 @@ import pytest
 from scipy.stats import t as student
 
 from tpl.core.text import parse_program
-from tpl.limit.evaluate import evaluate_law
 from tpl.limit.law import Law
+from tpl.numeric.evaluate import evaluate_law
 from tpl.sampling.estimate import sample_limit
 
 _spec = importlib.util.spec_from_file_location("random_programs", Path(__file__).with_name("random_programs.py"))

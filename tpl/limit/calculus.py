@@ -359,4 +359,24 @@ def used_quantities(values: Iterable[Any]) -> set[int]:
     return {index for index in found if index is not None}
 
 
-__all__ = ["ONE", "ZERO", "Atom", "Calculus", "Form", "Leaf", "NoLaw", "Quantity", "from_sympy", "used_quantities"]
+def parts(definition: Any) -> list[Any]:
+    """The sympy expressions that a definition mentions."""
+    if isinstance(definition, Atom):
+        inside = [quantity_symbol(int(v)) for v in leaves(definition.integrand, "quantity")]  # type: ignore[arg-type]
+        return [c for row in definition.covariance for c in row] + inside
+    return [definition]
+
+
+__all__ = [
+    "ONE",
+    "ZERO",
+    "Atom",
+    "Calculus",
+    "Form",
+    "Leaf",
+    "NoLaw",
+    "Quantity",
+    "from_sympy",
+    "parts",
+    "used_quantities",
+]

@@ -8,8 +8,7 @@ import sympy
 
 from tpl.core.expr import Expr, leaves, substitute
 from tpl.limit.algebra import quantity, quantity_index, quantity_symbol
-from tpl.limit.calculus import Atom, Quantity, used_quantities
-from tpl.limit.evaluate import parts
+from tpl.limit.calculus import Atom, Quantity, parts, used_quantities
 from tpl.limit.law import Law
 
 _NAME = re.compile(

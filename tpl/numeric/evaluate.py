@@ -14,11 +14,11 @@ import sympy
 
 from tpl.core.expr import ONE, Expr, leaves, mul, ref, substitute, symbol
 from tpl.core.functions import FUNCTIONS
-from tpl.limit.algebra import LeastNorm, NoLaw, Ratio, constant_name, quantity_index, quantity_symbol
-from tpl.limit.calculus import Atom, used_quantities
+from tpl.limit.algebra import LeastNorm, NoLaw, Ratio, constant_name, quantity_index
+from tpl.limit.calculus import Atom, parts, used_quantities
 from tpl.limit.closed_forms import Dual, dual
 from tpl.limit.law import Law
-from tpl.limit.quadrature import Integrand, expectation
+from tpl.numeric.quadrature import Integrand, expectation
 
 REPLICATES = 8  # of what is sampled
 BATCH = 512  # integrands sampled at the same points
@@ -91,14 +91,6 @@ def _closure(law: Law, targets: list[Any]) -> list[int]:
             needed.add(q)
             stack.extend(used_quantities(parts(law.calculus.quantities[q].definition)))
     return sorted(needed)
-
-
-def parts(definition: Any) -> list[Any]:
-    """The sympy expressions that a definition mentions."""
-    if isinstance(definition, Atom):
-        inside = [quantity_symbol(int(v)) for v in leaves(definition.integrand, "quantity")]  # type: ignore[arg-type]
-        return [c for row in definition.covariance for c in row] + inside
-    return [definition]
 
 
 # ---------------------------------------------------------------------------------------------- chains

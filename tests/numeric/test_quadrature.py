@@ -7,10 +7,10 @@ import numpy as np
 import pytest
 
 import tpl
-import tpl.limit.evaluate as evaluation
+import tpl.numeric.evaluate as evaluation
 from tpl.core.text import parse_program
-from tpl.limit.evaluate import evaluate_law, reduce_rank
 from tpl.limit.law import Law
+from tpl.numeric.evaluate import evaluate_law, reduce_rank
 
 
 @pytest.fixture
