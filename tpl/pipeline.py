@@ -18,6 +18,7 @@ from tpl.language import syntax as s
 from tpl.language.check import check, merge
 from tpl.language.parse import parse
 from tpl.language.source import Diagnostic, Source, TplError, nearest
+from tpl.language.spell_out import Introduced, spell_out
 from tpl.resources import programs_dir
 
 Progress = Callable[[int, int], None]
@@ -57,11 +58,12 @@ def read_source(name: str) -> Source:
 
 @dataclass(frozen=True)
 class Compiled:
-    """A core program, the syntax it comes from, and the data it uses."""
+    """A core program, the syntax it comes from, and the data it uses. `introduced`: names given by `spell_out`."""
 
     program: Program
     file: s.File
     inputs: dict[str, Dataset]
+    introduced: tuple[Introduced, ...] = ()
 
 
 def compile_program(
@@ -74,7 +76,7 @@ def compile_program(
     """From text to a verified core program. Raises TplError with every mistake found.
 
     data: name -> array, Dataset, or a source as `--data` takes it. settings: `L=10`, `phi(z)=tanh(z)`.
-    generic_rows: see `elaborate`.
+    generic_rows: see `elaborate`; with them, what networks leave nameless gets a name (`spell_out`).
     """
     source = _with_settings(source, settings)
     file, diagnostics, lost = parse(source)
@@ -83,8 +85,11 @@ def compile_program(
     datasets = _load_data(data or {}, file, source, limits)
     if lost:
         raise TplError(source, diagnostics)
+    introduced: tuple[Introduced, ...] = ()
+    if generic_rows is not None:
+        file, introduced = spell_out(file, source, frozenset(CALLABLE))
     program, inputs = elaborate(file, source, datasets, limits, diagnostics, generic_rows)
-    return Compiled(verify(program), file, inputs)
+    return Compiled(verify(program), file, inputs, introduced)
 
 
 def _with_settings(source: Source, settings: Sequence[str]) -> Source:

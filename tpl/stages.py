@@ -139,7 +139,7 @@ def derive_limit(
         return DerivationReport(derive(compiled.program, compiled.file, None))
     kept = [x for x in settings if x.split("=")[0].strip() not in {p.split("=")[0] for p in plan.settings}]
     generic = compile_program(source, plan.data, [*kept, *plan.settings], limits, plan.rows)
-    return DerivationReport(derive(generic.program, generic.file, plan))
+    return DerivationReport(derive(generic.program, generic.file, plan, generic.introduced))
 
 
 # ---------------------------------------------------------------------------------------------- parts

@@ -1,7 +1,10 @@
 """Derivations: golden texts that a person has read, and recursions that hold beyond what they were seen on."""
 
 import re
+from dataclasses import dataclass, replace
+from itertools import product
 from pathlib import Path
+from typing import Any
 from xml.etree import ElementTree
 
 import numpy as np
@@ -10,14 +13,17 @@ import pytest
 import tpl
 from tpl.core.expr import leaves
 from tpl.limit.derive import LONG_ENOUGH
+from tpl.limit.frame import Frame, Place, Step
 from tpl.limit.law import Law
-from tpl.limit.naming import Named
-from tpl.limit.recursion import Sum
+from tpl.limit.naming import Bound
 from tpl.numeric.evaluate import evaluate_law, reduce_rank
 from tpl.numeric.quadrature import integrate
 
 GOLDEN = Path(__file__).parent / "golden"
-READ = ["mlp", "mlp_erf", "resnet", "layernorm_mlp", "semicircle", "marchenko_pastur", "transpose_correction"]
+READ = [
+    "mlp", "mlp_erf", "resnet", "layernorm_mlp", "rnn", "conv1d", "attention",
+    "semicircle", "marchenko_pastur", "transpose_correction",
+]  # fmt: skip
 
 
 @pytest.mark.parametrize("name", READ)
@@ -29,7 +35,7 @@ def test_golden(name, request):
     assert text == path.read_text(encoding="utf-8")
 
 
-@pytest.mark.parametrize("name", [*READ, "rnn"])
+@pytest.mark.parametrize("name", READ)
 def test_other_forms_are_well_formed(name):
     report = tpl.load(name).derive()
     page = report.html()
@@ -45,89 +51,184 @@ def test_other_forms_are_well_formed(name):
 
 
 class Recursion:
-    """The rules of a derivation over layers, run at any depth on numbers."""
+    """The rules of a derivation, run on numbers for loops of any length.
 
-    def __init__(self, derivation, depth, gram):
-        self.derivation, self.depth, self.gram = derivation, depth, gram
-        self.constants = derivation.program.constant_values()
+    sizes: the length of each loop, by the name that ends it. gram: inner products of inputs, by (input, indices) of
+    both. An index up to 2 stands for itself, a larger one for its distance from the loop's end.
+    """
+
+    def __init__(self, derivation, constants, sizes, gram):
+        self.derivation, self.constants, self.sizes, self.gram = derivation, constants, sizes, gram
+        self.axes = derivation.axes
         self.known = {}
 
-    def at(self, index):
-        return index if index <= 2 else self.depth + index - LONG_ENOUGH
+    def at(self, index, end):
+        return index if index <= 2 or not end else self.sizes[end] + index - LONG_ENOUGH
 
-    def kernel(self, base, layer, pair):
-        key = (base, layer, pair)
+    # ---------------------------------------------------------------- rules
+    def kernel(self, kind, left, right):
+        """left, right: (base, indices, input)."""
+        key = (kind, left, right)
         if key not in self.known:
-            self.known[key] = self.apply(base, layer, pair)
+            swapped = (kind, right, left)
+            self.known[key] = self.known[swapped] if swapped in self.known else self.apply(kind, left, right)
         return self.known[key]
 
-    def apply(self, base, layer, pair):
-        for rule in self.derivation.rules:
-            if rule.left.base != base:
-                continue
-            anchor = rule.left.left.index[0]
-            start, stop = rule.region[0] if rule.region else (anchor, anchor)
-            if (start if start <= 2 else self.at(start)) <= layer <= self.at(stop):
-                return self.number(rule.right, layer - anchor, pair)
-        raise AssertionError(f"no rule for {base} at {layer}")
+    def apply(self, kind, left, right):
+        for a, b in [(left, right), (right, left)] if right else [(left, None)]:
+            for rule in self.derivation.rules:
+                named = rule.left
+                bases = (named.left.base, named.right and named.right.base)
+                if named.kind == kind and bases == (a[0], b and b[0]):
+                    found = self.coordinates(rule, a[1], b[1] if b else ())
+                    if found is not None and self.holds(rule, found):
+                        inputs = {named.left.input: a[2]}
+                        if b:
+                            other = {named.right.input: b[2]}
+                            if named.left.input == named.right.input and a[2] != b[2]:
+                                continue
+                            inputs |= other
+                        return self.number(rule.right, Here(rule, found, inputs, {}))
+        raise AssertionError(f"no rule for {kind} {left} {right}")
 
-    def number(self, value, shift, pair):
-        """shift None: indices are the ends of loops."""
+    def coordinates(self, rule, left, right):
+        named = rule.left
+        if len(left) != len(named.left.index) or (named.right and len(right) != len(named.right.index)):
+            return None
+        if any(left[k] != right[k] for k in rule.frame.shared):
+            return None
+        return {p: (left, right)[p.side][p.axis] for p in rule.frame.places}
+
+    def holds(self, rule, found):
+        ends = [self.axes.of(rule.left.left if p.side == 0 else rule.left.right)[p.axis] for p in rule.frame.places]
+        if not rule.region:
+            wanted = [self.at(i, e) for i, e in zip(rule.frame.coordinates(rule.left), ends, strict=True)]
+            return wanted == list(found.values())
+        box = [(a if a <= 3 else self.at(a, e), self.at(b, e)) for (a, b), e in zip(rule.region, ends, strict=True)]
+        if any(not a <= i <= b for i, (a, b) in zip(found.values(), box, strict=True)):
+            return False
+        edge = {"": None, "first": 0, "last": 1}[rule.edge]
+        return edge is None or any(i == b[edge] for i, b in zip(found.values(), box, strict=True))
+
+    # ---------------------------------------------------------------- numbers
+    def number(self, value, here):
         if value in self.derivation.names.named:
-            return self.named(self.derivation.names.named[value], shift, pair)
-        if value.func.__name__.startswith("E") and value.func.__name__[1:].isdigit():
-            return self.expectation(value, shift, pair)
+            return self.named(self.derivation.names.named[value], here)
+        found = self.derivation.folder.sum_of(value)
+        if found is not None:
+            return self.sum(found, here)
+        if re.fullmatch(r"E\d+", type(value).__name__):
+            return self.expectation(value, here)
         if value.is_Symbol:
             return self.constants[value.name]
         if not value.args:
             return float(value)
-        return float(value.func(*(self.number(a, shift, pair) for a in value.args)))
+        return float(value.func(*(self.number(a, here) for a in value.args)))
 
-    def named(self, named: Named, shift, pair):
-        inputs = tuple(pair[s.input - 1] for s in (named.left, named.right))
-        inputs = tuple(sorted(inputs))
+    def named(self, named, here):
+        frame = here.frame
+        named = frame.oriented(named)
+        sides = [x for x in (named.left, named.right) if x is not None]
+        ends = [e for side in sides for e in self.axes.of(side)]
+        entries = zip(named.indices, frame.slots(named), frame.aligned(named), ends, strict=True)
+        indices = [self.index(*entry, here) for entry in entries]
+        count = len(named.left.index)
+        inputs = [here.inputs.get(side.input, side.input) for side in sides]
+        left = (sides[0].base, tuple(indices[:count]), inputs[0])
+        right = (sides[1].base, tuple(indices[count:]), inputs[1]) if len(sides) == 2 else None
         if named.kind == "gram":
-            return self.gram[inputs]
-        index = named.left.index[0]
-        return self.kernel(named.base, self.at(index) if shift is None else index + shift, inputs)
+            return self.gram[left[2], left[1], right[2], right[1]]
+        return self.kernel(named.kind, left, right)
 
-    def expectation(self, value, shift, pair):
-        integrand = self.derivation.integrands[int(value.func.__name__[1:])]
+    def index(self, index, slot, place, end, here):
+        if isinstance(index, Bound):
+            value = here.bound[index.variable] + index.offset
+            if index.own:
+                value += here.coordinate(place)
+        elif here.rule is None or not here.rule.region or place is None:
+            value = self.at(index, end)
+        else:
+            value = here.coordinate(place) + (slot.offset if isinstance(slot, Step) else index - here.frame.at(place))
+        return (value - 1) % self.sizes[end] + 1 if end in self.axes.cyclic else value
+
+    def sum(self, found, here):
+        spans = [self.span(r, here) for r in found.ranges]
+        total = 0.0
+        for values in product(*spans):
+            bound = here.bound | {r.variable: v for r, v in zip(found.ranges, values, strict=True)}
+            total += self.number(found.term, replace(here, bound=bound))
+        return total
+
+    def span(self, r, here):
+        if r.own:
+            return range(r.start, r.stop + 1)
+        end = (self.axes.ends.get(r.base) or self.axes.ends.get(r.base.removeprefix("d")))[r.axis]
+        start = r.start if r.start <= 3 else self.at(r.start, end)
+        stop = self.at(r.stop, end)
+        if r.place is not None and here.rule is not None and here.rule.region:
+            if here.rule.policy.start:
+                start = here.coordinate(r.place) + r.start - here.frame.at(r.place)
+            if here.rule.policy.stop:
+                stop = here.coordinate(r.place) + r.stop - here.frame.at(r.place)
+        return range(start, stop + 1)
+
+    def expectation(self, value, here):
+        integrand = self.derivation.integrands[int(type(value).__name__[1:])]
         size = len(leaves(integrand, "ref"))
-        entries = [self.number(a, shift, pair) for a in value.args]
+        entries = [self.number(a, here) for a in value.args]
         covariance = np.zeros((size, size))
         covariance[np.tril_indices(size)] = entries[: size * (size + 1) // 2]
         covariance = np.tril(covariance) + np.tril(covariance, -1).T
         parameters = dict(enumerate(entries[size * (size + 1) // 2 :]))
         return integrate(integrand, reduce_rank(covariance), self.constants, parameters, 16)
 
-    def answer(self, terms, pair):
-        total = 0.0
-        for term in terms:
-            if isinstance(term, Sum):
-                anchor = term.anchor.left.index[0]
-                (start, stop), *_ = term.region
-                total += sum(self.number(term.term, layer - anchor, pair) for layer in range(start, self.at(stop) + 1))
-            else:
-                total += self.number(term, None, pair)
-        return total
+    def answer(self, value):
+        return self.number(value, Here(None, {}, {}, {}, Frame(self.axes)))
 
 
-@pytest.mark.parametrize("depth", [2, 5, 20])
-@pytest.mark.parametrize("name", ["mlp", "mlp_erf", "resnet", "layernorm_mlp"])
-def test_recursions_hold_at_any_depth(name, depth):
-    """Derived from a few iterations, evaluated at 2, 5 and 20 layers, against the unrolled program."""
-    x = np.random.default_rng(0).standard_normal((2, 6))
-    settings = [f"L={depth}"]
+@dataclass(frozen=True)
+class Here:
+    """Where a rule is applied: its coordinates, what its inputs stand for, the values of the variables of sums."""
+
+    rule: Any
+    coordinates: dict
+    inputs: dict
+    bound: dict
+    bare: Any = None
+
+    @property
+    def frame(self):
+        return self.rule.frame if self.rule is not None else self.bare
+
+    def coordinate(self, place):
+        counted = Place(0, place.axis) if place.axis in self.frame.shared else place
+        return self.coordinates[counted]
+
+
+SIZES = [
+    *((name, {"L": depth}, (6,)) for name in ("mlp", "mlp_erf", "resnet", "layernorm_mlp") for depth in (2, 5, 20)),
+    *(("rnn", {"T": steps}, (steps, 6)) for steps in (2, 3, 8)),
+    *(("conv1d", {"L": depth, "P": places}, (places, 6)) for depth, places in ((2, 3), (3, 4), (2, 7))),
+    *(("attention", {"T": tokens}, (tokens, 6)) for tokens in (2, 3, 7)),
+]
+
+
+@pytest.mark.parametrize(("name", "sizes", "shape"), SIZES, ids=lambda x: str(x))
+def test_recursions_hold_at_any_size(name, sizes, shape):
+    """Derived from loops of 5, evaluated at other lengths, against the unrolled program."""
+    x = np.random.default_rng(0).standard_normal((2, *shape))
+    settings = [f"L={sizes['L']}"] if "L" in sizes else []
     program = tpl.load(name, data={"X": x}, settings=settings)
     law = Law(program.program)
     derivation = tpl.load(name, settings=settings).derive().derivation
-    gram = {(i, j): float(x[i - 1] @ x[j - 1]) for i in (1, 2) for j in (1, 2)}
-    run = Recursion(derivation, depth, gram)
-    run.constants = program.program.constant_values()
+    assert not derivation.specialised
+    places = [(i, *(k + 1 for k in index)) for i in (1, 2) for index in np.ndindex(*shape[:-1])]
+    row = {p: x[(p[0] - 1, *(k - 1 for k in p[1:]))] for p in places}
+    gram = {(p[0], p[1:], q[0], q[1:]): float(row[p] @ row[q]) for p in places for q in places}
+    run = Recursion(derivation, program.program.constant_values(), sizes, gram)
     for shown, answer in zip(program.program.shows, derivation.answers, strict=True):
         expected = evaluate_law(law, [shown.lines[1]])
-        assert run.answer(answer.entries[0][1], (1, 2)) == pytest.approx(expected.value[0], rel=1e-9)
+        assert run.answer(answer.entries[0][1]) == pytest.approx(expected.value[0], rel=1e-9)
 
 
 TIED = """
@@ -153,5 +254,4 @@ def test_the_gaussian_part_of_a_product_is_not_taken_for_the_product():
 
 
 def test_what_is_not_general_says_so():
-    assert "stated for 5 steps (T = 5)" in str(tpl.load("rnn").derive())
     assert "stated for" not in str(tpl.load("resnet").derive())

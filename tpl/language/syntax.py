@@ -1,7 +1,9 @@
 """The syntax of a program: what the parser builds. Every node knows the text it came from."""
 
-from dataclasses import dataclass
+from collections.abc import Iterator
+from dataclasses import dataclass, fields, is_dataclass
 from fractions import Fraction
+from typing import Any
 
 from tpl.language.source import Span
 
@@ -216,3 +218,21 @@ class File:
     title: str
     statements: tuple[Statement, ...]
     overrides: tuple[Statement, ...] = ()
+
+
+def children(node: Any) -> Iterator[Any]:
+    """The nodes right below a node or a tuple of nodes; spans are no nodes."""
+    if isinstance(node, tuple):
+        yield from node
+    elif is_dataclass(node):
+        yield from (getattr(node, f.name) for f in fields(node) if "span" not in f.name)
+
+
+def walk(node: Any) -> Iterator[Any]:
+    """A node and all nodes below it."""
+    stack = [node]
+    while stack:
+        x = stack.pop()
+        if is_dataclass(x):
+            yield x
+        stack.extend(children(x))

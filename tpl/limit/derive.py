@@ -7,31 +7,36 @@ they stand.
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from itertools import product
 from typing import Any
 
 import numpy as np
+import sympy
 
 from tpl.core.builder import gram_name
 from tpl.core.expr import Expr
 from tpl.core.program import Program, Show
 from tpl.language import syntax as s
+from tpl.language.spell_out import Introduced
 from tpl.limit.algebra import constant_symbol
+from tpl.limit.frame import Axes, Frame, find_axes
 from tpl.limit.law import Law
 from tpl.limit.naming import Named, Names, Variable
-from tpl.limit.recursion import Rule, Sum, find_rules, fold_sums
+from tpl.limit.recursion import Folder, Rule
 
 LONG_ENOUGH = 5  # iterations of a loop in a derivation
 MANY = 4  # kernels at inner indices beyond which what is left is no mere boundary
 FEW = 6  # entries of an axis that no loop runs over
+LONG_SUM = 6  # terms from which on a sum that a kernel is defined by is written out where it is used
 
 
 @dataclass(frozen=True)
 class Answer:
-    """What a show becomes: its value for each index as a list of terms (some of them `Sum`)."""
+    """What a show becomes: its value for each index."""
 
     name: str
-    entries: tuple[tuple[tuple[int, ...], tuple[Any, ...]], ...]
+    entries: tuple[tuple[tuple[int, ...], Any], ...]
     kernel: bool
 
 
@@ -39,36 +44,40 @@ class Answer:
 class Derivation:
     """Equations of a program's limit.
 
-    rules: in the order in which they are needed. answers: one a show. bounds: value -> the user's name of a loop's
-    end. loop_variables: base name -> index names.
+    rules: in the order in which they are needed. answers: one a show. introduced: names for what the program leaves
+    nameless. Sums in formulas are the functions S0, S1, … that `folder` knows.
     """
 
     title: str
     program: Program
     law: Law
     names: Names
+    folder: Folder
     rules: tuple[Rule, ...]
     answers: tuple[Answer, ...]
-    bounds: Mapping[int, str]
-    loop_variables: Mapping[str, tuple[str, ...]]
+    introduced: tuple[Introduced, ...]
     generic: bool
 
     @property
+    def axes(self) -> Axes:
+        return self.folder.axes
+
+    @cached_property
     def specialised(self) -> bool:
         """Are there terms at inner indices that follow no pattern found? Then they hold at LONG_ENOUGH steps only."""
-        single = [r.left for r in self.rules if not r.region and any(2 < i <= LONG_ENOUGH for i in r.left.indices)]
-        written = [term for answer in self.answers for _, terms in answer.entries for term in terms]
-        written += [
-            t for r in self.rules if not r.region for t in (r.right if isinstance(r.right, tuple) else (r.right,))
-        ]
-        plain = [t for t in written if not isinstance(t, Sum)]
-        inside = {self.names.named[s] for t in plain for s in t.free_symbols if s in self.names.named}
-        loose = {(n.base, n.indices) for n in inside if any(2 < i <= LONG_ENOUGH for i in n.indices)}
+        single = [r for r in self.rules if not r.region and _is_inner(r.left)]
+        values = [v for a in self.answers for _, v in a.entries] + [r.right for r in self.rules if not r.region]
+        inside = {self.names.named[x] for v in values for x in v.free_symbols if x in self.names.named}
+        loose = {(n.base, n.indices) for n in inside if _is_inner(n)}
         return self.generic and (len(single) > MANY or len(loose) > MANY)
 
     @property
     def integrands(self) -> Sequence[Expr]:
         return self.names.integrands
+
+
+def _is_inner(named: Named) -> bool:
+    return any(isinstance(i, int) and 2 < i < LONG_ENOUGH for i in named.indices)
 
 
 # ---------------------------------------------------------------------------------------------- generic inputs
@@ -82,7 +91,6 @@ class Plan:
     data: dict[str, np.ndarray]
     rows: dict[tuple[float, ...], int]
     labels: dict[int, Variable]
-    bounds: dict[int, str]
 
 
 def plan_generic(file: s.File, shapes: Mapping[str, tuple[int, ...]]) -> Plan | None:
@@ -109,7 +117,7 @@ def plan_generic(file: s.File, shapes: Mapping[str, tuple[int, ...]]) -> Plan | 
                 rows[row] = len(rows)
                 place = tuple(i + 1 for i in index)
                 labels[rows[row]] = Variable("ξ", place[1:], place[0]) if counted else Variable("ξ", place, 0)
-    return Plan(settings, data, rows, labels, {LONG_ENOUGH: ", ".join(sorted(ends & sizes.keys())) or "T"})
+    return Plan(settings, data, rows, labels)
 
 
 def _applied_data(file: s.File) -> dict[str, int]:
@@ -129,21 +137,10 @@ def _applied_data(file: s.File) -> dict[str, int]:
 def _loop_ends(file: s.File) -> set[str]:
     """Names that end a loop which starts at a small number."""
     found = set()
-    for clause in _clauses(file.statements):
+    for clause in (x for x in s.walk(file.statements) if isinstance(x, s.Clause)):
         if isinstance(clause.stop, s.Name) and isinstance(clause.start, s.Number) and 0 <= clause.start.value <= 2:
             found.add(clause.stop.name)
     return found
-
-
-def _clauses(node: Any) -> Any:
-    if isinstance(node, s.Clause):
-        yield node
-    elif isinstance(node, tuple):
-        for item in node:
-            yield from _clauses(item)
-    elif hasattr(node, "__dataclass_fields__"):
-        for name in node.__dataclass_fields__:
-            yield from _clauses(getattr(node, name))
 
 
 def _generic_shape(
@@ -167,7 +164,7 @@ def _generic_shape(
 # ---------------------------------------------------------------------------------------------- equations
 
 
-def derive(program: Program, file: s.File, plan: Plan | None) -> Derivation:
+def derive(program: Program, file: s.File, plan: Plan | None, introduced: tuple[Introduced, ...] = ()) -> Derivation:
     """Equations for everything that a program shows. The program must have been elaborated by the plan."""
     rows = plan.rows if plan is not None else {}
     law = Law(program, dot=lambda a, b: _symbolic_dot(rows, a, b))
@@ -175,31 +172,107 @@ def derive(program: Program, file: s.File, plan: Plan | None) -> Derivation:
     if plan is not None:
         law.name_second_moments()
     written = [_entries(law, names, shown) for shown in program.shows]
-    equations: dict[Named, Any] = {}
-    while pending := [n for n in names.definitions if n not in equations]:
-        for named in pending:
-            equations[named] = names.define(names.definitions[named])
-    ordered = dict(sorted(equations.items(), key=lambda x: names.definitions[x[0]]))
+    equations = _equations(names)
     if plan is not None:
-        ordered = {n: v for n, v in ordered.items() if _is_generic(n)}
+        equations = {n: v for n, v in equations.items() if _is_generic(n, equations)}
+    values = {name: int(v) for name, v in program.constant_values().items() if float(v).is_integer()}
+    folder = Folder(names, find_axes(file, LONG_ENOUGH, values))
+    writer = _Answers(names, folder, equations)
     answers = tuple(
-        _answer(names, shown, entries, ordered) for shown, entries in zip(program.shows, written, strict=True)
+        Answer(x.name, tuple((i, writer.value(v, _is_kernel(x))) for i, v in entries), _is_kernel(x))
+        for x, entries in zip(program.shows, written, strict=True)
     )
-    return Derivation(
-        program.title.splitlines()[0] if program.title else program.source.name,
-        program, law, names, _fold_long(names, find_rules(names, ordered), ordered), answers,
-        plan.bounds if plan is not None else {}, _loop_variables(file), plan is not None,
-    )  # fmt: skip
+    rules = folder.rules({n: v for n, v in equations.items() if n in writer.reached})
+    title = program.title.splitlines()[0] if program.title else program.source.name
+    return Derivation(title, program, law, names, folder, tuple(rules), answers, introduced, plan is not None)
 
 
-def _fold_long(names: Names, rules: list[Rule], equations: dict[Named, Any]) -> tuple[Rule, ...]:
-    """Long sums that stand alone (a bias that meets every step of a network) are folded as answers are."""
-    return tuple(
-        replace(r, right=tuple(fold_sums(names, r.right, equations)))
-        if not r.region and r.right.is_Add and len(r.right.args) > 6
-        else r
-        for r in rules
+def _equations(names: Names) -> dict[Named, Any]:
+    """The definitions of all names that are used, in the order in which they can be computed."""
+    found: dict[Named, Any] = {}
+    while pending := [n for n in names.definitions if n not in found]:
+        for named in pending:
+            found[named] = names.define(names.definitions[named])
+    return dict(sorted(found.items(), key=lambda x: names.definitions[x[0]]))
+
+
+class _Answers:
+    """The kernels that are shown, as sums over the kernels of layers and times.
+
+    reached: the kernels that they need, those at one input counted as those at two.
+    """
+
+    def __init__(self, names: Names, folder: Folder, equations: dict[Named, Any]):
+        self.names = names
+        self.folder = folder
+        self.equations = equations
+        self.left_of = {sympy.expand(right): names.symbol(left) for left, right in equations.items()}
+        self.inlined = {
+            names.symbol(n): v for n, v in equations.items() if not n.indices and v.is_Add and len(v.args) >= LONG_SUM
+        }
+        self.reached: set[Named] = set()
+
+    def value(self, value: Any, kernel: bool) -> Any:
+        """What is shown; a network's kernel with its sums folded."""
+        if not kernel:
+            self._reach(value)
+            return value
+        value = sympy.expand(value.xreplace(self.inlined), power_base=False, power_exp=False, log=False)
+        if value.is_Add:
+            value = self._collected(sympy.Add.make_args(value))
+        self._reach(value)
+        return self.folder.fold(value, Frame(self.folder.axes))
+
+    def _collected(self, terms: Sequence[Any]) -> Any:
+        """The terms with one gradient kernel together: what stands beside it may be a kernel's definition."""
+        plain: list[Any] = []
+        beside: dict[Any, list[Any]] = {}
+        for term in terms:
+            anchor = self._anchor(term)
+            if anchor is None:
+                plain.append(term)
+            else:
+                beside.setdefault(anchor, []).append(term)
+        return sympy.Add(*plain, *(self._tidy(a, sympy.Add(*members)) for a, members in beside.items()))
+
+    def _anchor(self, term: Any) -> Any:
+        """The kernel between different inputs that a term is counted by: a gradient's if there is one."""
+        inside = [self.names.named[x] for x in term.free_symbols if x in self.names.named]
+        mixed = [n for n in inside if n.kind == "K" and n.right is not None and n.left.input != n.right.input]
+        found = min(mixed, key=lambda n: (not n.base.startswith("d"), n), default=None)
+        return self.names.symbol(found) if found is not None else None
+
+    def _tidy(self, anchor: Any, terms: Any) -> Any:
+        """terms = anchor · rest, with rest replaced by a kernel if it is one's definition."""
+        rest = sympy.expand(terms / anchor)
+        if anchor in rest.free_symbols:
+            return terms
+        return anchor * self.left_of.get(rest, sympy.factor_terms(rest) if rest.is_Add else rest)
+
+    def _reach(self, value: Any) -> None:
+        stack = [self.names.named[x] for x in value.free_symbols if x in self.names.named]
+        while stack:
+            named = next((n for n in _alike(stack.pop()) if n in self.equations), None)
+            if named is not None and named not in self.reached:
+                self.reached.add(named)
+                symbols = self.equations[named].free_symbols
+                stack += [self.names.named[x] for x in symbols if x in self.names.named]
+
+
+def _alike(named: Named) -> tuple[Named, ...]:
+    """The kernels whose equation says what this one is: itself at two inputs, at the first, as it is."""
+    if named.right is None:
+        return (replace(named, left=replace(named.left, input=min(named.left.input, 1))), named)
+    sides = (replace(named.left, input=1), replace(named.right, input=2))
+    mixed = (
+        Named(named.kind, *sides),
+        Named(
+            named.kind,
+            replace(sides[0], index=named.right.index, base=named.right.base),
+            replace(sides[1], index=named.left.index, base=named.left.base),
+        ),
     )
+    return (*mixed, Named(named.kind, sides[0], replace(sides[1], input=1)), named)
 
 
 def _symbolic_dot(rows: Mapping[tuple[float, ...], int], a: tuple[float, ...], b: tuple[float, ...]) -> Any:
@@ -208,11 +281,12 @@ def _symbolic_dot(rows: Mapping[tuple[float, ...], int], a: tuple[float, ...], b
     return None
 
 
-def _is_generic(named: Named) -> bool:
+def _is_generic(named: Named, equations: Mapping[Named, Any]) -> bool:
     """Equations at (ξ, ξ') say it all: at (ξ, ξ) they hold with ξ' = ξ."""
     if named.right is None:
         return named.left.input <= 1
-    return (named.left.input, named.right.input) in ((1, 2), (0, 0))
+    inputs = (named.left.input, named.right.input)
+    return inputs in ((1, 2), (0, 0)) or (inputs == (1, 1) and not any(n in equations for n in _alike(named)[:2]))
 
 
 def _entries(law: Law, names: Names, shown: Show) -> list[tuple[tuple[int, ...], Any]]:
@@ -233,33 +307,4 @@ def _is_kernel(shown: Show) -> bool:
     return shown.name.replace(" ", "").startswith(("nngp(", "ntk(")) and shown.shape[0] > 1
 
 
-def _answer(
-    names: Names, shown: Show, entries: list[tuple[tuple[int, ...], Any]], equations: dict[Named, Any]
-) -> Answer:
-    if _is_kernel(shown):
-        folded = [(i, tuple(fold_sums(names, value, equations))) for i, value in entries]
-    else:
-        folded = [(i, (value,)) for i, value in entries]
-    return Answer(shown.name, tuple(folded), _is_kernel(shown))
-
-
-def _loop_variables(file: s.File) -> dict[str, tuple[str, ...]]:
-    """The names that the user gives the indices of a family."""
-    found: dict[str, tuple[str, ...]] = {}
-
-    def walk(statements: tuple, bound: tuple[str, ...]) -> None:
-        for node in statements:
-            if isinstance(node, s.Loop):
-                walk(node.body, (*bound, node.clause.variable))
-            elif isinstance(node, s.Network):
-                walk(node.body, bound)
-            elif isinstance(node, s.Assign) and node.target.indices:
-                indices = node.target.indices
-                if all(isinstance(i, s.Name) and i.name in bound for i in indices):
-                    found[node.target.name] = tuple(i.name for i in indices)  # type: ignore[union-attr]
-
-    walk(file.statements, ())
-    return found
-
-
-__all__ = ["Answer", "Derivation", "Plan", "Rule", "Sum", "derive", "plan_generic"]
+__all__ = ["Answer", "Derivation", "Plan", "derive", "plan_generic"]

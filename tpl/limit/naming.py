@@ -2,7 +2,7 @@
 
 import re
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import sympy
 
@@ -20,12 +20,23 @@ _GRAM = re.compile(r"gram_(\d+)_(\d+)$")
 MAX_WRITTEN = 60
 
 
+class Bound(NamedTuple):
+    """An index that a sum runs over, plus an offset; `own`: and plus the index of the left side that it counts from."""
+
+    variable: int
+    offset: int = 0
+    own: bool = False
+
+
+Index = int | Bound
+
+
 @dataclass(frozen=True, order=True)
 class Variable:
     """A vector or scalar of the user's: h[2] at the first input is ("h", (2,), 1)."""
 
     base: str
-    index: tuple[int, ...]
+    index: tuple[Index, ...]
     input: int
 
 
@@ -46,7 +57,7 @@ class Named:
         return self.left.base
 
     @property
-    def indices(self) -> tuple[int, ...]:
+    def indices(self) -> tuple[Index, ...]:
         return self.left.index + (self.right.index if self.right is not None else ())
 
 

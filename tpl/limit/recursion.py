@@ -1,66 +1,299 @@
-"""From unrolled equations to recursions: equations that agree up to a shift of their indices become one.
+"""From unrolled equations to recursions and sums, by anti-unification.
 
-A family of equations, one for every index, is grouped by relative form: every index on the right is written as an
-offset from the index on the left. A form that holds on three indices or more of a box is stated once, for general
-index; the others are stated as they stand.
+Terms of a sum that are equal but for their indices become one `Sum` over these indices; equations that are equal but
+for the indices of their left sides become one `Rule` for a range of them. A rule needs three equations, a sum three
+terms; what follows no pattern is stated as it stands.
 """
 
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
 from itertools import islice, product
-from typing import Any
+from typing import Any, NamedTuple
 
 import sympy
 
-from tpl.limit.naming import Named, Names, Variable
+from tpl.limit.frame import Axes, Frame, Place, Slot, Step
+from tpl.limit.naming import Bound, Index, Named, Names, Variable
 
-MAX_FOLDED = 3_000  # nodes of an expression that is searched for sums
+MAX_FOLDED = 20_000  # nodes of an expression that is searched for sums
 ENOUGH = 3  # iterations that must agree before a step is stated in general
+
+Box = tuple[tuple[int, int], ...]
+
+
+class Policy(NamedTuple):
+    """Do the ends of a sum's range move with the left side's index?"""
+
+    start: bool = False
+    stop: bool = False
+
+
+FIXED = Policy()
+POLICIES = (FIXED, Policy(False, True), Policy(True, False), Policy(True, True))
+
+
+@dataclass(frozen=True)
+class Range:
+    """What one variable of a sum runs over. place: the index of the left side that it may move with. own: on a circle,
+    as steps from there. base, axis: an index that it stands in, for its letter; second: of the second input."""
+
+    variable: int
+    start: int
+    stop: int
+    place: Place | None
+    own: bool
+    base: str
+    axis: int
+    second: bool
+
+
+@dataclass(frozen=True)
+class Sum:
+    """Σ of a term over ranges; the term's indices are `Bound`."""
+
+    term: Any
+    ranges: tuple[Range, ...]
 
 
 @dataclass(frozen=True)
 class Rule:
-    """left = right for all `region` (ranges, one an index of the left side; empty if it stands as it is).
+    """left = right for all `region` (ranges, one a coordinate of the frame; empty if it stands as it is).
 
-    diagonal: both indices of the kernel are one (layers), so that the region has half as many ranges.
+    edge: the rule holds where some coordinate is the first or last of its range only. Indices are those of one member.
     """
 
     left: Named
     right: Any
-    region: tuple[tuple[int, int], ...] = ()
-    diagonal: bool = False
+    frame: Frame
+    region: Box = ()
+    edge: str = ""
+    policy: Policy = FIXED
 
 
-def relative(names: Names, left: Named, right: Any) -> Any:
-    """The right-hand side with every index as an offset from the left side's."""
-    return right.xreplace({s: _mark(names.named[s], left) for s in right.free_symbols if s in names.named})
+class Folder:
+    """Folds sums, and equations into rules. `sums`: what S0, S1, … in formulas stand for."""
+
+    def __init__(self, names: Names, axes: Axes):
+        self.names = names
+        self.axes = axes
+        self.sums: list[Sum] = []
+        self._numbers: dict[Sum, int] = {}
+
+    # ------------------------------------------------------------------------------------------ sums
+    def fold(self, value: Any, frame: Frame) -> Any:
+        """Sums of terms that differ in their indices only, at any depth, become sums over these indices."""
+        if sum(1 for _ in islice(sympy.preorder_traversal(value), MAX_FOLDED)) == MAX_FOLDED:
+            return value
+        return self._fold(value, frame)
+
+    def _fold(self, value: Any, frame: Frame) -> Any:
+        if not value.args:
+            return value
+        args = [self._fold(a, frame) for a in value.args]
+        if not value.is_Add or len(args) < ENOUGH:
+            return value.func(*args)
+        groups: dict[str, list[tuple[Any, list[_Where]]]] = {}
+        for term in args:
+            key, where = self._skeleton(term, frame)
+            groups.setdefault(key, []).append((term, where))
+        return sympy.Add(*(t for members in groups.values() for t in self._summed(members)))
+
+    def _summed(self, members: list[tuple[Any, "list[_Where]"]]) -> list[Any]:
+        """The terms of a group, those in a box of indices as one sum."""
+        if len(members) < ENOUGH:
+            return [t for t, _ in members]
+        columns = [[_plain(m[1][k].slot) for m in members] for k in range(len(members[0][1]))]
+        steps = [tuple(v - column[0] for v in column) for column in columns]
+        moving = list(dict.fromkeys(s for s in steps if any(s)))
+        firsts = [steps.index(s) for s in moving]  # the column that a variable is counted by
+        points = {tuple(columns[k][i] for k in firsts): i for i in range(len(members))}
+        if not moving or len(points) < len(members):
+            return [t for t, _ in members]
+        result = []
+        for box, inside in boxes(list(points)):
+            if box and len(inside) >= ENOUGH:
+                term, where = members[points[inside[-1]]]
+                result.append(self._sum(term, where, steps, firsts, inside[-1], box))
+            else:
+                result += [members[points[p]][0] for p in inside]
+        return result
+
+    def _sum(
+        self, term: Any, where: "list[_Where]", steps: list[tuple[int, ...]], firsts: list[int],
+        point: tuple[int, ...], box: Box,
+    ) -> Any:  # fmt: skip
+        ranges = []
+        variable_of = {}
+        free = self._height(term)
+        for first, at, (start, stop) in zip(firsts, point, box, strict=True):
+            w = where[first]
+            variable_of[steps[first]] = (free, at)
+            own = isinstance(w.slot, Step)
+            ranges.append(Range(free, start, stop, w.place, own, w.base, w.axis, w.input == 2))
+            free += 1
+        changed: dict[Any, list[Index]] = {}
+        for w, step in zip(where, steps, strict=True):
+            indices = changed.setdefault(w.symbol, list(w.named.indices))
+            if step in variable_of:
+                variable, at = variable_of[step]
+                indices[w.position] = Bound(variable, _plain(w.slot) - at, isinstance(w.slot, Step))
+        named = {w.symbol: w.named for w in where}
+        term = term.xreplace({x: self.names.symbol(with_indices(named[x], i)) for x, i in changed.items()})
+        moving = [x for x in term.free_symbols if x in self.names.named and _is_bound(self.names.named[x])]
+        outside, inside = term.as_independent(*moving, as_Add=False)
+        return outside * self.number(Sum(inside, tuple(ranges)))
+
+    def _height(self, value: Any) -> int:
+        """A number for a variable that no sum inside uses."""
+        found = self.sum_of(value)
+        if found is not None:
+            return 1 + max(r.variable for r in found.ranges)
+        return max((self._height(a) for a in value.args), default=0)
+
+    def number(self, found: Sum) -> Any:
+        """The symbol-like function S{k} that stands for a sum."""
+        index = self._numbers.setdefault(found, len(self.sums))
+        if index == len(self.sums):
+            self.sums.append(found)
+        return sympy.Function(f"S{index}", real=True)(sympy.Integer(index))
+
+    def sum_of(self, value: Any) -> Sum | None:
+        """The sum that a value stands for, if it does."""
+        name = type(value).__name__
+        known = isinstance(value, sympy.core.function.AppliedUndef) and name[0] == "S" and name[1:].isdigit()
+        return self.sums[int(name[1:])] if known else None
+
+    # ------------------------------------------------------------------------------------------ forms
+    def _skeleton(self, value: Any, frame: Frame) -> "tuple[str, list[_Where]]":
+        """An expression without its indices, as a text, and the indices in the order of the text."""
+        named = self.names.named.get(value)
+        if named is not None:
+            return self._named_skeleton(value, frame.oriented(named), frame)
+        if not value.args:
+            return sympy.srepr(value), []
+        found = self.sum_of(value)
+        if found is not None:
+            return self._sum_skeleton(found, frame)
+        parts = [self._skeleton(a, frame) for a in value.args]
+        if value.is_Add or value.is_Mul:
+            parts.sort(key=lambda p: (p[0], [_order(w.slot) for w in p[1]]))
+        return f"{type(value).__name__}({', '.join(p[0] for p in parts)})", [w for p in parts for w in p[1]]
+
+    def _named_skeleton(self, symbol: Any, named: Named, frame: Frame) -> "tuple[str, list[_Where]]":
+        sides = [x for x in (named.left, named.right) if x is not None]
+        where = []
+        position = 0
+        slots, aligned = frame.slots(named), frame.aligned(named)
+        for side in sides:
+            for axis in range(len(side.index)):
+                entry = _Where(symbol, named, position, slots[position], aligned[position], side.base, axis, side.input)
+                where.append(entry)
+                position += 1
+        return f"{named.kind}<{';'.join(f'{x.base}:{x.input}:{len(x.index)}' for x in sides)}>", where
+
+    def _sum_skeleton(self, found: Sum, frame: Frame) -> "tuple[str, list[_Where]]":
+        key, where = self._skeleton(found.term, frame)
+        ranges = [f"{r.start}..{r.stop}" for r in found.ranges]
+        return f"Sum({key}; {'; '.join(ranges)})", where
+
+    # ------------------------------------------------------------------------------------------ rules
+    def rules(self, equations: Mapping[Named, Any]) -> list[Rule]:
+        """Equations as rules, families in the order of their first equation."""
+        families: dict[tuple, dict[Named, Any]] = {}
+        for left, right in equations.items():
+            families.setdefault(_family(left), {})[left] = right
+        return [r for members in families.values() for r in self._family_rules(members)]
+
+    def _family_rules(self, members: dict[Named, Any]) -> list[Rule]:
+        members = {**members, **{_turned(n): v for n, v in members.items() if _is_symmetric(n)}}
+        shared = _shared(members)
+        folded = {n: (f := Frame(self.axes, n, shared), self.fold(v, f)) for n, v in members.items()}
+        best: list[Rule] = []
+        for policy in POLICIES:
+            groups: dict[str, list[Named]] = {}
+            for left, (frame, right) in folded.items():
+                groups.setdefault(self._relative(right, frame, policy), []).append(left)
+            found = [r for group in groups.values() for r in _group_rules(group, folded, policy)]
+            if not best or len(found) < len(best):
+                best = found
+        return best
+
+    def _relative(self, value: Any, frame: Frame, policy: Policy) -> str:
+        """The form of a right side with its indices as offsets from the left side's: equal for equal steps."""
+        named = self.names.named.get(value)
+        if named is not None:
+            named = frame.oriented(named)
+            key, _ = self._named_skeleton(value, named, frame)
+            pairs = zip(frame.slots(named), frame.aligned(named), strict=True)
+            return key + ",".join(_offset(slot, place, frame) for slot, place in pairs)
+        if not value.args:
+            return sympy.srepr(value)
+        found = self.sum_of(value)
+        if found is not None:
+            ends = [
+                f"{_end(r.start, r, frame, policy.start)}..{_end(r.stop, r, frame, policy.stop)}" for r in found.ranges
+            ]
+            return f"Sum({self._relative(found.term, frame, policy)}; {';'.join(ends)})"
+        parts = [self._relative(a, frame, policy) for a in value.args]
+        if value.is_Add or value.is_Mul:
+            parts.sort()
+        return f"{type(value).__name__}({', '.join(parts)})"
 
 
-def _mark(named: Named, left: Named) -> Any:
-    parts = []
-    for position, side in enumerate((named.left, named.right)):
-        if side is not None:
-            own = own_axes(left, side, position)
-            offsets = tuple(i - a for i, a in zip(side.index, own, strict=False)) + side.index[len(own) :]
-            parts.append(f"{side.base}:{side.input}:{offsets}")
-    return sympy.Symbol(f"{named.kind}|{'|'.join(parts)}", real=True)
+class _Where(NamedTuple):
+    """An index in an expression: of which symbol, at which position, and what it counts from."""
+
+    symbol: Any
+    named: Named
+    position: int
+    slot: Slot
+    place: Place | None
+    base: str
+    axis: int
+    input: int
 
 
-def own_axes(left: Named, side: Variable, position: int) -> tuple[int, ...]:
-    """The indices of the left-hand side that one side of a kernel counts from: those of the same input."""
-    if left.right is None or left.left.input == left.right.input:
-        return left.left.index if position == 0 or left.right is None else left.right.index
-    return left.right.index if side.input == left.right.input else left.left.index
+def _is_bound(named: Named) -> bool:
+    return any(isinstance(i, Bound) for i in named.indices)
 
 
-def find_rules(names: Names, equations: dict[Named, Any]) -> list[Rule]:
-    """Group equations into rules, in the order of the equations."""
-    families: dict[tuple, dict[Named, Any]] = {}
-    for left, right in equations.items():
-        families.setdefault(_family(left), {})[left] = right
-    rules: list[Rule] = []
-    for members in families.values():
-        rules.extend(_generalise(names, members))
-    return rules
+def _plain(slot: Slot) -> int:
+    """A number to compare a column's entries by. Bound indices never move."""
+    if isinstance(slot, Bound):
+        return 10_000 * (slot.variable + 1) + slot.offset
+    return slot.offset if isinstance(slot, Step) else slot
+
+
+def _order(slot: Slot) -> tuple[int, int]:
+    return isinstance(slot, Bound), _plain(slot)
+
+
+def _offset(slot: Slot, place: Place | None, frame: Frame) -> str:
+    if isinstance(slot, int) and place is not None:
+        return f"{slot - frame.at(place):+d}"
+    return repr(slot)
+
+
+def _end(value: int, r: Range, frame: Frame, moves: bool) -> str:
+    return f"{value - frame.at(r.place):+d}" if moves and r.place is not None and not r.own else str(value)
+
+
+def with_indices(named: Named, indices: Iterable[Index]) -> Named:
+    """The same kernel at other indices."""
+    indices = tuple(indices)
+    count = len(named.left.index)
+    right = named.right and replace(named.right, index=indices[count:])
+    return Named(named.kind, replace(named.left, index=indices[:count]), right)
+
+
+def _is_symmetric(named: Named) -> bool:
+    right = named.right
+    return right is not None and (named.left.base, named.left.input) == (right.base, right.input)
+
+
+def _turned(named: Named) -> Named:
+    assert named.right is not None
+    return Named(named.kind, named.right, named.left)
 
 
 def _family(named: Named) -> tuple:
@@ -74,24 +307,39 @@ def _family(named: Named) -> tuple:
     )
 
 
-def _generalise(names: Names, members: dict[Named, Any]) -> list[Rule]:
-    diagonal = all(n.right is not None and n.left.index == n.right.index for n in members)
-    groups: dict[Any, list[Named]] = {}
-    for left, right in members.items():
-        groups.setdefault(relative(names, left, right), []).append(left)
-    rules = []
-    for group in groups.values():
-        by_index = {(n.left.index if diagonal else n.indices): n for n in group}
-        for box, inside in boxes(list(by_index)):
-            chosen = [by_index[i] for i in inside]
-            if box and len(chosen) >= ENOUGH:
-                rules.append(Rule(chosen[-1], members[chosen[-1]], box, diagonal))
-            else:
-                rules.extend(Rule(n, members[n], (), diagonal) for n in chosen)
-    return rules
+def _shared(members: Iterable[Named]) -> frozenset[int]:
+    """The axes at which both sides of every kernel of a family have one index."""
+    pairs = [(n.left.index, n.right.index) for n in members if n.right is not None]
+    if not pairs or any(len(a) != len(b) for a, b in pairs):
+        return frozenset()
+    return frozenset(k for k in range(len(pairs[0][0])) if all(a[k] == b[k] for a, b in pairs))
 
 
-Box = tuple[tuple[int, int], ...]
+def _group_rules(group: list[Named], folded: Mapping[Named, tuple[Frame, Any]], policy: Policy) -> list[Rule]:
+    """Equations of one form, split into boxes of their indices."""
+    frame = folded[group[0]][0]
+    by_index = {frame.coordinates(n): n for n in group}
+    found = []
+    for box, edge, inside in _regions(list(by_index)):
+        chosen = [by_index[i] for i in inside]
+        if box and len(chosen) >= ENOUGH:
+            found.append(Rule(chosen[-1], folded[chosen[-1]][1], folded[chosen[-1]][0], box, edge, policy))
+        else:
+            found += [Rule(n, folded[n][1], folded[n][0], policy=policy) for n in chosen]
+    return found
+
+
+def _regions(indices: list[tuple[int, ...]]) -> list[tuple[Box, str, list[tuple[int, ...]]]]:
+    """As `boxes`, but where the indices fill the first or last edges of a box, that is one region."""
+    indices = sorted(indices)
+    if indices[0]:
+        bounds = tuple((min(axis), max(axis)) for axis in zip(*indices, strict=True))
+        everywhere = list(product(*(range(a, b + 1) for a, b in bounds)))
+        for edge, side in (("first", 0), ("last", 1)):
+            on_edge = [c for c in everywhere if any(i == b[side] for i, b in zip(c, bounds, strict=True))]
+            if len(bounds) > 1 and on_edge == indices != everywhere:
+                return [(bounds, edge, indices)]
+    return [(box, "", inside) for box, inside in boxes(indices)]
 
 
 def boxes(indices: list[tuple[int, ...]]) -> list[tuple[Box, list[tuple[int, ...]]]]:
@@ -133,65 +381,4 @@ def _box(indices: list[tuple[int, ...]]) -> Box | None:
     return ranges if full == set(indices) else None
 
 
-@dataclass(frozen=True)
-class Sum:
-    """Σ over a box of `term`, whose indices are those of the anchor."""
-
-    term: Any
-    anchor: Named
-    region: tuple[tuple[int, int], ...]
-    diagonal: bool
-
-
-def fold_sums(names: Names, value: Any, equations: dict[Named, Any]) -> list[Any]:
-    """The terms of a sum; runs of terms that agree up to a shift of their indices become one `Sum`.
-
-    What stands beside a kernel in a term and equals the right side of an equation is replaced by its left side.
-    """
-    if sum(1 for _ in islice(sympy.preorder_traversal(value), MAX_FOLDED)) == MAX_FOLDED:
-        return [value]
-    groups: dict[Any, dict[Named, Any]] = {}
-    plain: list[Any] = []
-    whole: dict[Named, Any] = {}
-    for term in sympy.Add.make_args(sympy.expand(value, power_base=False, power_exp=False, log=False)):
-        anchor = _anchor(names, term)
-        if anchor is None:
-            plain.append(term)
-        else:
-            whole[anchor] = whole.get(anchor, 0) + term
-    left_of = {right: names.symbol(left) for left, right in equations.items()}
-    for anchor, terms in whole.items():
-        tidy = _tidy(names.symbol(anchor), terms, left_of)
-        groups.setdefault((_family(anchor), relative(names, anchor, tidy)), {})[anchor] = tidy
-    folded: list[Any] = []
-    for members in groups.values():
-        diagonal = all(a.right is not None and a.left.index == a.right.index for a in members)
-        by_index = {(a.left.index if diagonal else a.indices): a for a in members}
-        for box, inside in boxes(list(by_index)):
-            chosen = [by_index[i] for i in inside]
-            if box and len(chosen) >= ENOUGH:
-                folded.append(Sum(members[chosen[-1]], chosen[-1], box, diagonal))
-            else:
-                plain.extend(members[a] for a in chosen)
-    rest = sympy.Add(*plain)
-    return ([left_of.get(rest, rest)] if plain else []) + folded
-
-
-def _tidy(anchor: Any, terms: Any, left_of: dict[Any, Any]) -> Any:
-    """terms = anchor · rest, with rest replaced by a kernel if it is one's definition."""
-    rest = sympy.expand(terms / anchor)
-    if anchor in rest.free_symbols:
-        return terms
-    return anchor * left_of.get(rest, sympy.factor_terms(rest) if rest.is_Add else rest)
-
-
-def _anchor(names: Names, term: Any) -> Named | None:
-    """The indexed kernel that a term is counted by: a gradient's if there is one."""
-    inside = [names.named[s] for s in term.free_symbols if s in names.named]
-    indexed = [
-        n for n in inside if n.kind == "K" and n.indices and n.right is not None and n.left.input != n.right.input
-    ]
-    return min(indexed, key=lambda n: (not n.base.startswith("d"), n), default=None)
-
-
-__all__ = ["Rule", "Sum", "Variable", "find_rules", "fold_sums"]
+__all__ = ["FIXED", "Box", "Folder", "Policy", "Range", "Rule", "Sum", "Variable"]

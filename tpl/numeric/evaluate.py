@@ -6,17 +6,17 @@ to be sampled, independent replicates of the fine one. What they differ by is th
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
-from functools import lru_cache
 from typing import Any
 
 import numpy as np
 import sympy
 
-from tpl.core.expr import ONE, Expr, leaves, mul, ref, substitute, symbol
+from tpl.core.expr import ONE, Expr, leaves, mul, ref, substitute
 from tpl.core.functions import FUNCTIONS
 from tpl.limit.algebra import LeastNorm, NoLaw, Ratio, constant_name, quantity_index
 from tpl.limit.calculus import Atom, parts, used_quantities
-from tpl.limit.closed_forms import Dual, dual
+from tpl.limit.closed_forms import Dual
+from tpl.limit.formulas import formula
 from tpl.limit.law import Law
 from tpl.numeric.quadrature import Integrand, expectation
 
@@ -218,31 +218,14 @@ def _by_closed_form(atoms: list[Atom], evaluator: _Evaluator) -> list[list[float
     """E f(u) g(v), where `closed_forms` has a formula."""
     if len(atoms) > 1:
         return None
-    formula = _formula(atoms[0])
-    if formula is None:
+    found = formula(atoms[0].integrand, len(atoms[0].covariance))
+    if found is None:
         return None
-    found = [_substituted(formula, atoms[0], chain) for chain in evaluator.chains]
-    return [[value] for value in found] if np.all(np.isfinite(found)) else None
+    values = [_substituted(found, atoms[0], chain) for chain in evaluator.chains]
+    return [[value] for value in values] if np.all(np.isfinite(values)) else None
 
 
-@lru_cache(maxsize=1 << 14)
-def _formula(atom: Atom) -> Dual | None:
-    size = len(atom.covariance)
-    sides: list[list[Expr]] = [[], []]
-    for factor in atom.integrand.args if atom.integrand.op == "mul" else (atom.integrand,):
-        held = leaves(factor, "ref")
-        if size > 2 or len(held) > 1:
-            return None
-        sides[int(next(iter(held), 0))].append(factor)  # type: ignore[arg-type]
-    left, right = (substitute(mul(*side), _without_quantities) for side in sides)
-    return dual(left, right)
-
-
-def _without_quantities(leaf: Expr) -> Expr:
-    return symbol(f"quantity {leaf.value}") if leaf.op == "quantity" else leaf
-
-
-def _substituted(formula: Dual, atom: Atom, chain: Chain) -> float:
+def _substituted(found: Dual, atom: Atom, chain: Chain) -> float:
     covariance = _covariance(atom, chain)
     known = {f"quantity {v}": chain.known[int(v)] for v in leaves(atom.integrand, "quantity")}  # type: ignore[arg-type]
     first, last = covariance[0, 0], covariance[-1, -1]
@@ -250,7 +233,7 @@ def _substituted(formula: Dual, atom: Atom, chain: Chain) -> float:
     if len(covariance) == 1:
         last = both = 0.0
     try:
-        return float(formula.value(first, last, both, {**chain.env, **known}))
+        return float(found.value(first, last, both, {**chain.env, **known}))
     except (ArithmeticError, ValueError):
         return np.nan
 

@@ -32,7 +32,11 @@ class Style:
     law: Callable[[str, str], str]
     covariance: Callable[[str, str, str], str]
     big_sum: Callable[[str, str], str]
-    plus: str = " + "
+    product: Callable[[str, str], str]  # of a factor, which may be empty, and a sum
+    plus: str
+    minus: str
+    equals: Callable[[str, str], str]
+    grouped: Callable[[str], str]
 
 
 # ---------------------------------------------------------------------------------------------- text
@@ -56,12 +60,16 @@ def greek(name: str) -> str:
 
 def _text_arithmetic(value: Any, table: dict[Any, str]) -> str:
     text = _TextPrinter({"order": "rev-lex"}).doprint(value)
-    text = re.sub(
-        r"\*\*\(?(-?\d+)\)?",
-        lambda m: m[1].translate(_SUPERSCRIPT) if m[0].count("(") == m[0].count(")") else m[0],
-        text,
+    text = re.sub(r"\b(\w+)\*\*\(-(\d+)\)", r"1/\1**\2", text)
+    text = re.sub(r"\*\*(\d+|\(-\d+\))(?![\d.])", lambda m: m[1].strip("()").translate(_SUPERSCRIPT), text)
+    text = (
+        text.replace("**", "^")
+        .replace("*", " ")
+        .replace("sqrt", "√")
+        .replace("acos(", "arccos(")
+        .replace("asin(", "arcsin(")
     )
-    text = text.replace("**", "^").replace("*", " ").replace("sqrt", "√")
+    text = re.sub(r"√\((\w+)\)", r"√\1", text)
     for symbol in sorted(table, key=lambda s: -len(s.name)):
         text = text.replace(symbol.name, table[symbol])
     return text
@@ -72,16 +80,25 @@ def _text_kernel(base: str, index: str, inputs: str) -> str:
     return f"{base}{superscript}" + (f"({inputs})" if inputs else "")
 
 
+def _text_subscript(index: str) -> str:
+    return f"_{index}" if len(index.rstrip("′")) == 1 else f"_{{{index}}}"
+
+
 TEXT = Style(
     kernel=_text_kernel,
     gram=lambda a, b: f"⟨{a}, {b}⟩",
-    named_input=lambda name, index: name + (f"_{','.join(index)}" if index else ""),
+    named_input=lambda name, index: name + (_text_subscript(",".join(index)) if index else ""),
     constant=lambda name: name.removeprefix("@"),
     expectation=lambda inside: f"E[{inside}]",
     arithmetic=_text_arithmetic,
     law=lambda names, kernel: f"{names} ~ N(0, {kernel})",
     covariance=lambda a, b, c: f"Var {a} = {c}" if a == b else f"Cov({a}, {b}) = {c}",
     big_sum=lambda condition, term: f"Σ_{{{condition}}} {term}",
+    product=lambda factor, total: f"{factor} {total}".lstrip(),
+    plus=" + ",
+    minus=" - ",
+    equals=lambda name, value: f"{name} = {value}",
+    grouped=lambda text: f"({text})",
 )
 
 
@@ -130,6 +147,11 @@ LATEX = Style(
         else rf"\operatorname{{Cov}}({latex_symbols(a)}, {latex_symbols(b)}) = {c}"
     ),
     big_sum=lambda condition, term: rf"\sum_{{{latex_range(condition)}}} {term}",
+    product=lambda factor, total: f"{factor} {total}".lstrip(),
+    plus=" + ",
+    minus=" - ",
+    equals=lambda name, value: f"{latex_symbols(name)} = {value}",
+    grouped=lambda text: rf"\left({text}\right)",
 )
 
 
@@ -187,5 +209,9 @@ MATHML = Style(
     big_sum=lambda condition, term: (
         f"<mrow><munder><mo>∑</mo><mtext>{html.escape(condition)}</mtext></munder>{term}</mrow>"
     ),
+    product=lambda factor, total: f"<mrow>{factor}{total}</mrow>",
     plus="<mo>+</mo>",
+    minus="<mo>−</mo>",
+    equals=lambda name, value: f"<mrow>{_mi(name)}<mo>=</mo>{value}</mrow>",
+    grouped=lambda text: f"<mrow><mo>(</mo>{text}<mo>)</mo></mrow>",
 )

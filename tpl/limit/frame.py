@@ -1,0 +1,223 @@
+"""The indices of an equation: which of them count from the left side's, what they are called, which go round a circle."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any, NamedTuple
+
+from tpl.language import syntax as s
+from tpl.limit.naming import Bound, Named, Variable
+
+
+class Place(NamedTuple):
+    """An index of the left side: of its first or second vector, and which one."""
+
+    side: int
+    axis: int
+
+
+class Step(NamedTuple):
+    """An index on a circle, as its distance from the left side's."""
+
+    offset: int
+
+
+Slot = int | Bound | Step
+
+
+@dataclass(frozen=True)
+class Axes:
+    """What the indices of a program's families run over.
+
+    ends: base name -> for each index the name that its loop ends with. letters: base name -> loop variables.
+    cyclic: ends that indices are counted modulo of. length: of every loop of the derivation. sums: the variables of
+    sums over a fixed range, with the range as it is written and its values.
+    """
+
+    ends: Mapping[str, tuple[str, ...]]
+    letters: Mapping[str, tuple[str, ...]]
+    cyclic: frozenset[str]
+    length: int
+    sums: Mapping[tuple[int, int], tuple[str, str, str]]
+
+    def of(self, side: Variable) -> tuple[str | None, ...]:
+        """The ends of a vector's indices."""
+        return _known(self.ends, side) or (None,) * len(side.index)
+
+    def names(self, side: Variable) -> tuple[str, ...]:
+        """The letters for a vector's indices."""
+        return _known(self.letters, side) or ("l", "i", "j", "k", "m")[: len(side.index)]
+
+
+def _known(table: Mapping[str, tuple[str, ...]], side: Variable) -> tuple[str, ...]:
+    found = table.get(side.base) or table.get(side.base.removeprefix("d")) or ()
+    return found if len(found) == len(side.index) else ()
+
+
+@dataclass(frozen=True)
+class Frame:
+    """The indices that an equation counts from: those of its left side. shared: those that its two vectors share."""
+
+    axes: Axes
+    left: Named | None = None
+    shared: frozenset[int] = frozenset()
+
+    @cached_property
+    def places(self) -> tuple[Place, ...]:
+        """The left side's indices, shared ones once."""
+        if self.left is None:
+            return ()
+        sides = (self.left.left, self.left.right)
+        return tuple(
+            Place(i, a)
+            for i, side in enumerate(sides)
+            if side is not None
+            for a in range(len(side.index))
+            if i == 0 or a not in self.shared
+        )
+
+    def at(self, place: Place, left: Named | None = None) -> int:
+        left = left or self.left
+        assert left is not None
+        side = left.left if place.side == 0 else left.right
+        assert side is not None
+        return side.index[place.axis]  # type: ignore[return-value]
+
+    def coordinates(self, left: Named) -> tuple[int, ...]:
+        return tuple(self.at(p, left) for p in self.places)
+
+    def oriented(self, named: Named) -> Named:
+        """A kernel of one family at one input is symmetric: the order in which its indices follow the left side's."""
+        left, right = named.left, named.right
+        if right is None or (left.base, left.input) != (right.base, right.input) or left.index == right.index:
+            return named
+        turned = Named(named.kind, right, left)
+        return turned if self._agreement(turned) > self._agreement(named) else named
+
+    def _agreement(self, named: Named) -> int:
+        pairs = zip(named.indices, self.aligned(named), strict=True)
+        return sum(2 - p.axis / 10 for i, p in pairs if p is not None and i == self.at(p))  # type: ignore[misc]
+
+    def aligned(self, named: Named) -> tuple[Place | None, ...]:
+        """For every index of a kernel the left side's index that it counts from, if any."""
+        if self.left is None:
+            return (None,) * len(named.indices)
+        found: list[Place | None] = []
+        earlier: set[Place] = set()  # what the other side counts from: this one does if nothing else is left
+        for position, side in enumerate(x for x in (named.left, named.right) if x is not None):
+            own = self._own_side(side, position)
+            anchor = self.left.left if own == 0 else self.left.right
+            assert anchor is not None
+            ends = self.axes.of(anchor)
+            used: set[Place] = set()
+            for axis, (end, index) in enumerate(zip(self.axes.of(side), side.index, strict=True)):
+                fits = (
+                    []
+                    if isinstance(index, Bound) and not index.own
+                    else [
+                        Place(own, a)
+                        for a, e in enumerate(ends)
+                        if (e == end if e is not None and end is not None else a == axis) and Place(own, a) not in used
+                    ]
+                )
+                fits.sort(key=earlier.__contains__)
+                found.append(fits[0] if fits else None)
+                used |= set(fits[:1])
+            earlier |= used
+        return tuple(found)
+
+    def _own_side(self, side: Variable, position: int) -> int:
+        """The side of the left-hand kernel with the same input; sides of one input by their order."""
+        assert self.left is not None
+        if self.left.right is None:
+            return 0
+        if self.left.left.input == self.left.right.input:
+            return position
+        return int(side.input == self.left.right.input)
+
+    def slots(self, named: Named) -> tuple[Slot, ...]:
+        """The indices of an oriented kernel; on a circle as steps from the left side's."""
+        aligned = self.aligned(named)
+        ends = [e for side in (named.left, named.right) if side is not None for e in self.axes.of(side)]
+        return tuple(
+            i if p is None or end not in self.axes.cyclic or isinstance(i, Bound) else self._step(i, p)
+            for i, p, end in zip(named.indices, aligned, ends, strict=True)
+        )
+
+    def _step(self, index: int, place: Place) -> Step:
+        length = self.axes.length
+        return Step((index - self.at(place) + length // 2) % length - length // 2)
+
+
+# ---------------------------------------------------------------------------------------------- from the syntax
+
+
+def find_axes(file: s.File, length: int, values: Mapping[str, int]) -> Axes:
+    """The axes of a file's families. values: of constants that ranges of sums end with."""
+    ends: dict[str, tuple[str, ...]] = {}
+    letters: dict[str, tuple[str, ...]] = {}
+    for target, clauses in _targets(file.statements, ()):
+        bound = {c.variable: c for c in clauses}
+        found = [bound.get(name) if (name := _only_name(i)) is not None else None for i in target.indices]
+        if target.indices and all(found):
+            ends.setdefault(target.name, tuple(_end(c) for c in found))  # type: ignore[arg-type]
+            letters.setdefault(target.name, tuple(c.variable for c in found if c is not None))
+    for network in (x for x in file.statements if isinstance(x, s.Network)):
+        for given in network.inputs:
+            if len(given.dims) > 1:
+                ends.setdefault("ξ", tuple(x.name if isinstance(x, s.Name) else "" for x in given.dims[:-1]))
+    sums = {}
+    for clause in (c for node in s.walk(file.statements) if isinstance(node, s.Comprehension) for c in node.clauses):
+        start, stop = _value(clause.start, values), _value(clause.stop, values)
+        if start is not None and stop is not None:
+            sums[start, stop] = (clause.variable, _text(clause.start), _text(clause.stop))
+    cyclic = frozenset(
+        divisor.name
+        for node in s.walk(file.statements)
+        if isinstance(node, s.Chain)
+        for op, divisor in node.rest
+        if op == "mod" and isinstance(divisor, s.Name)
+    )
+    return Axes(ends, letters, cyclic, length, sums)
+
+
+def _targets(
+    statements: tuple[s.Statement, ...], clauses: tuple[s.Clause, ...]
+) -> Iterator[tuple[s.Target, tuple[s.Clause, ...]]]:
+    for node in statements:
+        if isinstance(node, s.Loop):
+            yield from _targets(node.body, (*clauses, node.clause))
+        elif isinstance(node, s.Network):
+            yield from _targets(node.body, clauses)
+        elif isinstance(node, s.Assign):
+            yield node.target, clauses
+
+
+def _only_name(node: Any) -> str | None:
+    """The loop variable of an index such as t or t+1."""
+    names = [x.name for x in s.walk(node) if isinstance(x, s.Name)]
+    return names[0] if len(names) == 1 else None
+
+
+def _end(clause: s.Clause) -> str:
+    return next((x.name for x in s.walk(clause.stop) if isinstance(x, s.Name)), "")
+
+
+def _value(node: Any, values: Mapping[str, int]) -> int | None:
+    if isinstance(node, s.Number) and node.value.denominator == 1:
+        return int(node.value)
+    if isinstance(node, s.Name):
+        return values.get(node.name)
+    if isinstance(node, s.Signed):
+        inside = _value(node.operand, values)
+        return inside if inside is None or node.sign == "+" else -inside
+    return None
+
+
+def _text(node: Any) -> str:
+    if isinstance(node, s.Signed):
+        return ("−" if node.sign == "-" else "") + _text(node.operand)
+    return node.name if isinstance(node, s.Name) else str(node.value)
+
+
+__all__ = ["Axes", "Frame", "Place", "Slot", "Step", "find_axes"]

@@ -1,0 +1,467 @@
+"""The equations of a derivation as formulas of a style: letters for indices, sums, expectations, closed forms."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import sympy
+
+from tpl.core.expr import Expr, leaves, substitute
+from tpl.limit.algebra import constant_symbol, to_sympy
+from tpl.limit.derive import LONG_ENOUGH, Answer, Derivation
+from tpl.limit.formulas import LONGEST, in_symbols, source_of
+from tpl.limit.frame import Frame, Place, Step
+from tpl.limit.naming import Bound, Index, Named, Variable
+from tpl.limit.recursion import FIXED, Box, Policy, Range, Rule, Sum
+from tpl.report.styles import Style
+
+_SPARE = "jkmsp"  # letters for sums
+_GAUSSIAN = "uvwz"
+_SECOND = "csmb"  # the covariances among them: written first
+_LAST = "zum"  # sums come last in a product
+_COVARIANCE = (("q", "c"), ("r", "s"), ("p", "m"), ("a", "b"))  # letters of covariances in closed forms
+
+
+@dataclass(frozen=True)
+class Formula:
+    """left = right; `where` says what the letters in it mean, `condition` for which indices it holds."""
+
+    left: str
+    right: str
+    where: tuple[str, ...] = ()
+    condition: str = ""
+
+
+@dataclass(frozen=True)
+class Used:
+    """A closed form that stands in place of an expectation: what it says, and where it comes from."""
+
+    left: str
+    right: str
+    source: str
+
+
+# ---------------------------------------------------------------------------------------------- indices
+
+
+def _shift(letter: str, offset: int) -> str:
+    return letter if offset == 0 else f"{letter}{'+' if offset > 0 else '−'}{abs(offset)}"
+
+
+@dataclass
+class Letters:
+    """How the indices of one equation are written. general: it is stated for a range of its left side's indices."""
+
+    derivation: Derivation
+    frame: Frame
+    general: bool
+    policy: Policy = FIXED
+    region: Box = ()
+    bound: dict[int, str] = field(default_factory=dict)
+    used: set[str] = field(default_factory=set)
+
+    def of(self, named: Named) -> list[list[str]]:
+        """The indices of a kernel, oriented as the frame says, by side."""
+        slots, aligned = self.frame.slots(named), self.frame.aligned(named)
+        sides = [x for x in (named.left, named.right) if x is not None]
+        ends = [e for side in sides for e in self.derivation.axes.of(side)]
+        texts = [self._index(*x) for x in zip(named.indices, slots, aligned, ends, strict=True)]
+        count = len(named.left.index)
+        return [texts[:count], texts[count:]][: len(sides)]
+
+    def _index(self, index: Index, slot: Any, place: Place | None, end: str | None) -> str:
+        if isinstance(index, Bound):
+            letter = self.bound[index.variable]
+            if index.own:
+                letter = f"{self.place(place)}+{letter}" if place is not None else letter
+            return _shift(letter, index.offset)
+        if not self.general or place is None:
+            return self.end(index, end)
+        offset = slot.offset if isinstance(slot, Step) else index - self.frame.at(place)
+        return _shift(self.place(place), offset)
+
+    def place(self, place: Place) -> str:
+        """The letter for an index of the left side."""
+        left = self.frame.left
+        assert left is not None
+        side = left.left if place.side == 0 or left.right is None else left.right
+        counted = Place(0, place.axis) if place.axis in self.frame.shared else place
+        start, stop = self.region[self.frame.places.index(counted)] if self.region else (0, 1)
+        if start == stop:
+            return self.end(start, self._end_of(place))
+        letter = self.derivation.axes.names(side)[place.axis]
+        prime = "′" if place.side and place.axis not in self.frame.shared else ""
+        return letter + prime
+
+    def end(self, value: int, end: str | None) -> str:
+        """A fixed index: a small number as it is, one near a loop's end relative to that end."""
+        if not self.derivation.generic or not end or value <= 2 or self.derivation.specialised:
+            return str(value)
+        return _shift(end, value - LONG_ENOUGH)
+
+    def condition(self, rule: Rule) -> str:
+        """`l = 2..L`, from the ranges of the letters."""
+        named = [self.place(p) for p in self.frame.places]
+        ends = [self._end_of(p) for p in self.frame.places]
+        if rule.edge:
+            at = [
+                f"{n} = {self.end(b[0] if rule.edge == 'first' else b[1], e)}"
+                for n, e, b in zip(named, ends, rule.region, strict=True)
+            ]
+            return " or ".join(at)
+        parts = [(n, self._range(b, e)) for n, e, b in zip(named, ends, rule.region, strict=True) if b[0] < b[1]]
+        return _joined(parts)
+
+    def _end_of(self, place: Place) -> str | None:
+        left = self.frame.left
+        assert left is not None
+        side = left.left if place.side == 0 or left.right is None else left.right
+        return self.derivation.axes.of(side)[place.axis]
+
+    def _range(self, box: tuple[int, int], end: str | None) -> str:
+        start, stop = box
+        return f"{start if start <= 3 else self.end(start, end)}..{self.end(stop, end)}"
+
+    # ------------------------------------------------------------------------------------------ sums
+    def name_sum(self, found: Sum) -> str:
+        """Give letters to the variables of a sum; the condition that is written under it."""
+        parts = []
+        for r in found.ranges:
+            given = self.derivation.axes.sums.get((r.start, r.stop)) if r.own else None
+            letter = self._letter(r, found, given[0] if given else None)
+            self.bound[r.variable] = letter
+            self.used.add(letter)
+            parts.append((letter, f"{given[1]}..{given[2]}" if given else self._sum_range(r)))
+        return _joined(parts)
+
+    def _letter(self, r: Range, found: Sum, wanted: str | None) -> str:
+        taken = self.used | ({self.place(p) for p in self.frame.places} if self.general else set())
+        if r.second and not r.own:
+            twin = next((x for x in found.ranges if x.base == r.base and x.axis == r.axis and not x.second), None)
+            if twin is not None and twin.variable in self.bound and self.bound[twin.variable] + "′" not in taken:
+                return self.bound[twin.variable] + "′"
+        known = self.derivation.axes.names(Variable(r.base, (0,) * (r.axis + 1), 0))
+        candidates = [wanted, *(known[r.axis : r.axis + 1] if not r.own else ()), *_SPARE]
+        return next((c for c in candidates if c and c not in taken), "i")
+
+    def _sum_range(self, r: Range) -> str:
+        end = self._axis_end(r)
+        if r.own:
+            return f"{r.start}..{r.stop}".replace("-", "−")
+        first, last = str(r.start) if r.start <= 3 else self.end(r.start, end), self.end(r.stop, end)
+        if r.place is not None and self.general:
+            if self.policy.start:
+                first = _shift(self.place(r.place), r.start - self.frame.at(r.place))
+            if self.policy.stop:
+                last = _shift(self.place(r.place), r.stop - self.frame.at(r.place))
+        return f"{first}..{last}"
+
+    def _axis_end(self, r: Range) -> str | None:
+        found = self.derivation.axes.ends.get(r.base) or self.derivation.axes.ends.get(r.base.removeprefix("d")) or ()
+        return found[r.axis] if r.axis < len(found) else None
+
+
+def _joined(parts: Sequence[tuple[str, str]]) -> str:
+    """`t, t′ = 1..T, k = 1..3` from letters and ranges."""
+    grouped: list[tuple[list[str], str]] = []
+    for letter, span in parts:
+        if grouped and grouped[-1][1] == span:
+            grouped[-1][0].append(letter)
+        else:
+            grouped.append(([letter], span))
+    return ", ".join(f"{', '.join(letters)} = {span}" for letters, span in grouped)
+
+
+# ---------------------------------------------------------------------------------------------- formulas
+
+
+class Writer:
+    """Writes the equations of one derivation in one style. `used`: the closed forms that were put in."""
+
+    def __init__(self, derivation: Derivation, style: Style):
+        self.derivation = derivation
+        self.style = style
+        self.used: dict[str, Used] = {}
+
+    def rule(self, rule: Rule) -> Formula:
+        letters = Letters(self.derivation, rule.frame, bool(rule.region), rule.policy, rule.region)
+        equation = _Equation(self, letters)
+        right = equation.value(rule.right)
+        condition = letters.condition(rule) if rule.region else ""
+        return Formula(equation.named(rule.left), right, tuple(equation.where), condition)
+
+    def answer(self, answer: Answer) -> list[Formula]:
+        formulas = []
+        for index, value in answer.entries:
+            equation = _Equation(self, Letters(self.derivation, Frame(self.derivation.axes), False))
+            right = equation.value(value)
+            left = answer.name if not index else f"{answer.name} [{', '.join(map(str, index))}]"
+            if answer.kernel:
+                left = left.partition("(")[0].upper() + "(ξ, ξ′)"
+            formulas.append(Formula(self.style.constant("@" + left), right, tuple(equation.where)))
+        return formulas
+
+
+class _Equation:
+    """One equation on its way to text: the letters taken so far, and what they stand for."""
+
+    def __init__(self, writer: Writer, letters: Letters):
+        self.writer = writer
+        self.derivation = writer.derivation
+        self.style = writer.style
+        self.letters = letters
+        self.where: list[str] = []
+        self._variables: dict[str, tuple[str, ...]] = {}  # a law, written -> the letters drawn from it
+        self._covariances: dict[str, tuple[str, ...]] = {}
+
+    # ------------------------------------------------------------------------------------------ symbols
+    def named(self, named: Named) -> str:
+        named = self.letters.frame.oriented(named)
+        written = self.letters.of(named)
+        sides = [s for s in (named.left, named.right) if s is not None]
+        inputs = [_input_name(s) for s in sides]
+        if named.kind == "gram":
+            names = [self.style.named_input(i, w) for i, w in zip(inputs, written, strict=True)]
+            return self.style.gram(*names)
+        if named.kind == "scalar":
+            return self.style.kernel(named.base, ",".join(written[0]), inputs[0])
+        base = "K_" + (
+            named.base if named.right is None or named.right.base == named.base else f"{named.base},{sides[1].base}"
+        )
+        return self.style.kernel(base, _both(written), ", ".join(i for i in inputs if i))
+
+    def value(self, value: Any) -> str:
+        """An expression over named symbols, expectations and sums, as text of the style."""
+        terms = sympy.Add.make_args(value)
+        last = [t for t in terms if self._holds_sum(t)]
+        if len(terms) == 1 or not last:
+            return self._arithmetic(value)
+        parts = [self._arithmetic(sympy.Add(*(t for t in terms if t not in last)))] if len(last) < len(terms) else []
+        for term in sorted(last, key=sympy.default_sort_key):
+            negative = term.could_extract_minus_sign()
+            if parts:
+                parts.append(self.style.minus if negative else self.style.plus)
+            parts.append(self._arithmetic(-term if negative and len(parts) > 0 else term))
+        return "".join(parts)
+
+    def _holds_sum(self, value: Any) -> bool:
+        return any(self.derivation.folder.sum_of(x) is not None for x in value.atoms(sympy.core.function.AppliedUndef))
+
+    def _arithmetic(self, value: Any) -> str:
+        factors = sympy.Mul.make_args(value)
+        sums = [f for f in factors if self.derivation.folder.sum_of(f) is not None]
+        if len(sums) == 1:
+            rest = sympy.Mul(*(f for f in factors if f not in sums))
+            head = "" if rest == 1 else self._arithmetic(rest)
+            return self.style.product(self.style.grouped(head) if rest.is_Add else head, self._sum(sums[0]))
+        table: dict[Any, str] = {}
+        return self.style.arithmetic(self._replace(value, table), table)
+
+    def _replace(self, value: Any, table: dict[Any, str]) -> Any:
+        known = self.derivation.names.named.get(value)
+        if known is not None:
+            return _token(table, self.named(known))
+        name = type(value).__name__
+        if isinstance(value, sympy.core.function.AppliedUndef) and name[1:].isdigit():
+            if name[0] == "E":
+                return self._expectation(value, table)
+            return _token(table, self._sum(value), _LAST)
+        if not value.args:
+            return value
+        return value.func(*(self._replace(a, table) for a in value.args))
+
+    def _sum(self, value: Any) -> str:
+        found = self.derivation.folder.sum_of(value)
+        assert found is not None
+        outside = set(self.letters.used)
+        condition = self.letters.name_sum(found)
+        text = self.value(found.term)
+        self.letters.used = outside
+        return self.style.big_sum(condition, self.style.grouped(text) if found.term.is_Add else text)
+
+    # ------------------------------------------------------------------------------------------ expectations
+    def _expectation(self, value: Any, table: dict[Any, str]) -> Any:
+        """In closed form, if that is short, else as E[…]."""
+        integrand = self.derivation.integrands[int(type(value).__name__[1:])]
+        size = len(leaves(integrand, "ref"))
+        count = size * (size + 1) // 2
+        entries, parameters = value.args[:count], value.args[count:]
+        closed = self._closed_form(integrand, entries, parameters, table)
+        return closed if closed is not None else _token(table, self._plain(integrand, size, entries, parameters))
+
+    def _plain(self, integrand: Expr, size: int, entries: tuple, parameters: tuple) -> str:
+        law = tuple(self.value(x) for x in entries)
+        names = self._variables.get("; ".join(law))
+        if names is None:
+            names = self._variables["; ".join(law)] = _variables(size, len(self._variables))
+            self.where.append(self._law(names, entries, law))
+        return self.style.expectation(self._inside(integrand, names, parameters))
+
+    def _inside(self, integrand: Expr, names: Sequence[str], parameters: tuple) -> str:
+        table: dict[Any, str] = {sympy.Symbol(f"var{i}x", real=True): n for i, n in enumerate(names)}
+        inside = {}
+        for k, p in enumerate(parameters):
+            text = self.value(p)
+            inside[sympy.Symbol(f"par{k}x", real=True)] = _token(table, f"({text})" if p.is_Add else text)
+        return self.style.arithmetic(_by_name(to_sympy(_with_symbols(integrand))).xreplace(inside), table)
+
+    def _law(self, names: Sequence[str], entries: tuple, law: tuple[str, ...]) -> str:
+        """What (u, u′) is drawn from."""
+        joined = ", ".join(names)
+        style, named = self.style, self.derivation.names.named
+        if len(names) == 1:
+            return style.law(names[0], law[0])
+        if len(names) == 2 and _is_family(self.derivation, entries):
+            if entries[1] in named:
+                return style.law(f"({joined})", law[1])
+            return style.covariance(names[0], names[1], law[1])
+        pairs = [(i, j, i * (i + 1) // 2 + j) for i in range(len(names)) for j in range(i + 1)]
+        return "; ".join(style.covariance(names[i], names[j], law[k]) for i, j, k in pairs if entries[k] != 0)
+
+    # ------------------------------------------------------------------------------------------ closed forms
+    def _closed_form(self, integrand: Expr, entries: tuple, parameters: tuple, table: dict[Any, str]) -> Any | None:
+        """The closed form over letters for the covariance, which `where` explains; exact over numbers."""
+        if all(e.is_number for e in entries) and not parameters:
+            return in_symbols(integrand, entries, _constants(self.derivation))
+        size = len(leaves(integrand, "ref"))
+        if len(entries) not in (1, 3):
+            return None
+        letters = _covariance_symbols(len(entries))
+        inside = {f"quantity {k}": sympy.Symbol(f"par{k}x", positive=True) for k in range(len(parameters))}
+        constants = _constants(self.derivation)
+        value = in_symbols(integrand, tuple(letters), constants | inside)
+        if value is None or sympy.count_ops(value) > LONGEST:
+            return None
+        names = self._covariance_letters(entries)
+        if names is None:
+            return None
+        exchange: dict[Any, Any] = {s: constant_symbol(n) for n, s in constants.items()}
+        for s, n in sorted(zip(letters, names, strict=True), key=lambda x: x[1][0] not in _SECOND):
+            exchange[s] = _token(table, n)
+        for k, p in enumerate(parameters):
+            text = self.value(p)
+            exchange[inside[f"quantity {k}"]] = _token(table, f"({text})" if p.is_Add else text)
+        self._note(integrand, size, len(parameters), value)
+        return value.xreplace(exchange)
+
+    def _covariance_letters(self, entries: tuple) -> tuple[str, ...] | None:
+        """q, c, q′ for the covariance of an expectation; the same again for the same one."""
+        law = tuple(self.value(x) for x in entries)
+        known = self._covariances.get("; ".join(law))
+        if known is not None:
+            return known
+        taken = self.letters.used | {str(x) for x in _constants(self.derivation)}
+        if self.letters.general:
+            taken |= {self.letters.place(p) for p in self.letters.frame.places}
+        taken |= {x for names in self._covariances.values() for x in names}
+        pair = next((p for p in _COVARIANCE if not taken & {*p}), None)
+        if pair is None:
+            return None
+        names = (pair[0],) if len(entries) == 1 else (pair[0], pair[1], pair[0] + "′")
+        self._covariances["; ".join(law)] = names
+        order = (0, 2, 1) if len(entries) == 3 else (0,)
+        self.where.append(", ".join(self.style.equals(names[i], law[i]) for i in order))
+        return names
+
+    def _note(self, integrand: Expr, size: int, parameters: int, value: Any) -> None:
+        """Remember a closed form for the list at the end."""
+        names = _variables(size, 0)
+        letters = ("q", "c", "q′") if size == 2 else ("q",)
+        table = {sympy.Symbol(f"var{i}x", real=True): n for i, n in enumerate(names)}
+        table |= dict(zip(_covariance_symbols(len(letters)), letters, strict=True))
+        shown = _by_name(to_sympy(_with_symbols(integrand)))
+        given = {}
+        for k in range(parameters):
+            given[sympy.Symbol(f"par{k}x", real=True)] = given[sympy.Symbol(f"par{k}x", positive=True)] = _token(
+                table, f"θ_{k + 1}"
+            )
+        left = self.style.expectation(self.style.arithmetic(shown.xreplace(given), table))
+        right = self.style.arithmetic(value.xreplace(given), table)
+        self.writer.used.setdefault(left, Used(left, right, source_of(integrand, size)))
+
+
+def _covariance_symbols(entries: int) -> list[Any]:
+    """Symbols for q, c, q′, such that c comes first in the order of terms."""
+    return [sympy.Symbol(f"cov{i}x", positive=True) for i in (1, 0, 2)][:entries]
+
+
+def _both(written: Sequence[Sequence[str]]) -> str:
+    """The indices of both vectors, those that agree once."""
+    if len(written) == 1 or len(written[0]) != len(written[1]):
+        return ",".join(x for side in written for x in side)
+    left, right = written
+    if list(left) == list(right):
+        return ",".join(left)
+    return ",".join(a if a == b and k == 0 and len(left) > 1 else f"{a},{b}" for k, (a, b) in enumerate(zip(left, right, strict=True)))  # fmt: skip
+
+
+def _input_name(side: Variable) -> str:
+    return {0: "ξ" if side.base == "ξ" else "", 1: "ξ", 2: "ξ′"}[side.input]
+
+
+def _token(table: dict[Any, str], text: str, kind: str = "tok") -> Any:
+    """A symbol that stands for a text until arithmetic is written, which orders factors by their kind."""
+    for symbol, known in table.items():
+        if known == text:
+            return symbol
+    symbol = sympy.Symbol(f"{kind}{len(table)}x", positive=True)
+    table[symbol] = text
+    return symbol
+
+
+def _is_family(derivation: Derivation, entries: tuple) -> bool:
+    """Are the variances the covariance at equal inputs?"""
+    return all(_at_one_input(derivation, entries[1], side) == entries[k] for side, k in ((0, 0), (1, 2)))
+
+
+def _at_one_input(derivation: Derivation, value: Any, side: int) -> Any:
+    names = derivation.names
+
+    def one(named: Named) -> Any:
+        if named.right is None:
+            return names.symbol(named)
+        kept = (named.left, named.right)[side]
+        return names.symbols.get(replace(named, left=kept, right=kept), sympy.nan)
+
+    return value.xreplace({s: one(names.named[s]) for s in value.free_symbols if s in names.named})
+
+
+def _constants(derivation: Derivation) -> dict[str, Any]:
+    """The constants that a formula may hold, by name; what is positive is known to be."""
+    values = derivation.program.constant_values().items()
+    return {n: sympy.Symbol(n, positive=True) if v > 0 and n != "pi" else constant_symbol(n) for n, v in values}
+
+
+def _variables(size: int, taken: int) -> tuple[str, ...]:
+    letter = _GAUSSIAN[taken] if taken < len(_GAUSSIAN) else f"u{taken}"
+    if size <= 2:
+        return (letter, letter + "′")[:size]
+    return tuple(f"{letter}{i + 1}" for i in range(size))
+
+
+def _by_name(value: Any) -> Any:
+    """relu and step by their names, not as Max and Heaviside."""
+    if not value.args:
+        return value
+    args = [_by_name(a) for a in value.args]
+    if isinstance(value, sympy.Max) and 0 in args and len(args) == 2:
+        return sympy.Function("relu")(args[0] if args[1] == 0 else args[1])
+    if isinstance(value, sympy.Heaviside):
+        return sympy.Function("step")(args[0])
+    return value.func(*args)
+
+
+def _with_symbols(expr: Expr) -> Expr:
+    """Variables and parameters of an integrand as named constants, so that it can be printed."""
+    prefix = {"ref": "var", "quantity": "par"}
+    return substitute(expr, lambda x: Expr("symbol", (), f"{prefix[x.op]}{int(x.value)}x") if x.op in prefix else x)  # type: ignore[arg-type]
+
+
+def formulas(writer: Writer) -> Iterator[Formula]:
+    """Rules and answers, in order."""
+    yield from (writer.rule(r) for r in writer.derivation.rules)
+    for answer in writer.derivation.answers:
+        yield from writer.answer(answer)
+
+
+__all__ = ["Formula", "Letters", "Used", "Writer", "formulas"]
