@@ -56,7 +56,7 @@ class _Network:
             if isinstance(statement, s.Loop):
                 result.append(replace(statement, body=self.body(statement.body)))
             elif isinstance(statement, s.Assign):
-                found = _places(statement.value, self.functions, ())
+                found = _missing(statement.value, self.functions)
                 result += self._replaced(statement, statement.target.name, statement.target.indices, found)
             else:
                 result.append(statement)
@@ -110,6 +110,11 @@ class _Place:
     clauses: tuple[s.Clause, ...]
 
 
+def _missing(value: Any, functions: frozenset[str]) -> "Iterator[_Place]":
+    """The places in an assigned value; the value as a whole has the target's name."""
+    return (place for place in _places(value, functions, ()) if place.node is not value)
+
+
 def _places(node: Any, functions: frozenset[str], clauses: tuple[s.Clause, ...]) -> Iterator[_Place]:
     """Where a name is missing: arguments with products in them, weights of a softmax."""
     if isinstance(node, s.Comprehension):
@@ -138,7 +143,7 @@ def _bases(body: tuple[s.Statement, ...], functions: frozenset[str]) -> dict[str
     found: dict[str, set[str]] = {"argument": set(), "weight": set()}
     for node in s.walk(body):
         if isinstance(node, s.Assign):
-            for place in _places(node.value, functions, ()):
+            for place in _missing(node.value, functions):
                 found[place.kind].add(node.target.name)
     return found
 

@@ -348,14 +348,15 @@ def _parity(expr: Expr, signs: list[int | None], flipped: frozenset[int]) -> int
     return 1 if op in _EVEN else None
 
 
-def differentiable(expr: Expr) -> bool:
-    """Is the expression absolutely continuous in its leaves, so that its derivative almost everywhere is all of it?"""
+def jumping(expr: Expr) -> set[int]:
+    """The leaves in which an expression may jump; in the others its derivative almost everywhere is all of it."""
+    found: set[int] = set()
     stack, seen = [expr], set()
     while stack:
         node = stack.pop()
         if id(node) not in seen:
             seen.add(id(node))
-            if node.op in ("step", "sign") and leaves(node, "ref"):
-                return False
+            if node.op in ("step", "sign"):
+                found |= {int(v) for v in leaves(node, "ref")}  # type: ignore[arg-type]
             stack.extend(node.args)
-    return True
+    return found

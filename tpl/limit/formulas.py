@@ -55,10 +55,11 @@ def _tidy(value: Any) -> Any:
     """Roots of products of positive numbers taken apart."""
     if value.is_number:
         return sympy.expand(value)
-    return value.replace(
+    apart = value.replace(
         lambda x: x.is_Pow and abs(x.exp) == sympy.Rational(1, 2) and x.base.is_Add,
         lambda x: sympy.expand_power_base(sympy.Pow(sympy.together(x.base), x.exp)),
     )
+    return sympy.factor_terms(apart)
 
 
 def source_of(integrand: Expr, size: int) -> str:

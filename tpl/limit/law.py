@@ -1,7 +1,7 @@
 """The law of a core program in the infinite-width limit: every vector's Z, every scalar's number (TP3 §2, TP4 thm 7.4).
 
 Ẑ^{Wx} is a Gaussian leaf with Cov(Ẑ^{Wx}, Ẑ^{Wy}) = σ² E Z^x Z^y. Ż^{Wx} = σ² Σ_y Z^y E ∂Z^x/∂Ẑ^{W.T y}, where the
-expected derivatives are found by differentiation where the a.e. derivative is all of it, else from Stein's lemma,
+expected derivatives are found by differentiation in leaves in which nothing jumps, else from Stein's lemma,
 E[Ẑ^{W.T y_j} Z^x] = Σ_i Cov(Ẑ_j, Ẑ_i) E ∂Z^x/∂Ẑ_i. For W : [n, m] with entries of variance v, σ² is v times the
 size that is summed over: v·m for W x, v·n for W.T y.
 """
@@ -17,7 +17,7 @@ from tpl.core import expr as e
 from tpl.core.expr import Expr, leaves, ref, substitute
 from tpl.core.gradient import partial_derivatives
 from tpl.core.program import Kind, Line, Program
-from tpl.limit.algebra import LeastNorm, NoLaw, Ratio, differentiable, to_sympy
+from tpl.limit.algebra import LeastNorm, NoLaw, Ratio, jumping, to_sympy
 from tpl.limit.calculus import ONE, ZERO, Calculus, from_sympy
 
 _INPUT = re.compile(r"\{\w+\[(\d+)\]")  # the input that a line belongs to, in its name
@@ -270,7 +270,7 @@ class Law:
         if all(c == 0 for c in covariances):
             return [ZERO] * len(leaves)
         depends = self.calculus.algebra.depends(x)
-        if differentiable(x):
+        if not any(self.calculus.coefficient_in(k, i) != 0 for k in jumping(x) for i in leaves):
             return [self._expected_derivative(x, depends, i) for i in leaves]
         gram = [[self.calculus.covariance(i, j) for j in leaves] for i in leaves]
         return _solve(gram, covariances)

@@ -109,10 +109,10 @@ def to_latex(derivation: Derivation) -> str:
         condition = rf", \quad {latex_range(formula.condition)}" if formula.condition else ""
         lines.append(rf"\[ {formula.left} = {formula.right}{condition} \]")
         if formula.where:
-            lines.append(r"where " + "; ".join(f"${w}$" for w in formula.where) + ".")
+            lines.append(r"\noindent where " + "; ".join(f"${w}$" for w in formula.where) + ".")
     if parts.used:
         lines.append(_latex_prose(_CLOSED))
-        lines += [rf"\[ {x.left} = {x.right} \tag*{{\small {_latex_prose(x.source)}}} \]" for x in parts.used]
+        lines += [rf"\[ {x.left} = {x.right} \] {{\small ({_latex_prose(x.source)})}}" for x in parts.used]
     return "\n".join([
         r"\documentclass{article}", r"\usepackage{amsmath,amssymb}", r"\usepackage[margin=2cm]{geometry}", r"\begin{document}",
         rf"\section*{{{escape_latex(derivation.title)}}}", *lines, r"\end{document}", "",

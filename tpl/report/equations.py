@@ -316,7 +316,7 @@ class _Equation:
                 return style.law(f"({joined})", law[1])
             return style.covariance(names[0], names[1], law[1])
         pairs = [(i, j, i * (i + 1) // 2 + j) for i in range(len(names)) for j in range(i + 1)]
-        return "; ".join(style.covariance(names[i], names[j], law[k]) for i, j, k in pairs if entries[k] != 0)
+        return style.comma.join(style.covariance(names[i], names[j], law[k]) for i, j, k in pairs if entries[k] != 0)
 
     # ------------------------------------------------------------------------------------------ closed forms
     def _closed_form(self, integrand: Expr, entries: tuple, parameters: tuple, table: dict[Any, str]) -> Any | None:
@@ -338,8 +338,9 @@ class _Equation:
         exchange: dict[Any, Any] = {s: constant_symbol(n) for n, s in constants.items()}
         for s, n in sorted(zip(letters, names, strict=True), key=lambda x: x[1][0] not in _SECOND):
             exchange[s] = _token(table, n)
+        letter_of = dict(zip(entries, names, strict=True))
         for k, p in enumerate(parameters):
-            text = self.value(p)
+            text = letter_of[p] if p in letter_of else self.value(p)
             exchange[inside[f"quantity {k}"]] = _token(table, f"({text})" if p.is_Add else text)
         self._note(integrand, size, len(parameters), value)
         return value.xreplace(exchange)
@@ -360,7 +361,7 @@ class _Equation:
         names = (pair[0],) if len(entries) == 1 else (pair[0], pair[1], pair[0] + "′")
         self._covariances["; ".join(law)] = names
         order = (0, 2, 1) if len(entries) == 3 else (0,)
-        self.where.append(", ".join(self.style.equals(names[i], law[i]) for i in order))
+        self.where.append(self.style.comma.join(self.style.equals(names[i], law[i]) for i in order))
         return names
 
     def _note(self, integrand: Expr, size: int, parameters: int, value: Any) -> None:

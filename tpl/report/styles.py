@@ -35,6 +35,7 @@ class Style:
     product: Callable[[str, str], str]  # of a factor, which may be empty, and a sum
     plus: str
     minus: str
+    comma: str
     equals: Callable[[str, str], str]
     grouped: Callable[[str], str]
 
@@ -97,6 +98,7 @@ TEXT = Style(
     product=lambda factor, total: f"{factor} {total}".lstrip(),
     plus=" + ",
     minus=" - ",
+    comma=", ",
     equals=lambda name, value: f"{name} = {value}",
     grouped=lambda text: f"({text})",
 )
@@ -115,11 +117,11 @@ def latex_name(name: str) -> str:
 
 def _latex_arithmetic(value: Any, table: dict[Any, str]) -> str:
     names = {s: latex_name(s.name) for s in value.free_symbols} | {s: latex_symbols(t) for s, t in table.items()}
-    return sympy.latex(value, symbol_names=names, order="rev-lex")
+    return sympy.latex(value, symbol_names=names, order="rev-lex", inv_trig_style="full")
 
 
 def latex_symbols(text: str) -> str:
-    return text.replace("ξ", r"\xi ").replace("′", "'").replace("−", "-")
+    return text.replace("ξ", r"\xi ").replace("θ", r"\theta ").replace("′", "'").replace("−", "-")
 
 
 def latex_range(text: str) -> str:
@@ -150,6 +152,7 @@ LATEX = Style(
     product=lambda factor, total: f"{factor} {total}".lstrip(),
     plus=" + ",
     minus=" - ",
+    comma=r",\; ",
     equals=lambda name, value: f"{latex_symbols(name)} = {value}",
     grouped=lambda text: rf"\left({text}\right)",
 )
@@ -212,6 +215,7 @@ MATHML = Style(
     product=lambda factor, total: f"<mrow>{factor}{total}</mrow>",
     plus="<mo>+</mo>",
     minus="<mo>−</mo>",
+    comma="<mo>,</mo><mspace width='.6em'/>",
     equals=lambda name, value: f"<mrow>{_mi(name)}<mo>=</mo>{value}</mrow>",
     grouped=lambda text: f"<mrow><mo>(</mo>{text}<mo>)</mo></mrow>",
 )
