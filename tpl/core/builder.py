@@ -7,7 +7,7 @@ from fractions import Fraction
 from tpl.core.expr import ONE, ZERO, Expr, close, evaluate, from_float, leaves, number, ref, substitute, symbol
 from tpl.core.functions import BUILTIN_CONSTANTS
 from tpl.core.growth import CONSTANT, GAUSSIAN, Growth, TooFast, growth
-from tpl.core.program import Dim, Kind, Line, Origin, Program, Show
+from tpl.core.program import Dim, Kind, Line, Origin, Program, Show, ratio_value
 from tpl.core.values import Mistake, TooLarge
 from tpl.language.source import Source, Span
 
@@ -30,6 +30,7 @@ class Builder:
         self.source = source
         self.max_lines = max_lines
         self.widths: dict[str, Fraction] = {}
+        self.symbolic_ratios: dict[str, Expr] = {}
         self.constants: dict[str, Expr] = {}
         self.values: dict[str, float] = dict(BUILTIN_CONSTANTS)
         self.lines: list[Line] = []
@@ -57,7 +58,7 @@ class Builder:
 
     def without_widths(self, expr: Expr) -> Expr:
         """The coefficient of a power of the base width: every width replaced by its ratio to it."""
-        return substitute(expr, lambda e: number(self.widths[str(e.value)]) if e.value in self.widths else e)
+        return substitute(expr, lambda e: self.ratio(str(e.value)) if e.value in self.widths else e)
 
     def dot(self, a: tuple[float, ...], b: tuple[float, ...]) -> Expr:
         """The inner product of two data vectors: a number, or its symbol where the inputs are to stay generic."""
@@ -69,8 +70,15 @@ class Builder:
             self.define_constant(name, number(value))
         return symbol(name)
 
+    def define_width(self, name: str, expr: Expr) -> None:
+        """A width as a multiple of another, in constants and widths."""
+        ratio = self.without_widths(expr)
+        self.widths[name] = ratio_value(ratio, self.values)
+        if leaves(ratio, "symbol"):
+            self.symbolic_ratios[name] = ratio
+
     def ratio(self, width: str) -> Expr:
-        return number(self.widths[width])
+        return self.symbolic_ratios.get(width) or number(self.widths[width])
 
     # ------------------------------------------------------------------------------------------ lines
     def _emit(self, line: Line, temporary: bool, trained: bool) -> int:
@@ -201,8 +209,9 @@ class Builder:
 
     def program(self, title: str) -> Program:
         return Program(
-            dict(self.widths), dict(self.constants), tuple(self.lines), tuple(self.shows), self.source, title
-        )
+            dict(self.widths), dict(self.constants), tuple(self.lines), tuple(self.shows), self.source, title,
+            dict(self.symbolic_ratios),
+        )  # fmt: skip
 
     def at(self, span: Span | None, derived: str = "") -> "Builder":
         self.origin = Origin(span, derived)

@@ -57,18 +57,13 @@ class Draws:
                               f"widths go to infinity together, as in `width {node.name} = 2 * {base}`")  # fmt: skip
             widths[node.name] = Fraction(1)
             return
-        ratio = self._ratio(node, scope)
-        if not Fraction(1, 1000) <= ratio <= 1000:
-            raise Mistake(node.value.span, f"this ratio of two widths is {float(ratio):g}",
-                          "it must lie between 1/1000 and 1000")  # fmt: skip
-        widths[node.name] = ratio
-
-    def _ratio(self, node: s.Width, scope: Scope) -> Fraction:
-        assert node.value is not None
-        scale = self._scaling(node.value, scope)[1]
+        expr, scale = self._scaling(node.value, scope)
         if scale is None or scale.power != 1:
             raise Mistake(node.value.span, "a width is a multiple of another width", "for instance `width m = 2 * n`")
-        return Fraction(scale.coefficient).limit_denominator(10**6)
+        if not 1e-3 <= scale.coefficient <= 1e3:
+            raise Mistake(node.value.span, f"this ratio of two widths is {scale.coefficient:g}",
+                          "it must lie between 1/1000 and 1000")  # fmt: skip
+        self.builder.define_width(node.name, expr)
 
     def dims(self, nodes: tuple[s.Expr, ...], scope: Scope) -> tuple[Dim, ...]:
         return tuple(self._dim(node, scope) for node in nodes)

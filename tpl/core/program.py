@@ -14,12 +14,13 @@ other width is a fixed ratio of it.
 | output   | OUTPUT          | `f = out(v * x) + c`       | n^{-1/2} times the sum over coordinates, plus constants times biases |
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import Enum
 from fractions import Fraction
 from typing import NamedTuple
 
-from tpl.core.expr import ZERO, Expr, evaluate, leaves
+from tpl.core.expr import ZERO, Expr, evaluate, leaves, number
 from tpl.core.functions import BUILTIN_CONSTANTS, FUNCTIONS
 from tpl.language.source import Source, Span
 
@@ -85,6 +86,7 @@ class Program:
 
     widths: name -> ratio to the base width, the base (ratio 1) first.
     constants: name -> defining expression over earlier constants.
+    symbolic_ratios: width -> its ratio in named constants, where the user wrote it so; `widths` has its value.
     """
 
     widths: dict[str, Fraction]
@@ -93,21 +95,36 @@ class Program:
     shows: tuple[Show, ...]
     source: Source = field(default=Source(""), compare=False)
     title: str = ""
+    symbolic_ratios: dict[str, Expr] = field(default_factory=dict)
 
     @property
     def base_width(self) -> str:
         return next(iter(self.widths), "n")
 
+    def ratio(self, width: str) -> Expr:
+        """A width's ratio to the base width, in the user's constants where it was written so."""
+        return self.symbolic_ratios.get(width) or number(self.widths[width])
+
     def constant_values(self) -> dict[str, float]:
         """Every named constant as a float (widths are not among them)."""
-        env = dict(BUILTIN_CONSTANTS)
-        for name, expr in self.constants.items():
-            env[name] = evaluate(expr, env)
-        return env
+        return constant_values(self.constants)
 
     def sizes(self, base: int) -> dict[str, int]:
         """The size of every width when the base width is `base`; at least 1."""
         return {name: max(1, round(ratio * base)) for name, ratio in self.widths.items()}
+
+
+def constant_values(constants: Mapping[str, Expr]) -> dict[str, float]:
+    """The values of constants, each defined over earlier ones, and of the built-in ones."""
+    values = dict(BUILTIN_CONSTANTS)
+    for name, expr in constants.items():
+        values[name] = evaluate(expr, values)
+    return values
+
+
+def ratio_value(ratio: Expr, values: Mapping[str, float]) -> Fraction:
+    """The ratio of two widths as a fraction: exact for what people write, else to 1e-12."""
+    return Fraction(evaluate(ratio, values)).limit_denominator(10**6)
 
 
 class ProgramClass(Enum):
@@ -147,6 +164,7 @@ def verify(program: Program) -> Program:
     """Check every invariant of the table above; return the program. Run after every pass. Raises InvalidProgram."""
     names: set[str] = set()
     env = set(program.constants) | set(BUILTIN_CONSTANTS)
+    _verify_ratios(program)
     for index, line in enumerate(program.lines):
         try:
             _verify_line(program, index, line, env)
@@ -169,6 +187,14 @@ def verify(program: Program) -> Program:
 def _require(condition: bool, problem: str) -> None:
     if not condition:
         raise InvalidProgram(problem)
+
+
+def _verify_ratios(program: Program) -> None:
+    values = program.constant_values() if program.symbolic_ratios else {}
+    for width, ratio in program.symbolic_ratios.items():
+        unknown = set(leaves(ratio, "symbol")) - set(values)
+        _require(not unknown, f"width {width}: unknown constants {sorted(map(str, unknown))}")
+        _require(program.widths.get(width) == ratio_value(ratio, values), f"width {width}: not its ratio's value")
 
 
 def _verify_line(program: Program, index: int, line: Line, symbols: set[str]) -> None:

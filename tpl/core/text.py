@@ -15,11 +15,10 @@ A line's name may carry an index `[1]`, the input it belongs to `{X[1]}`, and a 
 import json
 import re
 from collections.abc import Callable, Iterator
-from fractions import Fraction
 
 from tpl.core import expr as e
-from tpl.core.expr import Expr, close, number, ref, show, symbol
-from tpl.core.program import Kind, Line, Origin, Program, Show, verify
+from tpl.core.expr import ONE, Expr, close, leaves, number, ref, show, symbol
+from tpl.core.program import Kind, Line, Origin, Program, Show, constant_values, ratio_value, verify
 from tpl.language import syntax as s
 from tpl.language.parse import parse_expression
 from tpl.language.source import Span
@@ -40,8 +39,9 @@ def print_program(program: Program) -> str:
 def _print(program: Program) -> Iterator[str]:
     if program.title:
         yield json.dumps(program.title)
-    for name, ratio in program.widths.items():
-        yield f"width {name}" if ratio == 1 else f"width {name} = {ratio} * {program.base_width}"
+    for name in program.widths:
+        ratio = e.mul(program.ratio(name), symbol(program.base_width))
+        yield f"width {name}" if name == program.base_width else f"width {name} = {show(ratio)}"
     for name, expr in program.constants.items():
         yield f"const {name} = {show(expr)}"
     for line in program.lines:
@@ -107,13 +107,17 @@ def parse_program(text: str) -> Program:
                 reader.read(line)
             except (ValueError, KeyError, ArithmeticError) as problem:
                 raise CoreSyntaxError(f"line {count}: {problem}: {line[:80]}") from None
-    return verify(reader.program())
+    try:
+        program = reader.program()
+    except (ValueError, KeyError, ArithmeticError) as problem:
+        raise CoreSyntaxError(f"the ratio of a width: {problem}") from None
+    return verify(program)
 
 
 class _Reader:
     def __init__(self) -> None:
         self.title = ""
-        self.widths: dict[str, Fraction] = {}
+        self.ratios: dict[str, Expr] = {}
         self.constants: dict[str, Expr] = {}
         self.lines: list[Line] = []
         self.shows: list[Show] = []
@@ -121,14 +125,20 @@ class _Reader:
         self._parsed: dict[str, Expr] = {}
 
     def program(self) -> Program:
-        return Program(self.widths, self.constants, tuple(self.lines), tuple(self.shows), title=self.title)
+        """What has been read: constants are known only now, and with them the values of ratios."""
+        symbolic = {name: ratio for name, ratio in self.ratios.items() if leaves(ratio, "symbol")}
+        values = constant_values(self.constants) if symbolic else {}
+        return Program(
+            {name: ratio_value(ratio, values) for name, ratio in self.ratios.items()}, self.constants,
+            tuple(self.lines), tuple(self.shows), title=self.title, symbolic_ratios=symbolic,
+        )  # fmt: skip
 
     def read(self, text: str) -> None:
         if text.startswith('"'):
             self.title = json.loads(text)
         elif text.startswith("width "):
-            name, _, ratio = text[6:].partition(" = ")
-            self.widths[name] = Fraction(ratio.split(" * ")[0]) if ratio else Fraction(1)
+            name, _, multiple = text[6:].partition(" = ")
+            self.ratios[name] = self._read_ratio(multiple) if multiple else ONE
         elif text.startswith("const "):
             name, _, value = text[6:].partition(" = ")
             self.constants[name] = self.expression(value)
@@ -138,6 +148,10 @@ class _Reader:
                 self._read_show(text, origin)
             else:
                 self._append(self._read_line(text, origin))
+
+    def _read_ratio(self, multiple: str) -> Expr:
+        base = next(iter(self.ratios), "n")
+        return e.substitute(self.expression(multiple), lambda x: ONE if x.value == base else x)
 
     def _append(self, line: Line) -> None:
         self.numbers[line.name] = len(self.lines)

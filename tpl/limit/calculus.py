@@ -119,6 +119,8 @@ class Calculus:
     def as_quantity(self, value: Any, label: str = "", lines: tuple[int, ...] = (), alias: bool = False) -> Any:
         """A symbol for a value, unless it is a constant or, but for `alias`, a symbol already."""
         mentioned = used_quantities([value])
+        if not mentioned:
+            value = sympy.expand(value)  # moments of matrices are polynomials in constants
         if value.is_Symbol and mentioned and label and lines and not alias:
             only = self.quantities[next(iter(mentioned))]
             if only.label == "expectation":  # a nameless atom: this says what it is

@@ -61,15 +61,15 @@ class Law:
     # ------------------------------------------------------------------------------------------ constants
     def _coefficient(self, expr: Expr) -> Any:
         """A variance as a number of the limit: powers of n are taken out, widths become their ratios."""
-        widths = self.program.widths
-        return to_sympy(substitute(expr, lambda x: e.number(widths[str(x.value)]) if x.value in widths else x))
+        program = self.program
+        return to_sympy(substitute(expr, lambda x: program.ratio(str(x.value)) if x.value in program.widths else x))
 
     def _strength(self, matrix: int, transposed: bool) -> Any:
         """σ²: the variance of the entries times the size that the product sums over."""
         line = self.program.lines[matrix]
         summed = line.dims[0] if transposed else line.dims[1]
         assert line.expr is not None
-        return self._coefficient(line.expr) * sympy.Rational(self.program.widths[str(summed)])
+        return self._coefficient(line.expr) * to_sympy(self.program.ratio(str(summed)))
 
     # ------------------------------------------------------------------------------------------ rules
     def _apply(self, rule: Callable[["Law", int, Line], None], index: int, line: Line) -> None:
