@@ -5,9 +5,9 @@ from typing import Any
 
 import numpy as np
 
-from tpl.core.expr import ONE, ZERO, Expr, add, evaluate, number, ref, symbol
+from tpl.core.expr import ONE, ZERO, Expr, add, evaluate, mul, number, ref, substitute, symbol
 from tpl.core.expressions import Evaluator, Scope, describe, is_constant
-from tpl.core.laws import MixedPowers, covariance_factor, scaling
+from tpl.core.laws import MixedPowers, covariance_factor, exact_factor, scaling
 from tpl.core.program import Dim
 from tpl.core.values import (
     Coordinatewise,
@@ -280,6 +280,10 @@ class Draws:
             number(float(m)) for m in self._numbers(law.arguments[0], scope, (count,))
         ]  # fmt: skip
         self.builder.at(node.span, self.evaluator.derived)
+        exact = _fractions(self.evaluator.value(law.arguments[1], scope), self.builder.constants)
+        if exact is not None:
+            self._draw_exactly(node, exact, means, dims[0], scope)
+            return
         hidden = self.builder.matrix("".join(t.name for t in node.targets) + "_joint", (dims[0], count), ONE, False)
         for target, row, mean in zip(node.targets, factor, means, strict=True):
             name = self.target_name(target, scope) + self.label
@@ -287,6 +291,26 @@ class Draws:
             line = self.builder.map(add(ref(line), mean), dims[0], name)
             self.builder.rename(line, name)
             self.bind(target, scope, Coordinatewise(ref(line), dims[0]))
+
+    def _draw_exactly(
+        self, node: s.Draw, covariance: list[list[Fraction]], means: list[Expr], width: str, scope: Scope
+    ) -> None:
+        """A joint law in rational numbers: combinations of independent vectors, whose moments stay exact."""
+        build = self.builder
+        lower, own = exact_factor(covariance)
+        fresh: list[Expr] = []
+        for i, (target, variance, mean) in enumerate(zip(node.targets, own, means, strict=True)):
+            name = self.target_name(target, scope) + self.label
+            shared = [mul(number(lower[i][k]), fresh[k]) for k in range(i) if lower[i][k]]
+            if variance and not shared and mean.is_value(0):
+                line = build.gaussian(name, width, ZERO, number(variance), False)
+                fresh.append(ref(line))
+            else:
+                part = build.gaussian(f"{name}_own", width, ZERO, number(variance), False) if variance else None
+                fresh.append(ref(part) if part is not None else ZERO)
+                line = build.map(add(*shared, fresh[-1], mean), width, name)
+                build.rename(line, name)
+            self.bind(target, scope, Coordinatewise(ref(line), width))
 
     def _numbers(self, node: s.Expr, scope: Scope, shape: tuple[int, ...]) -> np.ndarray:
         value = self.evaluator.value(node, scope)
@@ -301,6 +325,20 @@ class Draws:
             raise Mistake(node.span, f"a joint law of {shape[0]} vectors needs {want} numbers here",
                           "for instance `N(0, [[1, 0.5], [0.5, 1]])`" if len(shape) == 2 else None)  # fmt: skip
         return array
+
+
+def _fractions(value: Any, constants: dict[str, Expr]) -> list[list[Fraction]] | None:
+    """The entries of a list of lists where all are rational numbers, constants put in."""
+    if not isinstance(value, Listing) or not all(isinstance(row, Listing) for row in value.items):
+        return None
+    rows = [[_opened(x.expr, constants).value for x in row.items] for row in value.items]
+    exact = [[x for x in row if isinstance(x, Fraction)] for row in rows]
+    return exact if list(map(len, exact)) == list(map(len, rows)) else None
+
+
+def _opened(expr: Expr, constants: dict[str, Expr]) -> Expr:
+    known = lambda x: x.op == "symbol" and str(x.value) in constants  # noqa: E731
+    return substitute(expr, lambda x: _opened(constants[str(x.value)], constants) if known(x) else x)
 
 
 def _plain(value: Any, values: dict[str, float]) -> Any:

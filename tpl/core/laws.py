@@ -57,3 +57,22 @@ def covariance_factor(covariance: np.ndarray) -> np.ndarray | None:
     if values.min(initial=0.0) < -1e-10 * max(1.0, abs(values).max(initial=0.0)):
         return None
     return vectors * np.sqrt(np.clip(values, 0.0, None))
+
+
+def exact_factor(covariance: list[list[Fraction]]) -> tuple[list[list[Fraction]], list[Fraction]]:
+    """(L, d) with C = L diag(d) L^T, L unit lower triangular, for a positive semidefinite C, singular ones too.
+
+    A variable without variance of its own has d = 0, and a column of L that is zero below the diagonal.
+    """
+    size = len(covariance)
+    lower = [[Fraction(i == j) for j in range(size)] for i in range(size)]
+    own: list[Fraction] = []
+    for j in range(size):
+        rest = [
+            covariance[i][j] - sum((lower[i][k] * lower[j][k] * own[k] for k in range(j)), Fraction(0))
+            for i in range(size)
+        ]
+        own.append(rest[j])
+        for i in range(j + 1, size):
+            lower[i][j] = rest[i] / rest[j] if rest[j] else Fraction(0)
+    return lower, own

@@ -20,6 +20,7 @@ from tpl.core.program import Kind, Line, Program
 from tpl.limit.algebra import LeastNorm, NoLaw, Ratio, jumping, to_sympy
 from tpl.limit.calculus import ONE, ZERO, Calculus, from_sympy
 
+SHORT_DECIMAL = 8  # characters of a number that stands for itself and is not rounded
 _INPUT = re.compile(r"\{\w+\[(\d+)\]")  # the input that a line belongs to, in its name
 
 
@@ -245,8 +246,9 @@ class Law:
         matrix = self.program.lines[first.args[0]]
         assert matrix.expr is not None
         symbolic = self._dot(first.row, second.row)
-        number = _number(sum(x * y for x, y in zip(first.row, second.row, strict=True)))
-        return self._coefficient(matrix.expr) * (symbolic if symbolic is not None else number)
+        if symbolic is None:
+            symbolic = _inner_product(first.row, second.row)
+        return self._coefficient(matrix.expr) * symbolic
 
     def _corrections(self, matrix: int, transposed: bool, x: Expr) -> tuple[Correction, ...]:
         """The terms of Ż for a product with x."""
@@ -308,7 +310,13 @@ def _product_of_two(line: Line) -> tuple[int, int] | None:
     return None
 
 
-def _number(value: float) -> Any:
+def _inner_product(a: tuple[float, ...], b: tuple[float, ...]) -> Any:
+    """Exact where all numbers are short decimals, as people write them."""
+    decimals = [repr(float(x)) for x in (*a, *b)]
+    if all(len(x) <= SHORT_DECIMAL and "e" not in x for x in decimals):
+        exact = [sympy.Rational(x) for x in decimals]
+        return sum((x * y for x, y in zip(exact[: len(a)], exact[len(a) :], strict=True)), ZERO)
+    value = float(sum(x * y for x, y in zip(a, b, strict=True)))
     return sympy.Integer(int(value)) if value.is_integer() and abs(value) < 1e15 else sympy.Float(value, 17)
 
 
