@@ -10,6 +10,7 @@ from tpl.pipeline import Compiled, compile_program, read_source
 
 if TYPE_CHECKING:
     from tpl.report.derivation import DerivationReport
+    from tpl.report.explanation import ExplanationReport
     from tpl.report.results import CheckReport, Run, Verification
 
 Progress = Callable[[int, int], None]
@@ -66,6 +67,12 @@ class TensorProgram:
         from tpl.stages import derive_limit
 
         return derive_limit(self.source, self._data, self._settings, self.limits, self._compiled)
+
+    def explain(self) -> "ExplanationReport":
+        """What every line becomes in the limit, and by which rule: `str`, `.latex()`, `.markdown()`, `.html()`."""
+        from tpl.stages import explain_limit
+
+        return explain_limit(self.source, self._data, self._settings, self.limits, self._compiled)
 
     def run(
         self,

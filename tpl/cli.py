@@ -99,6 +99,7 @@ def core(
 @app.command()
 def derive(
     file: File, data: DataOption = [], settings: SetOption = [],  # noqa: B006
+    explain: Annotated[bool, typer.Option("--explain", help="Line by line: what each becomes, by which rule, and why.")] = False,
     latex: Annotated[bool, typer.Option("--latex", help="A LaTeX document.")] = False,
     markdown: Annotated[bool, typer.Option("--markdown", help="Markdown with $$ formulas.")] = False,
     as_html: Annotated[bool, typer.Option("--html", help="A page with MathML; no network, no script.")] = False,
@@ -112,7 +113,7 @@ def derive(
             raise _refuse(file, "one form at a time", "--latex, --markdown or --html")
         program = _load(file, data, settings, max_lines, "8G")
         with _deadline(file, timeout):
-            report = program.derive()
+            report = program.explain() if explain else program.derive()
             text = (
                 report.latex()
                 if latex

@@ -16,6 +16,7 @@ from tpl.sampling.errors import MemoryRefused, NumericalError
 
 if TYPE_CHECKING:
     from tpl.report.derivation import DerivationReport
+    from tpl.report.explanation import ExplanationReport
 
 Progress = Callable[[int, int], None]
 T = TypeVar("T")
@@ -142,7 +143,40 @@ def derive_limit(
     return DerivationReport(derive(generic.program, generic.file, plan, generic.introduced))
 
 
+def explain_limit(
+    source: Source, data: Mapping[str, Any] | None, settings: Sequence[str], limits: Limits, compiled: Compiled
+) -> "ExplanationReport":
+    """What every line becomes and why, of networks for any two inputs."""
+    from tpl.limit.derive import plan_generic
+    from tpl.limit.explain import explain
+    from tpl.report.explanation import ExplanationReport
+
+    plan = plan_generic(compiled.file, {name: x.array.shape for name, x in compiled.inputs.items()})
+    if plan is None:
+        return ExplanationReport(explain(compiled.program, compiled.file, source, None, _law_numbers))
+    kept = [x for x in settings if x.split("=")[0].strip() not in {p.split("=")[0] for p in plan.settings}]
+    generic = compile_program(source, plan.data, [*kept, *plan.settings], limits, plan.rows)
+    return ExplanationReport(explain(generic.program, generic.file, source, plan))
+
+
 # ---------------------------------------------------------------------------------------------- parts
+
+
+def _law_numbers(law: Any, values: Sequence[Any]) -> list[tuple[float, float] | None]:
+    """Values of a law and their errors; None where there is no number."""
+    from copy import copy
+
+    from tpl.limit.algebra import NoLaw
+    from tpl.numeric.evaluate import evaluate_law
+
+    asked = copy(law)
+    asked.scalars = dict(enumerate(values))
+    try:
+        found = evaluate_law(asked, list(asked.scalars))
+    except NoLaw:
+        return [None] * len(values)
+    return list(zip(map(float, found.value), map(float, found.error), strict=True))
+
 
 _INDEPENDENCE = "W.T is taken as independent of W in the limit: an assumption, wrong in general"
 

@@ -36,11 +36,17 @@ class Law:
     """Z of every vector line, the value of every scalar line (sympy over quantities), and the calculus they live in.
 
     corrections: product line -> the terms of its Ż. dot: inner products of data vectors that stay symbols, None for
-    the others.
+    the others. tabulate: find the covariances of all products, asked for or not; without it, deep programs recurse.
     """
 
-    def __init__(self, program: Program, dot: Callable[[tuple[float, ...], tuple[float, ...]], Any] | None = None):
+    def __init__(
+        self,
+        program: Program,
+        dot: Callable[[tuple[float, ...], tuple[float, ...]], Any] | None = None,
+        tabulate: bool = True,
+    ):
         self.program = program
+        self.tabulate = tabulate
         self._dot = dot or (lambda a, b: None)
         self.calculus = Calculus(self._base_covariance, self._input_of)
         self.z: dict[int, Expr] = {}
@@ -119,7 +125,8 @@ class Law:
         self.corrections[index] = corrections = self._corrections(matrix, line.transposed, x)
         leaf = self._leaf(index)
         products.append(index)
-        self._tabulate(products)
+        if self.tabulate:
+            self._tabulate(products)
         parts = [e.mul(from_sympy(c.coefficient), self.z[c.vector]) for c in corrections]
         self.z[index] = self.calculus.algebra.intern(e.add(leaf, *parts))
 
@@ -150,6 +157,19 @@ class Law:
             return z
         self._leaf_of[index] = calculus.new_leaf(index, parts)
         return e.add(from_sympy(constant), ref(self._leaf_of[index]))
+
+    def leaf_of(self, product: int) -> int:
+        """The leaf Ẑ of a product."""
+        return self._leaf_of[product]
+
+    def strength(self, matrix: int, transposed: bool) -> Any:
+        """σ² of the products with a matrix."""
+        return self._strength(matrix, transposed)
+
+    def opened(self, line: int, expr: Expr | None = None) -> Expr:
+        """An expression over a line's arguments (its own if none is given), over their Z's and numbers."""
+        own = self.program.lines[line]
+        return self._open(own) if expr is None else self._opened(own, expr)
 
     def has_leaf(self, line: int) -> bool:
         """Is a line's Z a Gaussian leaf, up to its mean?"""

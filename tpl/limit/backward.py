@@ -1,0 +1,504 @@
+"""Core lines without a statement of their own (the backward pass) as families over the user's indices.
+
+A line becomes a formula in which indices are numbers; sums whose terms agree up to a shift are folded; then indices are written
+relative to the line's own. Lines of one name that then agree are one family.
+"""
+
+import re
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from functools import cached_property
+
+from tpl.core.gradient import open_
+from tpl.core.program import Kind, Line
+from tpl.limit import formula as f
+from tpl.limit.formula import Formula
+from tpl.limit.law import Law
+from tpl.limit.naming import Variable, variable
+from tpl.limit.transcribe import Transcriber
+from tpl.limit.verdicts import is_zero
+
+_LABEL = re.compile(r"\{\w+(?:\[(\d+)\])?(?:; (\d+))?\}")
+_REVERSE = re.compile(r"reverse mode of (.*)$")
+MAX_SIZE = 400  # nodes of a formula; a longer one is only described
+
+
+@dataclass(frozen=True)
+class Axis:
+    """An index of a family: its letter, and the ends of its range as the user wrote them, with their values.
+
+    shift: c, where the family is assigned at the index letter + c.
+    """
+
+    letter: str
+    start: Formula
+    stop: Formula
+    low: int
+    high: int
+    shift: int = 0
+
+
+@dataclass(frozen=True)
+class Family:
+    """Lines that agree up to their indices. formula: of the right side; left: of what it defines; `lines` all members.
+
+    conditions: clauses for the indices. modulo: letters whose offsets are taken on a circle.
+    """
+
+    left: Formula
+    formula: Formula | None
+    lines: tuple[int, ...]
+    conditions: tuple[Formula, ...]
+    modulo: tuple[str, ...]
+    products: tuple[int, ...]
+
+
+def first_input(name: str) -> bool:
+    """Does a line belong to the first input and output, or to none?"""
+    label = _LABEL.search(name)
+    return label is None or (label[1] in (None, "1") and label[2] in (None, "1"))
+
+
+class Lines:
+    """Core lines as formulas over the user's names."""
+
+    def __init__(self, law: Law, transcriber: Transcriber, rows: Mapping[tuple[float, ...], Variable]):
+        self.law = law
+        self.lines = law.program.lines
+        self.transcriber = transcriber
+        self.rows = rows
+        self.owner = self._owners()
+        self.number = {line.name: i for i, line in enumerate(self.lines)}
+        self._formulas: dict[int, Formula] = {}
+        self._axes: dict[str, list[Axis]] = {}
+
+    def _owners(self) -> dict[int, Variable]:
+        """The named line that a helper line is made for: the next one."""
+        owner: dict[int, Variable] = {}
+        pending: list[int] = []
+        for index, line in enumerate(self.lines):
+            if line.origin.derived:
+                continue
+            named = variable(line.name)
+            if named is None:
+                pending.append(index)
+                continue
+            owner |= dict.fromkeys(pending, named)
+            owner[index] = named
+            pending = []
+        return owner
+
+    @cached_property
+    def constants(self) -> dict[str, float]:
+        return self.law.program.constant_values()
+
+    @cached_property
+    def uses(self) -> Counter[int]:
+        """How many lines mention a line."""
+        return Counter(a for line in self.lines for a in set(line.args))
+
+    # ------------------------------------------------------------------------------------------ axes
+    def axes(self, base: str) -> list[Axis]:
+        """The indices of a family of the user's."""
+        if base not in self._axes:
+            self._axes[base] = self._find_axes(base)
+        return self._axes[base]
+
+    def _find_axes(self, base: str) -> list[Axis]:
+        clauses = self.transcriber.axes.get(base, [])
+        seen = [v.index for v in map(variable, self.number) if v is not None and v.base == base]
+        found = []
+        for place, clause in enumerate(clauses):
+            values = [i[place] for i in seen if len(i) > place] or [0]
+            if clause == f.ZERO:
+                clause = Formula("clause", (f.letter("ijkl"[place % 4]), f.ZERO, f.ZERO))
+            letter, start, stop = clause.args
+            shift = self.transcriber.shifts.get((base, place), 0)
+            found.append(Axis(letter.text, start, stop, min(values), max(values), shift))
+        return found
+
+    def whole(self, formula: Formula) -> int | None:
+        """The value of an index expression without letters."""
+        if formula.op == "number":
+            return int(formula.text) if formula.text.isdigit() else None
+        if formula.op == "name":
+            value = self.constants.get(formula.text)
+            return int(value) if value is not None and value == int(value) else None
+        parts = [self.whole(a) for a in formula.args]
+        if None in parts or formula.op not in ("add", "sub", "neg"):
+            return None
+        values = [p for p in parts if p is not None]
+        return sum(values) if formula.op == "add" else -values[0] if formula.op == "neg" else values[0] - values[1]
+
+    def end(self, axis: Axis, value: int) -> Formula:
+        """A fixed index, relative to the end of its range if it lies there."""
+        stop = self.whole(axis.stop)
+        far = value > 2 or axis.start.op != "number"
+        if axis.stop.op != "number" and stop is not None and value in (stop, stop - 1) and far:
+            return axis.stop if value == stop else Formula("sub", (axis.stop, f.ONE))
+        if axis.start.op != "number" and value == self.whole(axis.start):
+            return axis.start
+        return f.number(value)
+
+    # ------------------------------------------------------------------------------------------ formulas
+    def formula(self, index: int) -> Formula:
+        """A line as others speak of it: by its name, or written out where it has none."""
+        if index not in self._formulas:
+            self._formulas[index] = self._formula(index, self.lines[index])
+        return self._formulas[index]
+
+    def _formula(self, index: int, line: Line) -> Formula:
+        named = variable(line.name)
+        if line.origin.derived and is_zero(self.law, index) and (named is None or line.kind is Kind.SCALAR):
+            return f.ZERO
+        if named is not None and not (line.origin.derived and not self._is_adjoint(line)):
+            return self._adjoint_of(index) if line.origin.derived else self.named(named)
+        if line.origin.derived and self.is_family(index):
+            return self._adjoint_of(index)
+        return self.right(index)
+
+    def stands_alone(self, index: int) -> bool:
+        """Does a line of the backward pass get an entry: is it named, or a family of its own?"""
+        return self._is_adjoint(self.lines[index]) and (
+            variable(self.lines[index].name) is not None or self.is_family(index)
+        )
+
+    @staticmethod
+    def _is_adjoint(line: Line) -> bool:
+        return line.op == "map" and _REVERSE.match(line.origin.derived) is not None
+
+    def is_family(self, index: int) -> bool:
+        """Has an unnamed adjoint a line of its own: is it used more than once, and more than a sum of products?"""
+        line = self.lines[index]
+        if not self._is_adjoint(line) or (line.kind is Kind.SCALAR and self.uses[index] < 2):
+            return False
+        assert line.expr is not None
+        plain = line.expr.op == "add" and all(a.op == "ref" for a in line.expr.args)
+        return not plain and (self.uses[index] != 1 or index in self.multiplied)
+
+    @cached_property
+    def multiplied(self) -> set[int]:
+        """The vectors that products take."""
+        return {line.args[1] for line in self.lines if line.op == "matmul"}
+
+    def _adjoint_of(self, index: int) -> Formula:
+        match = _REVERSE.match(self.lines[index].origin.derived)
+        source = self.number.get(match[1]) if match is not None else None
+        kind = "vector" if self.lines[index].kind is Kind.VECTOR else "scalar"
+        inside = self.formula(source) if source is not None else Formula("code", (), self.lines[index].name)
+        return Formula("adjoint", (inside,), kind=kind, local=True)
+
+    def named(self, named: Variable) -> Formula:
+        """A name of the user's with its indices as numbers."""
+        letters = [a.letter for a in self.axes(named.base)]
+        letters += ["i", "j", "k", "l"][len(letters) :]
+        indices = tuple(Formula("index", (), str(i), x) for i, x in zip(named.index, letters, strict=False))
+        kind = self.transcriber.names.get(named.base, "vector")
+        return Formula(
+            "name", indices, named.base, "vector" if kind == "readout" else kind, named.base in self.transcriber.local
+        )
+
+    def right(self, index: int) -> Formula:
+        """The right side of a line."""
+        line = self.lines[index]
+        if line.op == "matmul":
+            matrix = self.formula(line.args[0])
+            return Formula(
+                "matmul", (Formula("transposed", (matrix,)) if line.transposed else matrix, self.formula(line.args[1]))
+            )
+        if line.op == "input":
+            return Formula("matmul", (self.formula(line.args[0]), self._row(line)))
+        if line.op == "gaussian":
+            return f.from_expr(line.mean, self.formula)
+        assert line.expr is not None
+        inside = f.from_expr(open_(line.expr, line.args), self.formula)
+        return Formula("avg", (inside,)) if line.op == "moment" else inside
+
+    def _row(self, line: Line) -> Formula:
+        owner = self.rows.get(line.row)
+        if owner is None:
+            return Formula("name", (), "ξ", "data", True)
+        base = next((n for n in sorted(self.transcriber.local) if self.transcriber.names.get(n) == "data"), "ξ")
+        letters = (
+            [a.letter for a in self.axes(self.owner[self.number[line.name]].base)] if line.name in self.number else []
+        )
+        indices = tuple(Formula("index", (), str(i), letters[-1] if letters else "i") for i in owner.index)
+        return Formula("name", indices, base, "data", True)
+
+    # ------------------------------------------------------------------------------------------ families
+    def families(self, chosen: list[int]) -> list[Family]:
+        """Families of adjoint lines, in the order of the program."""
+        by_name: dict[tuple, list[int]] = {}
+        for index in chosen:
+            by_name.setdefault(self._key(index), []).append(index)
+        return [family for members in by_name.values() for family in self._split(members)]
+
+    def _key(self, index: int) -> tuple:
+        span = self.lines[index].origin.span
+        named = variable(self.lines[index].name)
+        return (named.base, len(named.index)) if named is not None else ("", str(span))
+
+    def anchor(self, index: int) -> dict[str, int]:
+        """The letters of a line and their values."""
+        found: dict[str, int] = {}
+
+        def collect(node: Formula) -> Formula | None:
+            if node.op == "index":
+                found.setdefault(node.kind, int(node.text))
+            return None
+
+        named = variable(self.lines[index].name)
+        base = ""
+        if named is not None:
+            base = named.base.removeprefix("d") if self.lines[index].origin.derived else named.base
+        else:
+            match = _REVERSE.match(self.lines[index].origin.derived)
+            named = self.owner.get(self.number.get(match[1], -1)) if match is not None else None
+            if named is None:
+                f.rewrite(self.formula(index), collect)
+                return found
+            base = named.base
+        return self.place(Variable(base, named.index, 0))
+
+    def place(self, named: Variable) -> dict[str, int]:
+        """The values of the loops' letters where a name is assigned."""
+        return {a.letter: i - a.shift for a, i in zip(self.axes(named.base), named.index, strict=False)}
+
+    @cached_property
+    def axis_table(self) -> dict[str, Axis]:
+        """Axes by letter."""
+        table: dict[str, Axis] = {}
+        for base in self.transcriber.axes:
+            for axis in self.axes(base):
+                known = table.get(axis.letter)
+                if known is None:
+                    table[axis.letter] = axis
+                else:
+                    table[axis.letter] = replace(known, low=min(known.low, axis.low), high=max(known.high, axis.high))
+        return table
+
+    def _split(self, members: list[int]) -> list[Family]:
+        """Lines of one name as few families as agree: with plain offsets, on a circle, or with an index tied to another."""
+        zero = [i for i in members if is_zero(self.law, i)]
+        if zero:
+            others = [i for i in members if i not in zero]
+            return [self._vanishing(zero), *(self._split(others) if others else [])]
+        anchors = {i: self.anchor(i) for i in members}
+        best = self._grouped(members, anchors, (), ())
+        modulo: tuple[str, ...] = ()
+        letters = list(anchors[members[0]])
+        for circle, tie in [((x,), ()) for x in letters] + [((), (x, y)) for x in self.axis_table for y in letters]:
+            if len(best) > 3 and not (tie and tie[0] in letters):
+                found = self._grouped(members, anchors, circle, tie)
+                if len(found) < len(best) // 2 + 1:
+                    best, modulo = found, circle
+        return [self._family(pair, group, anchors, modulo) for pair, group in best.items()]
+
+    def _vanishing(self, members: list[int]) -> Family:
+        anchors = {i: self.anchor(i) for i in members}
+        left = self.anchored(self._adjoint_of(members[0]), anchors[members[0]])
+        return self._family((left, f.ZERO), members, anchors, ())
+
+    def _grouped(
+        self, members: list[int], anchors: dict[int, dict[str, int]], modulo: tuple[str, ...], tie: tuple[str, ...]
+    ) -> dict[tuple[Formula, Formula], list[int]]:
+        groups: dict[tuple[Formula, Formula], list[int]] = {}
+        for i in members:
+            pair = (
+                self.written(self.formula(i), anchors[i], modulo, tie),
+                self.written(self.right(i), anchors[i], modulo, tie),
+            )
+            groups.setdefault(pair, []).append(i)
+        return groups
+
+    def written(
+        self, formula: Formula, anchor: Mapping[str, int], modulo: tuple[str, ...] = (), tie: tuple[str, ...] = ()
+    ) -> Formula:
+        """Sums folded, and indices as letters. tie: (x, y) counts the index x from the anchor's y."""
+        folded = fold(unwrapped(formula, anchor, self.axis_table, modulo), anchor)
+        if tie:
+            x, y = tie
+            folded = f.rewrite(folded, lambda n: replace(n, kind=y) if n.op == "index" and n.kind == x else None)
+        return self.anchored(folded, anchor)
+
+    def anchored(self, formula: Formula, anchor: Mapping[str, int]) -> Formula:
+        """Index numbers as letters: relative to the anchor's, or to the ends of their range."""
+        table = self.axis_table if anchor else {}
+
+        def change(node: Formula) -> Formula | None:
+            if node.op != "index":
+                return None
+            name, value = node.kind, int(node.text)
+            if name.startswith("="):  # an end of a folded sum
+                return self.end(table[name[1:]], value) if name[1:] in table else f.number(value)
+            if name in anchor:
+                return shifted(f.letter(name), value - anchor[name])
+            return self.end(table[name], value) if name in table else f.number(value)
+
+        return f.rewrite(formula, change)
+
+    def _family(
+        self, pair: tuple[Formula, Formula], group: list[int], anchors: dict[int, dict[str, int]],
+        modulo: tuple[str, ...],
+    ) -> Family:  # fmt: skip
+        left, right = pair
+        conditions = []
+        for name in anchors[group[0]]:
+            values = sorted({anchors[i][name] for i in group})
+            axis = self.axis_table.get(name, Axis(name, f.ZERO, f.ZERO, values[0], values[-1]))
+            ends = (self.end(axis, values[0]), self.end(axis, values[-1]))
+            conditions.append(Formula("clause", (f.letter(name), *ends)))
+        used = tuple(sorted({p for i in group for p in self.products_in(i)}))
+        short = right if size(right) <= MAX_SIZE else None
+        return Family(left, short, tuple(group), tuple(conditions), modulo, used)
+
+    def products_in(self, index: int) -> list[int]:
+        """The products that a line's right side writes out."""
+        found, stack = [], list(self.lines[index].args)
+        while stack:
+            i = stack.pop()
+            if self.lines[i].op == "matmul" and self.lines[i].origin.derived:
+                found.append(i)
+            elif (
+                self.lines[i].op in ("map", "moment") and variable(self.lines[i].name) is None and not self.is_family(i)
+            ):
+                stack.extend(self.lines[i].args)
+        return found
+
+
+# ---------------------------------------------------------------------------------------------- indices and sums
+
+
+def size(formula: Formula) -> int:
+    return 1 + sum(map(size, formula.args))
+
+
+def shifted(base: Formula, offset: int, negative: bool = False) -> Formula:
+    """l + 2, l − 1; offset − l if negative."""
+    if negative:
+        return Formula("neg", (base,)) if offset == 0 else Formula("sub", (f.number(offset), base))
+    if offset == 0:
+        return base
+    return f.add(base, f.number(offset)) if offset > 0 else Formula("sub", (base, f.number(-offset)))
+
+
+def simplified(formula: Formula) -> Formula:
+    """(l + 1) − 1 as l: indices with their whole numbers gathered."""
+    if (formula.op == "name" and formula.kind == "index") or not formula.args:
+        return formula
+    args = tuple(simplified(a) for a in formula.args)
+    whole = replace(formula, args=args)
+    gathered = _gather(whole) if formula.op in ("add", "sub") else None
+    if gathered is None or len(gathered[0]) != 1:
+        return whole
+    return shifted(f.letter(gathered[0][0]), gathered[1])
+
+
+def _gather(formula: Formula) -> tuple[list[str], int] | None:
+    """Letters, and the sum of the numbers beside them; None for other expressions."""
+    if formula.op == "name" and formula.kind == "index":
+        return [formula.text], 0
+    if formula.op == "number" and formula.text.isdigit():
+        return [], int(formula.text)
+    if formula.op not in ("add", "sub"):
+        return None
+    parts = [_gather(a) for a in formula.args]
+    if any(p is None for p in parts):
+        return None
+    known = [p for p in parts if p is not None]
+    if formula.op == "sub" and known[1][0]:
+        return None
+    sign = -1 if formula.op == "sub" else 1
+    return [x for p in known for x in p[0]], known[0][1] + sign * sum(p[1] for p in known[1:])
+
+
+def unwrapped(
+    formula: Formula, anchor: Mapping[str, int], table: Mapping[str, Axis], modulo: tuple[str, ...]
+) -> Formula:
+    """Indices on a circle by their short way from the anchor."""
+
+    def change(node: Formula) -> Formula | None:
+        if node.op != "index" or node.kind not in modulo or node.kind not in anchor:
+            return None
+        count = table[node.kind].high - table[node.kind].low + 1
+        offset = (int(node.text) - anchor[node.kind] + count // 2) % count - count // 2
+        return replace(node, text=str(anchor[node.kind] + offset))
+
+    return f.rewrite(formula, change) if modulo else formula
+
+
+def fold(formula: Formula, anchor: Mapping[str, int]) -> Formula:
+    """Sums whose terms agree up to a shift of their indices become Σ."""
+    if not formula.args:
+        return formula
+    args = tuple(fold(a, anchor) for a in formula.args)
+    whole = replace(formula, args=args)
+    if formula.op != "add":
+        return whole
+    groups: dict[Formula, list[Formula]] = {}
+    for term in args:
+        groups.setdefault(_skeleton(term), []).append(term)
+    return f.add(*(part for terms in groups.values() for part in _run(terms, anchor)))
+
+
+def _skeleton(formula: Formula) -> Formula:
+    return f.rewrite(formula, lambda x: replace(x, text="·") if x.op == "index" else None)
+
+
+def _indices(formula: Formula) -> list[tuple[str, int]]:
+    found: list[tuple[str, int]] = []
+
+    def collect(node: Formula) -> Formula | None:
+        if node.op == "index":
+            found.append((node.kind, int(node.text)))
+        return None
+
+    f.rewrite(formula, collect)
+    return found
+
+
+def _run(terms: list[Formula], anchor: Mapping[str, int]) -> list[Formula]:
+    """Terms of one shape: one Σ if their indices run together, else the terms."""
+    if len(terms) < 3:
+        return terms
+    table = [_indices(t) for t in terms]
+    places = [p for p in range(len(table[0])) if len({row[p][1] for row in table}) > 1]
+    if not places:
+        return terms
+    lead = min(places, key=lambda p: (table[0][p][0] in anchor, p))
+    order = sorted(range(len(terms)), key=lambda i: table[i][lead][1])
+    rows = [table[i] for i in order]
+    slopes: dict[int, int] = {}
+    for p in places:
+        steps = {b[p][1] - a[p][1] for a, b in zip(rows, rows[1:], strict=False)}
+        if steps not in ({1}, {-1}):
+            return terms
+        slopes[p] = steps.pop()
+    if slopes[lead] != 1:
+        return terms
+    name, start, stop = rows[0][lead][0], rows[0][lead][1], rows[-1][lead][1]
+    own = f.letter(name + "′" if name in anchor else name)
+    counter = iter(range(len(rows[0])))
+
+    def change(node: Formula) -> Formula | None:
+        if node.op != "index":
+            return None
+        place = next(counter)
+        return _running(node, own, slopes[place], start, anchor) if place in slopes else None
+
+    body = f.rewrite(terms[order[0]], change)
+    ends = tuple(Formula("index", (), str(x), "=" + name) for x in (start, stop))
+    return [Formula("sum", (body, Formula("clause", (own, *ends))))]
+
+
+def _running(node: Formula, own: Formula, slope: int, start: int, anchor: Mapping[str, int]) -> Formula:
+    """An index that runs with the variable of a sum: value(start) ± (variable − start), maybe relative to the anchor."""
+    value = int(node.text)
+    constant = value - slope * start
+    if node.kind in anchor and own.text.removesuffix("′") != node.kind:
+        base = f.letter(node.kind)
+        offset = constant - anchor[node.kind]
+        moved = f.add(base, own) if slope == 1 else Formula("sub", (base, own))
+        return shifted(moved, offset)
+    return shifted(own, constant, slope == -1)

@@ -1,0 +1,204 @@
+"""Formulas about a program's lines and their limits, apart from how they are written (`tpl.report.explanation`).
+
+| op          | args                     | reads                                                     |
+|-------------|--------------------------|-----------------------------------------------------------|
+| number      |                          | `text`                                                    |
+| name        | indices                  | h^l; `kind` says of what, `input` at which input          |
+| index       |                          | an index's value, on the way to a letter (`kind`)         |
+| code        |                          | a piece of the program's text as it stands                |
+| add, mul    | terms, factors           |                                                           |
+| sub, div, pow, mod | a, b              |                                                           |
+| neg         | a                        |                                                           |
+| call        | arguments                | `text`(arguments)                                         |
+| sum, each   | body, clauses            | Σ_{clauses} body; body for all clauses                    |
+| clause      | variable, start, stop    | variable = start..stop                                    |
+| list        | items                    |                                                           |
+| pick        | list, index              | the index-th of a list                                    |
+| matmul      | matrix, vector           | W x                                                       |
+| transposed  | matrix                   | Wᵀ                                                        |
+| avg, E      | inside                   | an average over coordinates; an expectation               |
+| adjoint     | what                     | d(what): √n times the output's derivative                 |
+| Z           | vector                   | Z, Ẑ or Ż of a vector, as `text` is "", "hat" or "dot"    |
+| slope       | Z, Ẑ                     | ∂Z/∂Ẑ                                                     |
+| inner       | a, b                     | ⟨a, b⟩                                                    |
+| cov, var    | a, b; a                  |                                                           |
+| eq, to, near | left, right             | left = right; left → right; equal within numerical errors |
+| law         | left, mean, variance     | left ~ N(mean, variance)                                  |
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from fractions import Fraction
+
+from tpl.core.expr import Expr
+
+
+@dataclass(frozen=True)
+class Formula:
+    """One node; the table above says what `args` and `text` are.
+
+    kind: of a name: "vector", "scalar", "matrix", "readout", "output", "data", "const", "index". local: does a name
+    differ from input to input? input: the input that it is taken at, "" for any.
+    """
+
+    op: str
+    args: "tuple[Formula, ...]" = ()
+    text: str = ""
+    kind: str = ""
+    local: bool = False
+    input: str = ""
+
+
+ZERO, ONE = Formula("number", (), "0"), Formula("number", (), "1")
+
+
+def number(value: Fraction | float | int) -> Formula:
+    """A number as people write it: a short decimal, a fraction, or six digits of a rounded one."""
+    if isinstance(value, float):
+        return Formula("number", (), f"{value:.6g}")
+    value = Fraction(value)
+    if value < 0:
+        return Formula("neg", (number(-value),))
+    if value.denominator == 1:
+        return Formula("number", (), str(value.numerator))
+    decimal = repr(float(value))
+    if "e" not in decimal and len(decimal) <= 8 and Fraction(decimal) == value:
+        return Formula("number", (), decimal)
+    return Formula("div", (Formula("number", (), str(value.numerator)), Formula("number", (), str(value.denominator))))
+
+
+def letter(name: str) -> Formula:
+    """An index."""
+    return Formula("name", (), name, "index")
+
+
+def add(*terms: Formula) -> Formula:
+    """A sum, flat; zeros vanish, -x becomes a difference."""
+    total: list[Formula] = []
+    for term in terms:
+        total.extend(term.args if term.op == "add" else (term,) if term != ZERO else ())
+    if not total:
+        return ZERO
+    return total[0] if len(total) == 1 else Formula("add", tuple(total))
+
+
+def mul(*factors: Formula) -> Formula:
+    """A product, flat; ones vanish, signs go to the front."""
+    flat: list[Formula] = []
+    negative = False
+    for factor in factors:
+        while factor.op == "neg":
+            factor, negative = factor.args[0], not negative
+        flat.extend(factor.args if factor.op == "mul" else (factor,) if factor != ONE else ())
+    if ZERO in flat:
+        return ZERO
+    whole = ONE if not flat else flat[0] if len(flat) == 1 else Formula("mul", tuple(flat))
+    return Formula("neg", (whole,)) if negative else whole
+
+
+def z(vector: Formula, mark: str = "") -> Formula:
+    """Z of a vector; mark: "hat", "dot"."""
+    return Formula("Z", (vector,), mark)
+
+
+def expectation(inside: Formula) -> Formula:
+    return Formula("E", (inside,)) if holds_random(inside) else inside
+
+
+def covariance(a: Formula, b: Formula, value: Formula) -> Formula:
+    """Cov(a, b) = value, or Var a = value."""
+    left = Formula("var", (a,)) if a == b else Formula("cov", (a, b))
+    return Formula("eq", (left, value))
+
+
+def equal(left: Formula, right: Formula) -> Formula:
+    return Formula("eq", (left, right))
+
+
+def holds(formula: Formula, test: Callable[[Formula], bool]) -> bool:
+    return test(formula) or any(holds(a, test) for a in formula.args)
+
+
+def holds_random(formula: Formula) -> bool:
+    """Is it a random variable (a Z outside of expectations), not a number?"""
+    if formula.op in ("E", "avg"):
+        return False
+    return formula.op == "Z" or any(map(holds_random, formula.args))
+
+
+def rewrite(formula: Formula, change: Callable[[Formula], Formula | None]) -> Formula:
+    """Replace the topmost nodes that `change` gives something for."""
+    changed = change(formula)
+    if changed is not None:
+        return changed
+    if not formula.args:
+        return formula
+    args = tuple(rewrite(a, change) for a in formula.args)
+    return add(*args) if formula.op == "add" else replace(formula, args=args)
+
+
+def at(formula: Formula, name: str) -> Formula:
+    """Everything that differs from input to input, taken at one."""
+
+    def place(node: Formula) -> Formula | None:
+        if node.op == "name" and node.local:
+            return replace(node, input=name)
+        return replace(node, input=name) if node.op == "adjoint" else None
+
+    return rewrite(formula, place)
+
+
+def primed(formula: Formula, letters: frozenset[str]) -> Formula:
+    """The same at other indices: l becomes l′."""
+
+    def prime(node: Formula) -> Formula | None:
+        return letter(node.text + "′") if node.op == "name" and node.kind == "index" and node.text in letters else None
+
+    return rewrite(formula, prime)
+
+
+def letters_of(formula: Formula) -> set[str]:
+    """The free indices of a formula."""
+    if formula.op == "name" and formula.kind == "index":
+        return {formula.text}
+    found = set().union(*map(letters_of, formula.args)) if formula.args else set()
+    if formula.op in ("sum", "each"):
+        found -= {c.args[0].text for c in formula.args[1:]}
+    return found
+
+
+_INFIX = {"add": add, "mul": mul}
+
+
+def from_expr(expr: Expr, reference: Callable[[int], Formula]) -> Formula:
+    """An expression over lines as a formula; `reference` gives that of a line."""
+    if expr.op == "number":
+        return number(expr.value)  # type: ignore[arg-type]
+    if expr.op == "symbol":
+        return Formula("name", (), str(expr.value), "const")
+    if expr.op == "ref":
+        return reference(int(expr.value))  # type: ignore[arg-type]
+    if expr.op == "quantity":
+        return Formula("name", (), "q", "const")
+    args = tuple(from_expr(a, reference) for a in expr.args)
+    if expr.op in _INFIX:
+        return _INFIX[expr.op](*args)
+    return Formula(expr.op if expr.op in ("sub", "div", "pow", "neg") else "call", args, expr.op)
+
+
+def to_z(formula: Formula, kept: frozenset[Formula] = frozenset()) -> Formula:
+    """What a formula over lines becomes: vectors become Z's, averages expectations, products Ẑ (+ Ż if `kept`)."""
+
+    def change(node: Formula) -> Formula | None:
+        if node.op == "matmul":
+            hat = z(node, "hat")
+            return add(hat, z(node, "dot")) if node in kept else hat
+        if (node.op == "name" and node.kind == "vector") or (node.op == "adjoint" and node.kind == "vector"):
+            return z(node)
+        if node.op == "avg":
+            return expectation(to_z(node.args[0], kept))
+        if node.op in ("name", "adjoint"):
+            return node
+        return None
+
+    return rewrite(formula, change)

@@ -1,0 +1,180 @@
+"""The tangent kernel as a sum over parameters, in terms of Z's: which parameters, which uses, which adjoints (TP2).
+
+matrix W, uses W x_i:      σ² Σ_{i,j} E[Z^{d(W x_i)} Z^{d(W x_j)}′] E[Z^{x_i} Z^{x_j}′]
+matrix of data, U ξ_i:     σ² Σ_{i,j} E[Z^{d(U ξ_i)} Z^{d(U ξ_j)}′] ⟨ξ_i, ξ_j′⟩
+vector b:                  σ² E[Z^{db} Z^{db}′]
+readout v, bias c:         as in the kernel of the outputs
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from tpl.language import syntax as s
+from tpl.limit import formula as f
+from tpl.limit.backward import Lines
+from tpl.limit.formula import Formula
+from tpl.limit.law import Law
+from tpl.limit.naming import variable
+from tpl.limit.transcribe import Product, Statement
+from tpl.limit.verdicts import is_zero
+
+
+@dataclass(frozen=True)
+class Use:
+    """A trained matrix or vector in a statement: the adjoint of what it makes there, and what it meets.
+
+    parameter: its name over its indices. clauses: of all loops around it. vanishes: is the adjoint 0 in the limit?
+    """
+
+    parameter: Formula
+    adjoint: Formula
+    met: Formula | None
+    entering: bool
+    clauses: tuple[Formula, ...]
+    strength: Formula | None
+    vanishes: bool
+
+
+class Tangent:
+    """The terms of the tangent kernel that trained matrices and vectors give."""
+
+    def __init__(self, law: Law, lines: Lines, statements: list[Statement]):
+        self.law, self.lines = law, lines
+        self.program = law.program
+        self.statements = statements
+        self.drawn = [
+            x for x in statements
+            if isinstance(x.syntax, s.Draw) and x.syntax.keyword == "param" and x.target is not None
+        ]  # fmt: skip
+        self.trained = {x.target.text for x in self.drawn if x.target is not None}
+
+    def matrices(self, strength: "dict[Formula, Formula | None]", instances: "dict[Formula, list[int]]") -> list[Use]:
+        """Uses of trained matrices; `strength` and `instances` give σ² and the core lines of a product."""
+        found = []
+        for x in self.statements:
+            for product in dict.fromkeys(x.products):
+                if product.base in self.trained:
+                    found.append(self._use(x, product, strength[product.formula], instances[product.formula]))
+        return found
+
+    def _use(self, x: Statement, product: Product, strength: Formula | None, lines: list[int]) -> Use:
+        matrix, met = product.formula.args
+        adjoints = [a for a in (self.adjoint(i) for i in lines) if a is not None]
+        assert x.target is not None and x.value is not None
+        factor = _coefficient(x.value, product.formula)
+        own = Formula("adjoint", (x.target,), kind="vector", local=True)
+        name = f.mul(factor, own) if factor is not None else self._written(adjoints, product, x)
+        zero = bool(adjoints) and all(is_zero(self.law, a) for a in adjoints)
+        inner = tuple(_clauses_around(x.value, product.formula) or ())
+        return Use(matrix, name, met, product.entering, x.clauses + inner, strength, zero)
+
+    def _written(self, adjoints: list[int], product: Product, x: Statement) -> Formula:
+        """The adjoint of a product inside a nonlinearity, under the name that the backward pass gives it."""
+        if not adjoints:
+            return Formula("adjoint", (product.formula,), kind="vector", local=True)
+        line = adjoints[len(adjoints) // 2]
+        loops = {c.args[0].text for c in x.clauses}
+        place = {k: v for k, v in self.lines.anchor(line).items() if k in loops}
+        return self.lines.anchored(self.lines.formula(line), place)
+
+    def adjoint(self, index: int) -> int | None:
+        """The line of a forward line's adjoint, if there is one of its own."""
+        note = f"reverse mode of {self.program.lines[index].name}"
+        for i, line in enumerate(self.program.lines):
+            if line.origin.derived == note:
+                if line.op == "map":
+                    return i
+                if line.op == "matmul":
+                    return line.args[1]
+        return None
+
+    def vectors(self) -> list[Use]:
+        """Uses of trained vectors: one adjoint each, however often they are used."""
+        found = []
+        for drawn in self.drawn:
+            if drawn.kind != "vector" or drawn.target is None:
+                continue
+            target = drawn.target
+            own = [i for i, line in enumerate(self.program.lines)
+                   if line.origin.derived == f"reverse mode of {target.text}" or self._is_of(line.name, target)]  # fmt: skip
+            name = Formula("adjoint", (target,), kind="vector", local=True)
+            user = next((x for x in self.statements if x.value is not None and x.target is not None
+                         and f.holds(x.value, lambda n, target=target: n == target)), None)  # fmt: skip
+            if user is not None and user.value is not None and user.target is not None and not own:
+                alone = _coefficient(user.value, target)
+                if alone is not None:
+                    name = f.mul(alone, Formula("adjoint", (user.target,), kind="vector", local=True))
+            zero = bool(own) and all(is_zero(self.law, i) for i in own)
+            found.append(Use(target, name, None, False, drawn.clauses, drawn.variance, zero))
+        return found
+
+    @staticmethod
+    def _is_of(name: str, target: Formula) -> bool:
+        found = variable(name)
+        return found is not None and found.base == "d" + target.text
+
+    def terms(self, uses: list[Use], inputs: tuple[str, str] | None) -> list[Formula]:
+        """One term for every pair of uses of one parameter."""
+        terms = []
+        for a in uses:
+            for b in uses:
+                if _bare(a.parameter) == _bare(b.parameter) and not (a.vanishes or b.vanishes):
+                    terms.append(_pair(a, b, inputs))
+        return terms
+
+
+def _bare(parameter: Formula) -> Formula:
+    return parameter.args[0] if parameter.op == "transposed" else parameter
+
+
+def _pair(a: Use, b: Use, inputs: tuple[str, str] | None) -> Formula:
+    """σ² E[Z^{da} Z^{db}′] E[Z^x Z^y′], summed over the indices of both uses; those of the parameter are common."""
+    common = f.letters_of(a.parameter)
+    own = frozenset(c.args[0].text for c in b.clauses) - common
+    moved = [f.primed(x, frozenset(own)) if x is not None else None for x in (b.adjoint, b.met)]
+    left = [f.at(x, inputs[0]) if inputs and x is not None else x for x in (a.adjoint, a.met)]
+    right = [f.at(x, inputs[1]) if inputs and x is not None else x for x in moved]
+    factors = [a.strength if a.strength is not None else f.ONE]
+    for x, y, entering in ((left[0], right[0], False), (left[1], right[1], a.entering)):
+        if x is None or y is None:
+            continue
+        both = (f.to_z(x), f.to_z(y))
+        factors.append(Formula("inner", (x, y)) if entering else Formula("E", (f.mul(*both),)))
+    primes = [
+        Formula("clause", (f.letter(c.args[0].text + "′"), *c.args[1:])) for c in b.clauses if c.args[0].text in own
+    ]
+    clauses = (*a.clauses, *primes)
+    body = f.mul(*factors)
+    return Formula("sum", (body, *clauses)) if clauses else body
+
+
+def _coefficient(value: Formula, part: Formula) -> Formula | None:
+    """The number that multiplies a part which stands in a sum; None if it stands anywhere else."""
+    if value == part:
+        return f.ONE
+    if value.op in ("add", "sum"):
+        found = (_coefficient(a, part) for a in value.args)
+        return next((x for x in found if x is not None), None)
+    if value.op == "sub":
+        left, right = (_coefficient(a, part) for a in value.args)
+        return left if left is not None else f.mul(Formula("neg", (f.ONE,)), right) if right is not None else None
+    if value.op == "mul" and part in value.args:
+        rest = f.mul(*(a for a in value.args if a != part))
+        return None if f.holds(rest, lambda n: n.kind in ("vector", "matrix")) else rest
+    if value.op == "div":
+        inner = _coefficient(value.args[0], part)
+        random = f.holds(value.args[1], lambda n: n.kind == "vector")
+        return None if inner is None or random else Formula("div", (inner, value.args[1]))
+    return None
+
+
+def _clauses_around(value: Formula, part: Formula) -> Iterator[Formula] | None:
+    """The clauses of the sums around a part."""
+    if value == part:
+        return iter(())
+    for a in value.args:
+        inner = _clauses_around(a, part)
+        if inner is not None:
+            own = value.args[1:] if value.op in ("sum", "each") and a is value.args[0] else ()
+            return iter((*own, *inner))
+    return None
