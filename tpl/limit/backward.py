@@ -9,6 +9,7 @@ from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
+from itertools import pairwise
 
 from tpl.core.gradient import open_
 from tpl.core.program import Kind, Line
@@ -72,6 +73,7 @@ class Lines:
         self.number = {line.name: i for i, line in enumerate(self.lines)}
         self._formulas: dict[int, Formula] = {}
         self._axes: dict[str, list[Axis]] = {}
+        self.words: dict[int, Formula] = {}  # products in the user's words, with indices as numbers
 
     def _owners(self) -> dict[int, Variable]:
         """The named line that a helper line is made for: the next one."""
@@ -133,19 +135,22 @@ class Lines:
 
     def end(self, axis: Axis, value: int) -> Formula:
         """A fixed index, relative to the end of its range if it lies there."""
-        stop = self.whole(axis.stop)
-        far = value > 2 or axis.start.op != "number"
-        if axis.stop.op != "number" and stop is not None and value in (stop, stop - 1) and far:
-            return axis.stop if value == stop else Formula("sub", (axis.stop, f.ONE))
         if axis.start.op != "number" and value == self.whole(axis.start):
             return axis.start
+        stop = self.whole(axis.stop)
+        if axis.stop.op != "number" and stop is not None and (value == stop != 1 or 2 < value < stop):
+            return axis.stop if value == stop else Formula("sub", (axis.stop, f.number(stop - value)))
+        if axis.stop.op != "number" and value == stop and axis.start.op != "number":
+            return axis.stop
         return f.number(value)
 
     # ------------------------------------------------------------------------------------------ formulas
     def formula(self, index: int) -> Formula:
         """A line as others speak of it: by its name, or written out where it has none."""
         if index not in self._formulas:
-            self._formulas[index] = self._formula(index, self.lines[index])
+            nameless = variable(self.lines[index].name) is None
+            told = self.words.get(index) if nameless else None
+            self._formulas[index] = told if told is not None else self._formula(index, self.lines[index])
         return self._formulas[index]
 
     def _formula(self, index: int, line: Line) -> Formula:
@@ -261,6 +266,17 @@ class Lines:
             base = named.base
         return self.place(Variable(base, named.index, 0))
 
+    @cached_property
+    def adjoint_of(self) -> dict[int, int]:
+        """Forward line -> the line of its adjoint, where it has one of its own or shares one."""
+        found: dict[int, int] = {}
+        for i, line in enumerate(self.lines):
+            match = _REVERSE.match(line.origin.derived)
+            source = self.number.get(match[1]) if match is not None else None
+            if source is not None and line.op in ("map", "matmul"):
+                found.setdefault(source, i if line.op == "map" else line.args[1])
+        return found
+
     def place(self, named: Variable) -> dict[str, int]:
         """The values of the loops' letters where a name is assigned."""
         return {a.letter: i - a.shift for a, i in zip(self.axes(named.base), named.index, strict=False)}
@@ -322,9 +338,13 @@ class Lines:
             folded = f.rewrite(folded, lambda n: replace(n, kind=y) if n.op == "index" and n.kind == x else None)
         return self.anchored(folded, anchor)
 
+    def numbered(self, formula: Formula) -> Formula:
+        """Index numbers as they are."""
+        return simplified(f.rewrite(formula, lambda n: f.number(int(n.text)) if n.op == "index" else None))
+
     def anchored(self, formula: Formula, anchor: Mapping[str, int]) -> Formula:
         """Index numbers as letters: relative to the anchor's, or to the ends of their range."""
-        table = self.axis_table if anchor else {}
+        table = self.axis_table
 
         def change(node: Formula) -> Formula | None:
             if node.op != "index":
@@ -336,7 +356,7 @@ class Lines:
                 return shifted(f.letter(name), value - anchor[name])
             return self.end(table[name], value) if name in table else f.number(value)
 
-        return f.rewrite(formula, change)
+        return simplified(f.rewrite(formula, change))
 
     def _family(
         self, pair: tuple[Formula, Formula], group: list[int], anchors: dict[int, dict[str, int]],
@@ -390,8 +410,10 @@ def simplified(formula: Formula) -> Formula:
     args = tuple(simplified(a) for a in formula.args)
     whole = replace(formula, args=args)
     gathered = _gather(whole) if formula.op in ("add", "sub") else None
-    if gathered is None or len(gathered[0]) != 1:
+    if gathered is None or len(gathered[0]) > 1:
         return whole
+    if not gathered[0]:
+        return f.number(gathered[1])
     return shifted(f.letter(gathered[0][0]), gathered[1])
 
 
@@ -471,7 +493,7 @@ def _run(terms: list[Formula], anchor: Mapping[str, int]) -> list[Formula]:
     rows = [table[i] for i in order]
     slopes: dict[int, int] = {}
     for p in places:
-        steps = {b[p][1] - a[p][1] for a, b in zip(rows, rows[1:], strict=False)}
+        steps = {b[p][1] - a[p][1] for a, b in pairwise(rows)}
         if steps not in ({1}, {-1}):
             return terms
         slopes[p] = steps.pop()

@@ -19,17 +19,17 @@ from tpl.limit.law import Law
 class Net:
     """A line as Σ coefficient · Z^vector + Σ coefficient · Ẑ^product, corrections counted in.
 
-    parts: vector line -> (explicit coefficient, the corrections' coefficient), sympy over quantities.
+    parts: vector line -> (the coefficients of its terms, the corrections' coefficient), sympy over quantities.
     """
 
     line: int
     products: tuple[tuple[int, Any], ...]
-    parts: dict[int, tuple[Any, Any]]
+    parts: dict[int, tuple[tuple[Any, ...], Any]]
 
     @property
     def meeting(self) -> list[int]:
         """The vectors that stand in the line and in a correction."""
-        return [v for v, (a, b) in self.parts.items() if a != 0 and b != 0]
+        return [v for v, (terms, correction) in self.parts.items() if terms and correction != 0]
 
 
 def net_form(law: Law, line: int, products: Sequence[int]) -> Net | None:
@@ -37,19 +37,22 @@ def net_form(law: Law, line: int, products: Sequence[int]) -> Net | None:
     own = law.program.lines[line]
     if own.op != "map" or own.expr is None or not set(products) & set(own.args):
         return None
-    explicit: dict[int, Any] = {}
+    explicit: dict[int, tuple[Any, ...]] = {}
     for sign, term in _signed(own.expr):
         found = _linear(law, line, term)
         if found is None:
             return None
         coefficient, vector = found
-        explicit[vector] = explicit.get(vector, sympy.S.Zero) + sign * coefficient
-    parts: dict[int, tuple[Any, Any]] = {v: (c, sympy.S.Zero) for v, c in explicit.items() if v not in products}
+        explicit[vector] = (*explicit.get(vector, ()), sign * coefficient)
+    parts: dict[int, tuple[tuple[Any, ...], Any]] = {
+        v: (terms, sympy.S.Zero) for v, terms in explicit.items() if v not in products
+    }
+    whole = {p: sum(explicit.get(p, ()), sympy.S.Zero) for p in products}
     for p in products:
         for correction in law.corrections.get(p, ()):
-            before = parts.get(correction.vector, (sympy.S.Zero, sympy.S.Zero))
-            parts[correction.vector] = (before[0], before[1] + explicit.get(p, 0) * correction.coefficient)
-    return Net(line, tuple((p, explicit[p]) for p in products if p in explicit), parts)
+            terms, before = parts.get(correction.vector, ((), sympy.S.Zero))
+            parts[correction.vector] = (terms, before + whole[p] * correction.coefficient)
+    return Net(line, tuple(whole.items()), parts)
 
 
 def _signed(expr: Expr, sign: int = 1) -> Iterator[tuple[int, Expr]]:

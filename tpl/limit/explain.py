@@ -24,7 +24,7 @@ from tpl.limit.derive import Plan
 from tpl.limit.formula import Formula
 from tpl.limit.law import Law
 from tpl.limit.naming import Variable, variable
-from tpl.limit.tangent import Tangent
+from tpl.limit.tangent import Tangent, squared
 from tpl.limit.transcribe import Product, Statement, Transcriber
 from tpl.limit.verdicts import Verdict, is_zero, odd_in, vectors_only, verdicts
 
@@ -108,11 +108,22 @@ class _Explainer:
         labels = {row: plan.labels[i] for row, i in rows.items()} if plan is not None else {}
         self.lines = Lines(self.law, self.transcriber, labels)
         self.numbers = numbers
+        self.lines.words.update(self._words())
         self.matrices = {v.base: i for i, line in enumerate(self.program.lines)
                          if line.op == "matrix" and (v := variable(line.name)) is not None}  # fmt: skip
         self.kept = frozenset(
             p.formula for x in self.statements for p in x.products if any(v.terms for v in self._on(p))
         )
+
+    def _words(self) -> dict[int, Formula]:
+        """The user's products by core line, their letters replaced by where the line stands."""
+        found = {}
+        for line, products in self._by_line.items():
+            owner = self.lines.owner.get(line)
+            place = self.lines.place(owner) if owner is not None else {}
+            if f.letters_of(products[0].formula) <= place.keys():
+                found[line] = _at_numbers(products[0].formula, place)
+        return found
 
     def account(self) -> Account:
         entries = [e for x in self.statements if not isinstance(x.syntax, s.Show) and (e := self._entry(x)) is not None]
@@ -137,7 +148,8 @@ class _Explainer:
             return self._drawn(x)
         if isinstance(x.syntax, s.Return):
             return self._returned(x)
-        assert x.value is not None and x.target is not None
+        assert x.value is not None
+        assert x.target is not None
         if x.kind == "vector":
             return self._vector(x)
         if x.kind == "scalar":
@@ -158,7 +170,9 @@ class _Explainer:
         return f"line {line}" if name == self.source.name else name
 
     def _drawn(self, x: Statement) -> Entry:
-        assert x.target is not None and x.value is not None and x.variance is not None
+        assert x.target is not None
+        assert x.value is not None
+        assert x.variance is not None
         if x.kind == "matrix":
             return self._made(x, _RULES["matrix"], ())
         if x.variance.op == "code":  # drawn jointly
@@ -174,7 +188,8 @@ class _Explainer:
         return f.from_expr(expr, lambda i: Formula("code", (), "?"))
 
     def _vector(self, x: Statement) -> Entry:
-        assert x.value is not None and x.target is not None
+        assert x.value is not None
+        assert x.target is not None
         becomes = [f.equal(f.z(x.target), f.to_z(x.value, self.kept))]
         why: list[Sentence] = []
         for product in dict.fromkeys(x.products):
@@ -200,7 +215,8 @@ class _Explainer:
 
     def _joint(self, x: Statement) -> Formula | None:
         """Cov of a sum of products and initial vectors, all independent of each other; None for anything else."""
-        assert x.value is not None and x.target is not None
+        assert x.value is not None
+        assert x.target is not None
         terms = _terms(x.value)
         if (len(terms) < 2 and terms[0].op != "sum") or any(p.formula in self.kept for p in x.products):
             return None
@@ -221,12 +237,12 @@ class _Explainer:
                 return None
             if fixed:
                 return None
-            part = f.mul(_squared(factor), part)
+            part = f.mul(squared(factor), part)
             found.append(Formula("sum", (part, *clauses)) if clauses else part)
         if len(set(bases)) < len(bases):
             return None
-        shared = [f.letters_of(p.args[0]) for p in products]
-        own = frozenset({c.args[0].text for c in x.clauses} - (set.intersection(*shared) if shared else set()))
+        shared: list[set[str]] = [f.letters_of(p.args[0]) for p in products]
+        own = frozenset({c.args[0].text for c in x.clauses} - set[str]().union(*shared))
         moved = f.primed(x.target, own)
         pair = (f.at(f.z(x.target), "ξ"), f.at(f.z(moved), "ξ′")) if self.inputs else (f.z(x.target), f.z(moved))
         return f.covariance(*pair, f.add(*found))
@@ -248,16 +264,17 @@ class _Explainer:
 
     def _product(self, product: Product, x: Statement) -> tuple[list[Formula], list[Sentence]]:
         hat, vector = f.z(product.formula, "hat"), product.formula.args[1]
-        other, moved = self._second(product, x)
+        own = self._own_letters(product, x)
+        moved = f.primed(vector, own)
+        other = f.z(Formula("matmul", (product.formula.args[0], moved), product.formula.text), "hat")
         pair = (f.at(hat, "ξ"), f.at(other, "ξ′")) if self.inputs else (hat, other)
         strength = self._strength(product)
         if product.entering:
             inner = Formula("inner", (f.at(vector, "ξ"), f.at(moved, "ξ′")) if self.inputs else (vector, moved))
             return [f.covariance(*pair, f.mul(strength, inner) if strength is not None else inner)], []
         z_of = f.to_z(vector, self.kept)
-        both = (
-            (f.at(z_of, "ξ"), f.at(f.to_z(moved, self.kept), "ξ′")) if self.inputs else (z_of, f.to_z(moved, self.kept))
-        )
+        z_moved = f.primed(z_of, own)
+        both = (f.at(z_of, "ξ"), f.at(z_moved, "ξ′")) if self.inputs else (z_of, z_moved)
         second = Formula("pow", (both[0], f.number(2))) if both[0] == both[1] else f.mul(*both)
         value = f.expectation(second)
         equations = [f.covariance(*pair, f.mul(strength, value) if strength is not None else value)]
@@ -269,13 +286,11 @@ class _Explainer:
             equations += self._corrections(product, found)
         return equations, sentences
 
-    def _second(self, product: Product, x: Statement) -> tuple[Formula, Formula]:
-        """The product, and its vector, at other indices wherever the matrix stays the same."""
+    def _own_letters(self, product: Product, x: Statement) -> frozenset[str]:
+        """The loops' letters that the vector runs over while the matrix stays the same."""
         matrix, vector = product.formula.args
         loops = {c.args[0].text for c in x.clauses}
-        own = frozenset((f.letters_of(vector) & loops) - f.letters_of(matrix))
-        moved = f.primed(vector, own)
-        return f.z(Formula("matmul", (matrix, moved), product.formula.text), "hat"), moved
+        return frozenset((f.letters_of(vector) & loops) - f.letters_of(matrix))
 
     def _strength(self, product: Product) -> Formula | None:
         """σ² over the width that is summed, or the variance for data."""
@@ -301,7 +316,7 @@ class _Explainer:
         for v in found:
             by_reason.setdefault(v.reason, []).append(v)
         sentences = []
-        for reason, members in by_reason.items():
+        for members in by_reason.values():
             sentence = self._ground(product.formula, [(v, self._place(v.line)) for v in members])
             if len(by_reason) > 1:
                 sentence = (*self._at_indices(members), *sentence)
@@ -453,23 +468,23 @@ class _Explainer:
 
     def _counted(self, net: Net) -> tuple[Formula | None, list[str | Formula]]:
         """Z of a line with each vector once; and `z²: −0.37 + 0.37` for those that cancel."""
-        vectors = list(net.parts)
-        wanted = [x for v in vectors for x in (net.parts[v][0], net.parts[v][1], net.parts[v][0] + net.parts[v][1])]
-        values = self._evaluated(wanted)
-        terms, cancelled, rounded = [], [], False
-        for i, v in enumerate(vectors):
-            explicit, correction, total = values[3 * i : 3 * i + 3]
-            if explicit is None or correction is None or total is None:
+        terms: list[Formula] = []
+        cancelled: list[str | Formula] = []
+        rounded = False
+        for v, (explicit, correction) in net.parts.items():
+            total, *values = self._evaluated([sum(explicit, correction), correction, *explicit])
+            against = self._evaluated([c + correction for c in explicit])
+            if total is None or any(x is None for x in (*values, *against)):
                 return None, []
-            z_v = f.z(self.lines.anchored(self.lines.formula(v), {}))
-            gone = abs(total[0]) <= CHANCE * total[1]
+            z_v = f.z(self.lines.numbered(self.lines.formula(v)))
             rounded |= total[1] > 0
-            if not gone:
+            if abs(total[0]) > CHANCE * total[1]:
                 terms.append(f.mul(_rounded(*total), z_v))
-            elif v in net.meeting:
-                both = f.add(_rounded(*explicit), _rounded(*correction))
-                cancelled += [", " if cancelled else "", both, " of ", z_v]
-        name = self.lines.anchored(self.lines.formula(net.line), {})
+            for value, sum_ in zip(values[1:], against, strict=True):
+                if correction != 0 and sum_ is not None and abs(sum_[0]) <= CHANCE * sum_[1]:
+                    both = f.add(_rounded(*value), _rounded(*values[0]))  # type: ignore[misc]
+                    cancelled += [", " if cancelled else "", both, " of ", z_v]
+        name = self.lines.numbered(self.lines.formula(net.line))
         for p, coefficient in net.products:
             value = self._evaluated([coefficient])[0]
             if value is None:
@@ -479,14 +494,14 @@ class _Explainer:
 
     def _evaluated(self, wanted: list[Any]) -> Sequence[tuple[float, float] | None]:
         """Numbers of the law with their errors: 0 for exact ones."""
-        if self.numbers is None or self.inputs:
+        if self.numbers is None or self.inputs or not wanted:
             return [None] * len(wanted)
         found = self.numbers(self.law, wanted)
         exact = [_is_constant(x) for x in wanted]
         return [None if v is None else (v[0], 0.0 if e else v[1]) for v, e in zip(found, exact, strict=True)]
 
     def _numbered(self, line: int) -> Formula:
-        return self.lines.anchored(self.lines.right(line), {})
+        return self.lines.numbered(self.lines.right(line))
 
     def _values(self, listed: list[Verdict]) -> dict[tuple[int, int], tuple[float, float] | None]:
         keys = [(v.line, i) for v in listed for i in range(len(v.terms))]
@@ -498,7 +513,7 @@ class _Explainer:
     def _term(self, verdict: Verdict, i: int, values: Mapping[tuple[int, int], tuple[float, float] | None]) -> Formula:
         """coefficient · Z^y: exact where the coefficient is one of constants alone, else σ² E ∂Z/∂Ẑ and its number."""
         correction = verdict.terms[i]
-        z_y = f.z(self.lines.anchored(self.lines.formula(correction.vector), {}))
+        z_y = f.z(self.lines.numbered(self.lines.formula(correction.vector)))
         exact = _is_constant(correction.coefficient)
         if exact:
             top, bottom = correction.coefficient.as_numer_denom()
@@ -509,7 +524,7 @@ class _Explainer:
             return f.ZERO
         if value is not None:
             return f.mul(_rounded(*value), z_y)
-        x = self.lines.anchored(self.lines.formula(self.program.lines[verdict.line].args[1]), {})
+        x = self.lines.numbered(self.lines.formula(self.program.lines[verdict.line].args[1]))
         product = next(
             (p for p in verdict.relevant if self.program.lines[p].args[1] == correction.vector), verdict.relevant[0]
         )
@@ -528,7 +543,8 @@ class _Explainer:
 
     def _shown(self, x: Statement) -> list[Entry]:
         node = x.syntax
-        assert isinstance(node, s.Show) and x.value is not None
+        assert isinstance(node, s.Show)
+        assert x.value is not None
         rule = "Moment (TP3 §2): averages over the coordinates become expectations"
         value = x.value
         text = f"show {self.source.slice(node.span).removeprefix('show').strip()}"
@@ -556,7 +572,13 @@ class _Explainer:
         clauses = next((x.value.args[1:] for x in self.statements if isinstance(x.syntax, s.Return)
                         and x.value is not None and x.value.op == "each"), ())  # fmt: skip
         letters = [c.args[0].text for c in clauses]
-        return Formula("call", tuple(f.letter(x + prime) for prime in ("", "′") for x in letters), name)
+        return Formula("call", tuple(f.letter(x + prime) for x in letters for prime in ("", "′")), name)
+
+    def _of_outputs(self, formula: Formula) -> Formula:
+        """The two outputs called a and b, as the indices of the sums are the user's."""
+        letters = [x.text for x in self._two("").args]
+        names = {x: ("b" if x.endswith("′") else "a") + str(letters.index(x) // 2 or "") for x in letters}
+        return f.relettered(formula, names)
 
     def _outputs(self) -> list[list[Formula]]:
         """For every network: Σ_v s² E[Z^x(ξ) Z^x(ξ′)] + the biases' variances, term by term."""
@@ -571,7 +593,7 @@ class _Explainer:
     def _output_term(self, term: Formula, clauses: tuple[Formula, ...]) -> Formula:
         """The covariance that one readout or bias gives the output."""
         factor, core = _factored(term)
-        square = _squared(factor)
+        square = squared(factor)
         if core.op == "matmul":
             vector = f.to_z(core.args[1], self.kept)
             variance = self._variance(core.args[0].text)
@@ -597,11 +619,11 @@ class _Explainer:
             {p.formula: self._strength(p) for p in products}, {p.formula: self._instances(p) for p in products}
         )
         uses += tangent.vectors()
-        pair = ("ξ", "ξ′") if self.inputs else None
-        terms = [t for x in self._outputs() for t in x]
+        pair = ("ξ", "ξ′") if self.inputs else ("a", "b")
+        terms = [t if self.inputs else self._of_outputs(t) for x in self._outputs() for t in x]
         lost = list(dict.fromkeys(u.parameter for u in uses if u.vanishes))
         why: list[Sentence] = [(x, " adds nothing: its adjoints vanish in the limit.") for x in lost]
-        return (f.equal(self._two("NTK"), f.add(*terms, *tangent.terms(uses, pair))),), why
+        return (f.equal(self._two("NTK") if self.inputs else self._of_outputs(self._two("NTK")), f.add(*terms, *tangent.terms(uses, pair, not self.inputs))),), why
 
     # ------------------------------------------------------------------------------------------ backward pass
     def _backward(self) -> list[Entry]:
@@ -628,11 +650,23 @@ class _Explainer:
             right = f.to_z(family.formula)
             becomes = f.equal(left, right) if vector else Formula("to", (left, right))
             why = self._backward_grounds(family)
+        if family.left.args and family.left.args[0].op == "matmul":
+            why += self._shared(family)
         text = self.source.slice(span)
         rule = "" if zero else "; ".join(_RULES[x] for x in (("matmul",) if family.products else ()) + ("map",))
         return Entry(
             BACKWARD, f"reverse mode of {self._where(span)}", text, family.conditions, rule, (becomes,), tuple(why)
         )
+
+    def _shared(self, family: Family) -> list[Sentence]:
+        """Of which other products the same line is the adjoint."""
+        line = family.lines[len(family.lines) // 2]
+        place = self.lines.anchor(line)
+        others = [
+            self.lines.written(self.lines.formula(i), place) for i, a in self.lines.adjoint_of.items() if a == line
+        ]
+        others = [x for x in dict.fromkeys(others) if x.op == "matmul" and x != family.left.args[0]]
+        return [("The same is the adjoint of ", x, ", another term of the same sum.") for x in others]
 
     def _zero_grounds(self, family: Family) -> list[Sentence]:
         """Why a family is 0: an average that is odd in something, or factors that are 0."""
@@ -667,6 +701,9 @@ class _Explainer:
                 _base(p) == base for p in _products(family.formula)) else self._told(members[-1], family)  # fmt: skip
             placed = [(v, self.lines.anchor(self._user(v.line, family))) for v in members]
             sentences.append(self._ground(product, placed, family.modulo))
+        lost = [a for i in family.lines for a in self.program.lines[i].args if self.program.lines[a].kind is Kind.SCALAR]
+        if any(self.program.lines[a].origin.derived and is_zero(self.law, a) for a in lost):
+            sentences.append(("Terms with the adjoint of an average are left out where that adjoint is 0 in the limit.",))
         if family.modulo:
             sentences.append((f"Index {', '.join(family.modulo)} runs in a circle.",))
         return sentences
@@ -715,6 +752,16 @@ def _base(product: Formula) -> str:
     return matrix.args[0].text if matrix.op == "transposed" else matrix.text
 
 
+def _at_numbers(formula: Formula, place: Mapping[str, int]) -> Formula:
+    """A formula over letters with indices as numbers."""
+
+    def change(node: Formula) -> Formula | None:
+        here = node.op == "name" and node.kind == "index" and node.text in place
+        return Formula("index", (), str(place[node.text]), node.text) if here else None
+
+    return f.rewrite(formula, change)
+
+
 def _moved(formula: Formula, place: Mapping[str, int], anchor: Mapping[str, int]) -> Formula:
     """A formula over the letters at one place, over those at another."""
 
@@ -742,16 +789,6 @@ def _is_constant(value: Any) -> bool:
     from tpl.limit.calculus import used_quantities
 
     return not used_quantities([value]) and not any(x.name.startswith("gram_") for x in value.free_symbols)
-
-
-def _squared(factor: Formula) -> Formula:
-    if factor == f.ONE:
-        return f.ONE
-    if factor.op == "neg":
-        return _squared(factor.args[0])
-    if factor.op == "div":
-        return Formula("div", (_squared(factor.args[0]), _squared(factor.args[1])))
-    return Formula("pow", (factor, f.number(2)))
 
 
 def _terms(value: Formula) -> tuple[Formula, ...]:

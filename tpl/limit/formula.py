@@ -83,16 +83,22 @@ def add(*terms: Formula) -> Formula:
 
 
 def mul(*factors: Formula) -> Formula:
-    """A product, flat; ones vanish, signs go to the front."""
+    """A product, flat; ones vanish, signs go to the front and divisors below."""
     flat: list[Formula] = []
+    below: list[Formula] = []
     negative = False
     for factor in factors:
         while factor.op == "neg":
             factor, negative = factor.args[0], not negative
+        if factor.op == "div" and factor.args[0] == ONE:
+            below.append(factor.args[1])
+            continue
         flat.extend(factor.args if factor.op == "mul" else (factor,) if factor != ONE else ())
     if ZERO in flat:
         return ZERO
     whole = ONE if not flat else flat[0] if len(flat) == 1 else Formula("mul", tuple(flat))
+    if below:
+        whole = Formula("div", (whole, mul(*below)))
     return Formula("neg", (whole,)) if negative else whole
 
 
@@ -148,6 +154,11 @@ def at(formula: Formula, name: str) -> Formula:
     return rewrite(formula, place)
 
 
+def of_output(formula: Formula, name: str) -> Formula:
+    """Every adjoint as that of one output."""
+    return rewrite(formula, lambda n: replace(n, input=name) if n.op == "adjoint" else None)
+
+
 def primed(formula: Formula, letters: frozenset[str]) -> Formula:
     """The same at other indices: l becomes l′."""
 
@@ -155,6 +166,19 @@ def primed(formula: Formula, letters: frozenset[str]) -> Formula:
         return letter(node.text + "′") if node.op == "name" and node.kind == "index" and node.text in letters else None
 
     return rewrite(formula, prime)
+
+
+def relettered(formula: Formula, letters: dict[str, str]) -> Formula:
+    """Free indices by other names."""
+
+    def change(node: Formula) -> Formula | None:
+        bound = {c.args[0].text for c in node.args[1:]} if node.op in ("sum", "each") else set()
+        if bound & letters.keys():
+            return relettered(node, {k: v for k, v in letters.items() if k not in bound})
+        own = node.op == "name" and node.kind == "index" and node.text in letters
+        return letter(letters[node.text]) if own else None
+
+    return rewrite(formula, change)
 
 
 def letters_of(formula: Formula) -> set[str]:

@@ -23,11 +23,12 @@ from tpl.limit.verdicts import is_zero
 class Use:
     """A trained matrix or vector in a statement: the adjoint of what it makes there, and what it meets.
 
-    parameter: its name over its indices. clauses: of all loops around it. vanishes: is the adjoint 0 in the limit?
+    parameter: its name over its indices. factor: a number that multiplies the adjoint. clauses: of all loops around it. vanishes: is the adjoint 0 in the limit?
     """
 
     parameter: Formula
     adjoint: Formula
+    factor: Formula
     met: Formula | None
     entering: bool
     clauses: tuple[Formula, ...]
@@ -59,14 +60,17 @@ class Tangent:
 
     def _use(self, x: Statement, product: Product, strength: Formula | None, lines: list[int]) -> Use:
         matrix, met = product.formula.args
-        adjoints = [a for a in (self.adjoint(i) for i in lines) if a is not None]
-        assert x.target is not None and x.value is not None
-        factor = _coefficient(x.value, product.formula)
-        own = Formula("adjoint", (x.target,), kind="vector", local=True)
-        name = f.mul(factor, own) if factor is not None else self._written(adjoints, product, x)
+        adjoints = [self.lines.adjoint_of[i] for i in lines if i in self.lines.adjoint_of]
+        assert x.target is not None
+        assert x.value is not None
+        name, factor = self._written(adjoints, product, x), f.ONE
+        if not adjoints:
+            coefficient = _coefficient(x.value, product.formula)
+            if coefficient is not None:
+                name, factor = Formula("adjoint", (x.target,), kind="vector", local=True), coefficient
         zero = bool(adjoints) and all(is_zero(self.law, a) for a in adjoints)
         inner = tuple(_clauses_around(x.value, product.formula) or ())
-        return Use(matrix, name, met, product.entering, x.clauses + inner, strength, zero)
+        return Use(matrix, name, factor, met, product.entering, x.clauses + inner, strength, zero)
 
     def _written(self, adjoints: list[int], product: Product, x: Statement) -> Formula:
         """The adjoint of a product inside a nonlinearity, under the name that the backward pass gives it."""
@@ -77,17 +81,6 @@ class Tangent:
         place = {k: v for k, v in self.lines.anchor(line).items() if k in loops}
         return self.lines.anchored(self.lines.formula(line), place)
 
-    def adjoint(self, index: int) -> int | None:
-        """The line of a forward line's adjoint, if there is one of its own."""
-        note = f"reverse mode of {self.program.lines[index].name}"
-        for i, line in enumerate(self.program.lines):
-            if line.origin.derived == note:
-                if line.op == "map":
-                    return i
-                if line.op == "matmul":
-                    return line.args[1]
-        return None
-
     def vectors(self) -> list[Use]:
         """Uses of trained vectors: one adjoint each, however often they are used."""
         found = []
@@ -97,15 +90,15 @@ class Tangent:
             target = drawn.target
             own = [i for i, line in enumerate(self.program.lines)
                    if line.origin.derived == f"reverse mode of {target.text}" or self._is_of(line.name, target)]  # fmt: skip
-            name = Formula("adjoint", (target,), kind="vector", local=True)
+            name, factor = Formula("adjoint", (target,), kind="vector", local=True), f.ONE
             user = next((x for x in self.statements if x.value is not None and x.target is not None
-                         and f.holds(x.value, lambda n, target=target: n == target)), None)  # fmt: skip
+                         and target in _names(x.value)), None)  # fmt: skip
             if user is not None and user.value is not None and user.target is not None and not own:
                 alone = _coefficient(user.value, target)
                 if alone is not None:
-                    name = f.mul(alone, Formula("adjoint", (user.target,), kind="vector", local=True))
+                    name, factor = Formula("adjoint", (user.target,), kind="vector", local=True), alone
             zero = bool(own) and all(is_zero(self.law, i) for i in own)
-            found.append(Use(target, name, None, False, drawn.clauses, drawn.variance, zero))
+            found.append(Use(target, name, factor, None, False, drawn.clauses, drawn.variance, zero))
         return found
 
     @staticmethod
@@ -113,13 +106,13 @@ class Tangent:
         found = variable(name)
         return found is not None and found.base == "d" + target.text
 
-    def terms(self, uses: list[Use], inputs: tuple[str, str] | None) -> list[Formula]:
-        """One term for every pair of uses of one parameter."""
+    def terms(self, uses: list[Use], inputs: tuple[str, str], several: bool) -> list[Formula]:
+        """One term for every pair of uses of one parameter. several: `inputs` names outputs, of one input."""
         terms = []
         for a in uses:
             for b in uses:
                 if _bare(a.parameter) == _bare(b.parameter) and not (a.vanishes or b.vanishes):
-                    terms.append(_pair(a, b, inputs))
+                    terms.append(_pair(a, b, inputs, several))
         return terms
 
 
@@ -127,14 +120,18 @@ def _bare(parameter: Formula) -> Formula:
     return parameter.args[0] if parameter.op == "transposed" else parameter
 
 
-def _pair(a: Use, b: Use, inputs: tuple[str, str] | None) -> Formula:
+def _pair(a: Use, b: Use, inputs: tuple[str, str], several: bool) -> Formula:
     """σ² E[Z^{da} Z^{db}′] E[Z^x Z^y′], summed over the indices of both uses; those of the parameter are common."""
     common = f.letters_of(a.parameter)
     own = frozenset(c.args[0].text for c in b.clauses) - common
     moved = [f.primed(x, frozenset(own)) if x is not None else None for x in (b.adjoint, b.met)]
-    left = [f.at(x, inputs[0]) if inputs and x is not None else x for x in (a.adjoint, a.met)]
-    right = [f.at(x, inputs[1]) if inputs and x is not None else x for x in moved]
-    factors = [a.strength if a.strength is not None else f.ONE]
+    place = f.of_output if several else f.at
+    left = [place(x, inputs[0]) if x is not None else x for x in (a.adjoint, a.met)]
+    right = [place(x, inputs[1]) if x is not None else x for x in moved]
+    factors = [
+        a.strength if a.strength is not None else f.ONE,
+        squared(a.factor) if a.factor == b.factor else f.mul(a.factor, b.factor),
+    ]
     for x, y, entering in ((left[0], right[0], False), (left[1], right[1], a.entering)):
         if x is None or y is None:
             continue
@@ -146,6 +143,23 @@ def _pair(a: Use, b: Use, inputs: tuple[str, str] | None) -> Formula:
     clauses = (*a.clauses, *primes)
     body = f.mul(*factors)
     return Formula("sum", (body, *clauses)) if clauses else body
+
+
+def squared(factor: Formula) -> Formula:
+    """The square of a coefficient."""
+    if factor == f.ONE:
+        return f.ONE
+    if factor.op == "neg":
+        return squared(factor.args[0])
+    if factor.op == "div":
+        return Formula("div", (squared(factor.args[0]), squared(factor.args[1])))
+    return Formula("pow", (factor, f.number(2)))
+
+
+def _names(formula: Formula) -> set[Formula]:
+    """The names in a formula."""
+    own = {formula} if formula.op == "name" else set()
+    return own.union(*map(_names, formula.args))
 
 
 def _coefficient(value: Formula, part: Formula) -> Formula | None:

@@ -4,8 +4,9 @@ What elaboration unrolls stays rolled up here: `h[l] = W[l] @ phi(h[l-1])` is on
 recorded with the span by which core lines are found again.
 """
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
+from typing import Any
 
 from tpl.core.functions import CALLABLE
 from tpl.language import syntax as s
@@ -354,7 +355,7 @@ def is_coordinatewise(node: object, defs: Mapping[str, s.Def]) -> bool:
     return all(is_coordinatewise(getattr(node, name), defs) for name in fields)
 
 
-_RULES = {
+_RULES: dict[str, Callable[[Transcriber, Any], _Value]] = {
     "Number": Transcriber.number,
     "Name": Transcriber.name,
     "Indexed": Transcriber.indexed,

@@ -107,7 +107,8 @@ def lead(section: str, account: Account) -> list[Sentence]:
         adjoint, " is √n times the derivative of the output by ", _X, ", a vector like any other. These lines are made by reverse mode, "
         "from the output back to the parameters; the rules above apply to them."]  # fmt: skip
     if account.outputs:
-        said.append(" They are those of the first output.")
+        said.append(" They are those of the first output; in the tangent kernel ")
+        said += [Formula("adjoint", (_X,), kind="vector", input="a"), " belongs to output ", Formula("name", (), "a", "index"), "."]
     return [tuple(said)]
 
 
@@ -216,7 +217,7 @@ _PREAMBLE = (
     r"\newlength{\fitted}",
     r"% an equation wider than the page is made smaller",
     r"\newcommand{\fit}[1]{\settowidth{\fitted}{$\displaystyle #1$}%",
-    r"  \ifdim\fitted>\linewidth\resizebox{\linewidth}{!}{$\displaystyle #1$}\else$\displaystyle #1$\fi}",
+    r"  \ifdim\fitted>\linewidth\resizebox{\linewidth}{!}{$\displaystyle #1$}\else\mbox{$\displaystyle #1$}\fi}",
     r"\usepackage{graphicx}",
     r"\begin{document}",
 )
