@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import groupby
 
-from tpl.limit.explain import BACKWARD, PROGRAM, SHOWN, Account, Entry, Sentence
+from tpl.limit.account import BACKWARD, Account, Entry, Sentence
 from tpl.limit.formula import Formula
 from tpl.report.notation import LATEX, MATHML, TEXT, latex_text, write, write_lines
 
@@ -108,7 +108,12 @@ def lead(section: str, account: Account) -> list[Sentence]:
         "from the output back to the parameters; the rules above apply to them."]  # fmt: skip
     if account.outputs:
         said.append(" They are those of the first output; in the tangent kernel ")
-        said += [Formula("adjoint", (_X,), kind="vector", input="a"), " belongs to output ", Formula("name", (), "a", "index"), "."]
+        said += [
+            Formula("adjoint", (_X,), kind="vector", input="a"),
+            " belongs to output ",
+            Formula("name", (), "a", "index"),
+            ".",
+        ]
     return [tuple(said)]
 
 
@@ -315,6 +320,3 @@ def _html(report: ExplanationReport) -> Iterator[str]:
             if entry.why and not report.equations_only:
                 yield f"<ul>{''.join(f'<li>{prose(s)}</li>' for s in entry.why)}</ul>"
             yield "</div>"
-
-
-__all__ = ["BACKWARD", "PROGRAM", "SHOWN", "ExplanationReport", "introduction"]

@@ -1,0 +1,40 @@
+"""The account of a program's limit: entries of equations and reasons."""
+
+from dataclasses import dataclass
+
+from tpl.limit.formula import Formula
+
+PROGRAM, BACKWARD, SHOWN = "The program", "The backward pass", "What is shown"
+
+Sentence = tuple[str | Formula, ...]
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One statement, or one family of lines of the backward pass.
+
+    where: "line 26" or "--set"; text: as the user wrote it. clauses: the loops around it, or the indices for which it
+    holds. becomes: equations. why: sentences of text and formulas.
+    """
+
+    section: str
+    where: str
+    text: str
+    clauses: tuple[Formula, ...]
+    rule: str
+    becomes: tuple[Formula, ...]
+    why: tuple[Sentence, ...] = ()
+
+
+@dataclass(frozen=True)
+class Account:
+    """A program's limit, line by line. definitions: the user's functions that stand in it by name.
+
+    inputs: are there networks that take one input at a time? outputs: do they return more than one?
+    """
+
+    title: str
+    inputs: bool
+    outputs: bool
+    definitions: tuple[Formula, ...]
+    entries: tuple[Entry, ...]

@@ -1,0 +1,151 @@
+"""What an account is drawn up from: the law of a program, its statements, and the ways from one to the other."""
+
+from collections.abc import Callable, Mapping, Sequence
+from functools import cached_property
+from typing import Any
+
+from tpl.core.builder import gram_name
+from tpl.core.program import Program
+from tpl.language import syntax as s
+from tpl.language.source import Source, Span
+from tpl.limit import formula as f
+from tpl.limit.algebra import constant_symbol, from_sympy
+from tpl.limit.backward import Lines, first_input
+from tpl.limit.derive import Plan
+from tpl.limit.folding import shifted, simplified
+from tpl.limit.formula import Formula
+from tpl.limit.law import Law
+from tpl.limit.naming import variable
+from tpl.limit.transcribe import Product, Statement, Transcriber
+from tpl.limit.verdicts import Verdict, vectors_only, verdicts
+
+Numbers = Callable[[Law, Sequence[Any]], Sequence[tuple[float, float] | None]]
+
+
+class Context:
+    """The law without the kernels' entries, the verdicts on its products, and the statements as formulas.
+
+    inputs: are there networks that take one input at a time? kept: products whose Ż is not 0 on some line.
+    """
+
+    def __init__(self, program: Program, file: s.File, source: Source, plan: Plan | None, numbers: Numbers | None):
+        self.source, self.file = source, file
+        self.title = program.title.splitlines()[0] if program.title else source.name
+        rows = plan.rows if plan is not None else {}
+        self.inputs = plan is not None and any(v.input for v in plan.labels.values())
+        self.law = Law(vectors_only(program), lambda a, b: _dot(rows, a, b), tabulate=plan is None)
+        self.program = self.law.program
+        self.verdicts = verdicts(self.law)
+        self.transcriber = Transcriber(file, source)
+        self.statements = self.transcriber.statements()
+        labels = {row: plan.labels[i] for row, i in rows.items()} if plan is not None else {}
+        self.lines = Lines(self.law, self.transcriber, labels)
+        self.numbers = numbers
+        self.lines.words.update(self._words())
+        self.matrices = {v.base: i for i, line in enumerate(self.program.lines)
+                         if line.op == "matrix" and (v := variable(line.name)) is not None}  # fmt: skip
+        self.kept = frozenset(
+            p.formula for x in self.statements for p in x.products if any(v.terms for v in self.on(p))
+        )
+
+    def _words(self) -> dict[int, Formula]:
+        """The user's products by core line, their letters replaced by where the line stands."""
+        found = {}
+        for line, products in self.by_line.items():
+            owner = self.lines.owner.get(line)
+            place = self.lines.place(owner) if owner is not None else {}
+            if f.letters_of(products[0].formula) <= place.keys():
+                found[line] = _at_numbers(products[0].formula, place)
+        return found
+
+    def on(self, product: Product) -> list[Verdict]:
+        """The verdicts on the core lines of a product, at the first input."""
+        return [self.verdicts[i] for i in self.instances(product) if i in self.verdicts]
+
+    def instances(self, product: Product) -> list[int]:
+        found = []
+        for i, line in enumerate(self.program.lines):
+            if line.op in ("matmul", "input") and line.origin.span == product.span and not line.origin.derived:
+                matrix = variable(self.program.lines[line.args[0]].name)
+                same = matrix is not None and matrix.base == product.base and line.transposed == product.transposed
+                if same and first_input(line.name):
+                    found.append(i)
+        return found
+
+    def strength(self, product: Product) -> Formula | None:
+        """σ² over the width that is summed, or the variance for data."""
+        instances = self.instances(product)
+        if not instances:
+            return None
+        line = self.program.lines[instances[0]]
+        matrix = self.program.lines[line.args[0]]
+        if line.op == "input":
+            return self.constant(matrix.expr)
+        return self.fraction(self.law.strength(line.args[0], line.transposed))
+
+    def fraction(self, value: Any) -> Formula:
+        """A sympy number as a fraction."""
+        top, bottom = (self.constant(from_sympy(x)) for x in value.as_numer_denom())
+        return top if bottom == f.ONE else Formula("div", (top, bottom))
+
+    def constant(self, expr: Any) -> Formula:
+        return f.from_expr(expr, lambda i: Formula("code", (), "?"))
+
+    def numbered(self, line: int) -> Formula:
+        return self.lines.numbered(self.lines.right(line))
+
+    def place(self, line: int) -> dict[str, int]:
+        owner = self.lines.owner.get(line)
+        return self.lines.place(owner) if owner is not None else self.lines.anchor(line)
+
+    def relative(self, line: int, place: dict[str, int], modulo: tuple[str, ...] = ()) -> Formula:
+        """A product over the letters of another place: in the user's words where it is the user's."""
+        for product in self.by_line.get(line, ()):
+            return _moved(product.formula, self.place(line), place)
+        return self.lines.written(self.lines.right(line), place, modulo)
+
+    @cached_property
+    def by_line(self) -> dict[int, list[Product]]:
+        """The user's products by core line."""
+        found: dict[int, list[Product]] = {}
+        for product in (p for x in self.statements for p in x.products):
+            for line in self.instances(product):
+                found.setdefault(line, []).append(product)
+        return found
+
+    def where(self, span: Span) -> str:
+        name, line = self.source.place(span.line)
+        return f"line {line}" if name == self.source.name else name
+
+    def own_letters(self, product: Product, x: Statement) -> frozenset[str]:
+        """The loops' letters that the vector runs over while the matrix stays the same."""
+        matrix, vector = product.formula.args
+        loops = {c.args[0].text for c in x.clauses}
+        return frozenset((f.letters_of(vector) & loops) - f.letters_of(matrix))
+
+
+def _dot(rows: Mapping[tuple[float, ...], int], a: tuple[float, ...], b: tuple[float, ...]) -> Any:
+    return constant_symbol(gram_name(rows[a], rows[b])) if a in rows and b in rows else None
+
+
+def _at_numbers(formula: Formula, place: Mapping[str, int]) -> Formula:
+    """A formula over letters with indices as numbers."""
+
+    def change(node: Formula) -> Formula | None:
+        here = node.op == "name" and node.kind == "index" and node.text in place
+        return Formula("index", (), str(place[node.text]), node.text) if here else None
+
+    return f.rewrite(formula, change)
+
+
+def _moved(formula: Formula, place: Mapping[str, int], anchor: Mapping[str, int]) -> Formula:
+    """A formula over the letters at one place, over those at another."""
+
+    def change(node: Formula) -> Formula | None:
+        if node.op != "name" or node.kind != "index" or node.text not in place:
+            return None
+        if node.text in anchor:
+            return shifted(node, place[node.text] - anchor[node.text])
+        return f.number(place[node.text])
+
+    return simplified(f.rewrite(formula, change))

@@ -1,0 +1,163 @@
+"""Indices as letters, and sums whose terms agree up to a shift of their indices.
+
+On the way to a letter an index is a node "index" with its value as text and the letter of its family as kind; kind "=l" is the end
+of a sum over l.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from itertools import pairwise
+
+from tpl.limit import formula as f
+from tpl.limit.formula import Formula
+
+
+@dataclass(frozen=True)
+class Axis:
+    """An index of a family: its letter, and the ends of its range as the user wrote them, with their values.
+
+    shift: c, where the family is assigned at the index letter + c.
+    """
+
+    letter: str
+    start: Formula
+    stop: Formula
+    low: int
+    high: int
+    shift: int = 0
+
+
+def size(formula: Formula) -> int:
+    return 1 + sum(map(size, formula.args))
+
+
+def shifted(base: Formula, offset: int, negative: bool = False) -> Formula:
+    """l + 2, l − 1; offset − l if negative."""
+    if negative:
+        return Formula("neg", (base,)) if offset == 0 else Formula("sub", (f.number(offset), base))
+    if offset == 0:
+        return base
+    return f.add(base, f.number(offset)) if offset > 0 else Formula("sub", (base, f.number(-offset)))
+
+
+def simplified(formula: Formula) -> Formula:
+    """(l + 1) − 1 as l: indices with their whole numbers gathered."""
+    if (formula.op == "name" and formula.kind == "index") or not formula.args:
+        return formula
+    args = tuple(simplified(a) for a in formula.args)
+    whole = replace(formula, args=args)
+    gathered = _gather(whole) if formula.op in ("add", "sub") else None
+    if gathered is None or len(gathered[0]) > 1:
+        return whole
+    if not gathered[0]:
+        return f.number(gathered[1])
+    return shifted(f.letter(gathered[0][0]), gathered[1])
+
+
+def _gather(formula: Formula) -> tuple[list[str], int] | None:
+    """Letters, and the sum of the numbers beside them; None for other expressions."""
+    if formula.op == "name" and formula.kind == "index":
+        return [formula.text], 0
+    if formula.op == "number" and formula.text.isdigit():
+        return [], int(formula.text)
+    if formula.op not in ("add", "sub"):
+        return None
+    parts = [_gather(a) for a in formula.args]
+    if any(p is None for p in parts):
+        return None
+    known = [p for p in parts if p is not None]
+    if formula.op == "sub" and known[1][0]:
+        return None
+    sign = -1 if formula.op == "sub" else 1
+    return [x for p in known for x in p[0]], known[0][1] + sign * sum(p[1] for p in known[1:])
+
+
+def unwrapped(
+    formula: Formula, anchor: Mapping[str, int], table: Mapping[str, Axis], modulo: tuple[str, ...]
+) -> Formula:
+    """Indices on a circle by their short way from the anchor."""
+
+    def change(node: Formula) -> Formula | None:
+        if node.op != "index" or node.kind not in modulo or node.kind not in anchor:
+            return None
+        count = table[node.kind].high - table[node.kind].low + 1
+        offset = (int(node.text) - anchor[node.kind] + count // 2) % count - count // 2
+        return replace(node, text=str(anchor[node.kind] + offset))
+
+    return f.rewrite(formula, change) if modulo else formula
+
+
+def fold(formula: Formula, anchor: Mapping[str, int]) -> Formula:
+    """Sums whose terms agree up to a shift of their indices become Σ."""
+    if not formula.args:
+        return formula
+    args = tuple(fold(a, anchor) for a in formula.args)
+    whole = replace(formula, args=args)
+    if formula.op != "add":
+        return whole
+    groups: dict[Formula, list[Formula]] = {}
+    for term in args:
+        groups.setdefault(_skeleton(term), []).append(term)
+    return f.add(*(part for terms in groups.values() for part in _run(terms, anchor)))
+
+
+def _skeleton(formula: Formula) -> Formula:
+    return f.rewrite(formula, lambda x: replace(x, text="·") if x.op == "index" else None)
+
+
+def _indices(formula: Formula) -> list[tuple[str, int]]:
+    found: list[tuple[str, int]] = []
+
+    def collect(node: Formula) -> Formula | None:
+        if node.op == "index":
+            found.append((node.kind, int(node.text)))
+        return None
+
+    f.rewrite(formula, collect)
+    return found
+
+
+def _run(terms: list[Formula], anchor: Mapping[str, int]) -> list[Formula]:
+    """Terms of one shape: one Σ if their indices run together, else the terms."""
+    if len(terms) < 3:
+        return terms
+    table = [_indices(t) for t in terms]
+    places = [p for p in range(len(table[0])) if len({row[p][1] for row in table}) > 1]
+    if not places:
+        return terms
+    lead = min(places, key=lambda p: (table[0][p][0] in anchor, p))
+    order = sorted(range(len(terms)), key=lambda i: table[i][lead][1])
+    rows = [table[i] for i in order]
+    slopes: dict[int, int] = {}
+    for p in places:
+        steps = {b[p][1] - a[p][1] for a, b in pairwise(rows)}
+        if steps not in ({1}, {-1}):
+            return terms
+        slopes[p] = steps.pop()
+    if slopes[lead] != 1:
+        return terms
+    name, start, stop = rows[0][lead][0], rows[0][lead][1], rows[-1][lead][1]
+    own = f.letter(name + "′" if name in anchor else name)
+    counter = iter(range(len(rows[0])))
+
+    def change(node: Formula) -> Formula | None:
+        if node.op != "index":
+            return None
+        place = next(counter)
+        return _running(node, own, slopes[place], start, anchor) if place in slopes else None
+
+    body = f.rewrite(terms[order[0]], change)
+    ends = tuple(Formula("index", (), str(x), "=" + name) for x in (start, stop))
+    return [Formula("sum", (body, Formula("clause", (own, *ends))))]
+
+
+def _running(node: Formula, own: Formula, slope: int, start: int, anchor: Mapping[str, int]) -> Formula:
+    """An index that runs with the variable of a sum: value(start) ± (variable − start), maybe relative to the anchor."""
+    value = int(node.text)
+    constant = value - slope * start
+    if node.kind in anchor and own.text.removesuffix("′") != node.kind:
+        base = f.letter(node.kind)
+        offset = constant - anchor[node.kind]
+        moved = f.add(base, own) if slope == 1 else Formula("sub", (base, own))
+        return shifted(moved, offset)
+    return shifted(own, constant, slope == -1)
