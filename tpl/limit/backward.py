@@ -4,6 +4,7 @@ A line becomes a formula in which indices are numbers; sums whose terms agree up
 relative to the line's own. Lines of one name that then agree are one family.
 """
 
+import math
 import re
 from collections import Counter
 from collections.abc import Mapping
@@ -294,7 +295,11 @@ class Lines:
                 found = self._grouped(members, anchors, circle, tie)
                 if len(found) < len(best) // 2 + 1:
                     best, modulo = found, circle
-        return [self._family(pair, group, anchors, modulo) for pair, group in best.items()]
+        return [
+            self._family(pair, part, anchors, modulo)
+            for pair, group in best.items()
+            for part in _boxes(group, [tuple(anchors[i].values()) for i in group])
+        ]
 
     def _vanishing(self, members: list[int]) -> Family:
         anchors = {i: self.anchor(i) for i in members}
@@ -370,3 +375,26 @@ class Lines:
             ):
                 stack.extend(self.lines[i].args)
         return found
+
+
+def _boxes(lines: list[int], indices: list[tuple[int, ...]]) -> list[list[int]]:
+    """Lines in parts whose indices fill boxes: all, else by runs of the first index, else one by one."""
+    if _is_box(indices):
+        return [lines]
+    by_first: dict[int, list[int]] = {}
+    for line, index in zip(lines, indices, strict=True):
+        by_first.setdefault(index[0], []).append(line)
+    index_of = dict(zip(lines, indices, strict=True))
+    parts: list[list[int]] = []
+    for first in sorted(by_first):
+        grown = [*parts[-1], *by_first[first]] if parts else []
+        if grown and _is_box([index_of[i] for i in grown]):
+            parts[-1] = grown
+        else:
+            parts.append(by_first[first])
+    return [p for part in parts for p in ([part] if _is_box([index_of[i] for i in part]) else [[i] for i in part])]
+
+
+def _is_box(indices: list[tuple[int, ...]]) -> bool:
+    ranges = [(min(axis), max(axis)) for axis in zip(*indices, strict=True)]
+    return len(set(indices)) == math.prod(b - a + 1 for a, b in ranges)

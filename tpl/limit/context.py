@@ -25,7 +25,7 @@ Numbers = Callable[[Law, Sequence[Any]], Sequence[tuple[float, float] | None]]
 class Context:
     """The law without the kernels' entries, the verdicts on its products, and the statements as formulas.
 
-    inputs: are there networks that take one input at a time? kept: products whose Ż is not 0 on some line.
+    inputs: are there networks that take one input at a time?
     """
 
     def __init__(self, program: Program, file: s.File, source: Source, plan: Plan | None, numbers: Numbers | None):
@@ -44,9 +44,17 @@ class Context:
         self.lines.words.update(self._words())
         self.matrices = {v.base: i for i, line in enumerate(self.program.lines)
                          if line.op == "matrix" and (v := variable(line.name)) is not None}  # fmt: skip
-        self.kept = frozenset(
-            p.formula for x in self.statements for p in x.products if any(v.terms for v in self.on(p))
-        )
+        products = [p for x in self.statements for p in x.products]
+        self._kept = {p.formula: any(v.terms for v in self.on(p)) for p in products}
+        kept_lines = [self.program.lines[i] for i, v in self.verdicts.items() if v.terms]
+        self._kept_matrices = {(self.program.lines[x.args[0]].name.partition("[")[0], x.transposed) for x in kept_lines}
+
+    def kept(self, product: Formula) -> bool:
+        """Has a product a correction? Of one that is not the user's this says whether any with its matrix has."""
+        matrix = product.args[0]
+        transposed = matrix.op == "transposed"
+        base = (matrix.args[0] if transposed else matrix).text
+        return self._kept.get(product, (base, transposed) in self._kept_matrices)
 
     def _words(self) -> dict[int, Formula]:
         """The user's products by core line, their letters replaced by where the line stands."""
@@ -82,6 +90,13 @@ class Context:
         if line.op == "input":
             return self.constant(matrix.expr)
         return self.fraction(self.law.strength(line.args[0], line.transposed))
+
+    def ratio(self, base: str) -> Formula:
+        """The width of a vector or of a matrix's rows, in base widths."""
+        for line in self.program.lines:
+            if line.name.partition("[")[0] == base and line.dims and line.op in ("matrix", "gaussian"):
+                return f.number(self.program.widths[str(line.dims[0])])
+        return f.ONE
 
     def fraction(self, value: Any) -> Formula:
         """A sympy number as a fraction."""

@@ -122,7 +122,7 @@ class _Explainer:
             equations, sentences = self._product(product, x)
             becomes += [e for e in equations if e not in becomes]
             why += [t for t in sentences if t not in why]
-        if any(p.formula in self.context.kept for p in x.products):
+        if any(self.context.kept(p.formula) for p in x.products):
             equations, sentences = self.corrections.together(x)
             becomes += equations
             why += sentences
@@ -144,7 +144,7 @@ class _Explainer:
         assert x.value is not None
         assert x.target is not None
         terms = summands(x.value)
-        if (len(terms) < 2 and terms[0].op != "sum") or any(p.formula in self.context.kept for p in x.products):
+        if (len(terms) < 2 and terms[0].op != "sum") or any(self.context.kept(p.formula) for p in x.products):
             return None
         products = {p.formula: p for p in x.products}
         found, bases = [], []
@@ -197,7 +197,7 @@ class _Explainer:
         if any(v.reason == "zero" for v in found) and all(v.reason == "zero" for v in found):
             return [f.equal(hat, f.ZERO)], [(vector, " is 0, and so is the product.")]
         sentences = self.grounds.of_product(product, found)
-        if product.formula in self.context.kept:
+        if self.context.kept(product.formula):
             equations += self.corrections.listed(product, found)
         return equations, sentences
 
@@ -230,7 +230,7 @@ class _Explainer:
             becomes = f.equal(left, Formula("code", (), "the chain rule, too long to print: see `tpl core`"))
             why = []
         else:
-            right = f.to_z(family.formula)
+            right = f.to_z(family.formula, self.context.kept)
             becomes = f.equal(left, right) if vector else Formula("to", (left, right))
             why = self.grounds.of_family(family)
         if family.left.args and family.left.args[0].op == "matmul":

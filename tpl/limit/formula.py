@@ -210,13 +210,13 @@ def from_expr(expr: Expr, reference: Callable[[int], Formula]) -> Formula:
     return Formula(expr.op if expr.op in ("sub", "div", "pow", "neg") else "call", args, expr.op)
 
 
-def to_z(formula: Formula, kept: frozenset[Formula] = frozenset()) -> Formula:
-    """What a formula over lines becomes: vectors become Z's, averages expectations, products Ẑ (+ Ż if `kept`)."""
+def to_z(formula: Formula, kept: Callable[[Formula], bool] = lambda product: False) -> Formula:
+    """What a formula over lines becomes: vectors become Z's, averages expectations, products Ẑ, + Ż if `kept` says so."""
 
     def change(node: Formula) -> Formula | None:
         if node.op == "matmul":
             hat = z(node, "hat")
-            return add(hat, z(node, "dot")) if node in kept else hat
+            return add(hat, z(node, "dot")) if kept(node) else hat
         if (node.op == "name" and node.kind == "vector") or (node.op == "adjoint" and node.kind == "vector"):
             return z(node)
         if node.op == "avg":

@@ -27,13 +27,14 @@ class Shown:
         assert x.value is not None
         rule = "Moment (TP3 §2): averages over the coordinates become expectations"
         value = x.value
+        becomes: tuple[Formula, ...]
         text = f"show {self.context.source.slice(node.span).removeprefix('show').strip()}"
         why: list[Sentence] = []
         if value.op == "call" and value.text in ("nngp", "ntk"):
             if value.text == "nngp":
-                becomes = tuple(f.equal(self._two("NNGP"), f.add(*terms)) for terms in self._outputs())
+                becomes = (f.equal(self._two("NNGP", value.args[0].text), f.add(*self._output(value.args[0].text))),)
             else:
-                becomes, why = self._ntk()
+                becomes, why = self._ntk(value.args[0].text)
             rule = _KERNEL_RULES[value.text]
             text = f"show {value.text}({', '.join(a.text for a in value.args)})"
         elif value.op == "each":
@@ -45,43 +46,53 @@ class Shown:
         becomes = tuple(b for b in becomes if b.args[0] != b.args[1])
         return [Entry(SHOWN, self.context.where(node.span), text, x.clauses, rule, becomes, tuple(why))]
 
-    def _two(self, name: str) -> Formula:
+    def _returned(self, network: str) -> tuple[Formula, tuple[Formula, ...]]:
+        """What a network returns, and the clauses of its outputs."""
+        for x in self.context.statements:
+            if isinstance(x.syntax, s.Return) and x.network == network and x.value is not None:
+                each = x.value.op == "each"
+                return (x.value.args[0], x.value.args[1:]) if each else (x.value, ())
+        raise KeyError(network)
+
+    def _two(self, name: str, network: str) -> Formula:
         """NNGP(ξ, ξ′); (i, i′) for the outputs of one batch."""
         if self.context.inputs:
             return Formula("call", tuple(Formula("name", (), x, "data") for x in ("ξ", "ξ′")), name)
-        clauses = next((x.value.args[1:] for x in self.context.statements if isinstance(x.syntax, s.Return)
-                        and x.value is not None and x.value.op == "each"), ())  # fmt: skip
-        letters = [c.args[0].text for c in clauses]
+        letters = [c.args[0].text for c in self._returned(network)[1]]
         return Formula("call", tuple(f.letter(x + prime) for x in letters for prime in ("", "′")), name)
 
-    def _of_outputs(self, formula: Formula) -> Formula:
+    def _of_outputs(self, formula: Formula, network: str) -> Formula:
         """The two outputs called a and b, as the indices of the sums are the user's."""
-        letters = [x.text for x in self._two("").args]
+        letters = [x.text for x in self._two("", network).args]
         names = {x: ("b" if x.endswith("′") else "a") + str(letters.index(x) // 2 or "") for x in letters}
         return f.relettered(formula, names)
 
-    def _outputs(self) -> list[list[Formula]]:
-        """For every network: Σ_v s² E[Z^x(ξ) Z^x(ξ′)] + the biases' variances, term by term."""
-        found = []
-        for x in self.context.statements:
-            if isinstance(x.syntax, s.Return) and x.value is not None:
-                each = x.value.op == "each"
-                value, clauses = (x.value.args[0], x.value.args[1:]) if each else (x.value, ())
-                found.append([self._output_term(t, clauses) for t in summands(value)])
-        return found
+    def _output(self, network: str) -> list[Formula]:
+        """Σ_v s² E[Z^x(ξ) Z^x(ξ′)] + the biases' variances, x being all that meets the readout v."""
+        value, clauses = self._returned(network)
+        met: dict[str, list[Formula]] = {}
+        biases: dict[str, list[Formula]] = {}
+        for term in summands(value):
+            factor, core = factored(term)
+            inside, inner = (core.args[0], core.args[1:]) if core.op == "sum" else (core, ())
+            extra, inside = factored(inside)
+            if inside.op == "matmul":
+                whole = f.mul(extra, inside.args[1])
+                whole = Formula("sum", (whole, *inner)) if inner else whole
+                met.setdefault(inside.args[0].text, []).append(f.mul(factor, whole))
+            else:
+                biases.setdefault(core.text, []).append(factor)
+        readouts = [self._readout(v, x, clauses) for v, x in met.items()]
+        return readouts + [f.mul(squared(f.add(*k)), self._variance(c)) for c, k in biases.items()]
 
-    def _output_term(self, term: Formula, clauses: tuple[Formula, ...]) -> Formula:
-        """The covariance that one readout or bias gives the output."""
-        factor, core = factored(term)
-        square = squared(factor)
-        if core.op == "matmul":
-            vector = f.to_z(core.args[1], self.context.kept)
-            variance = self._variance(core.args[0].text)
-            letters = frozenset(c.args[0].text for c in clauses)
-            moved = f.primed(vector, letters)
-            both = f.mul(f.at(vector, "ξ"), f.at(moved, "ξ′")) if self.context.inputs else f.mul(vector, moved)
-            return f.mul(square, variance, Formula("E", (both,)))
-        return f.mul(square, self._variance(core.text)) if core.op == "name" else Formula("var", (core,))
+    def _readout(self, base: str, met: list[Formula], clauses: tuple[Formula, ...]) -> Formula:
+        """The covariance that one readout gives the outputs."""
+        factor, core = factored(met[0]) if len(met) == 1 else (f.ONE, f.add(*met))
+        vector = f.to_z(core, self.context.kept)
+        moved = f.primed(vector, frozenset(c.args[0].text for c in clauses))
+        both = f.mul(f.at(vector, "ξ"), f.at(moved, "ξ′")) if self.context.inputs else f.mul(vector, moved)
+        second = Formula("pow", (both.args[0], f.number(2))) if both.op == "mul" and len(set(both.args)) == 1 else both
+        return f.mul(squared(factor), self._variance(base), self.context.ratio(base), Formula("E", (second,)))
 
     def _variance(self, base: str) -> Formula:
         for line in self.context.program.lines:
@@ -91,39 +102,48 @@ class Shown:
         return next((x.variance for x in self.context.statements if x.variance is not None and x.target is not None
                      and x.target.text == base), f.ONE)  # fmt: skip
 
-    def _ntk(self) -> tuple[tuple[Formula, ...], list[Sentence]]:
+    def _ntk(self, network: str) -> tuple[tuple[Formula, ...], list[Sentence]]:
         """Σ over parameters, and what is said of those that give nothing."""
-        tangent = Tangent(self.context.law, self.context.lines, self.context.statements)
+        tangent = Tangent(self.context, network)
         products = [p for x in self.context.statements for p in x.products]
         uses = tangent.matrices(
-            {p.formula: self.context.strength(p) for p in products},
+            {p.formula: f.mul(self.context.ratio(p.base), self.context.strength(p) or f.ONE) for p in products},
             {p.formula: self.context.instances(p) for p in products},
         )
         uses += tangent.vectors()
         pair = ("ξ", "ξ′") if self.context.inputs else ("a", "b")
-        terms = [t if self.context.inputs else self._of_outputs(t) for x in self._outputs() for t in x]
+        terms = [t if self.context.inputs else self._of_outputs(t, network) for t in self._output(network)]
         lost = list(dict.fromkeys(u.parameter for u in uses if u.vanishes))
         why: list[Sentence] = [(x, " adds nothing: its adjoints vanish in the limit.") for x in lost]
         return (
             f.equal(
-                self._two("NTK") if self.context.inputs else self._of_outputs(self._two("NTK")),
+                self._two("NTK", network)
+                if self.context.inputs
+                else self._of_outputs(self._two("NTK", network), network),
                 f.add(*terms, *tangent.terms(uses, pair, not self.context.inputs)),
             ),
         ), why
 
 
 def summands(value: Formula) -> tuple[Formula, ...]:
-    return value.args if value.op == "add" else (value,)
+    """The terms of a sum or difference."""
+    if value.op == "sub":
+        negative = (f.mul(Formula("neg", (f.ONE,)), x) for x in summands(value.args[1]))
+        return (*summands(value.args[0]), *negative)
+    return tuple(x for a in value.args for x in summands(a)) if value.op == "add" else (value,)
 
 
 def factored(term: Formula) -> tuple[Formula, Formula]:
-    """coefficient · (readout product or bias)."""
+    """coefficient · (what is random: a vector, a readout's product, a bias, a sum of these)."""
     if term.op == "div":
         factor, core = factored(term.args[0])
         return Formula("div", (factor, term.args[1])), core
     if term.op == "neg":
-        return factored(term.args[0])
+        factor, core = factored(term.args[0])
+        return f.mul(Formula("neg", (f.ONE,)), factor), core
     if term.op == "mul":
-        core = next((a for a in term.args if a.op == "matmul"), term.args[-1])
-        return f.mul(*(a for a in term.args if a is not core)), core
+        random = [a for a in term.args if f.holds(a, lambda n: n.kind in ("vector", "readout", "output", "matrix"))]
+        if len(random) == 1:
+            inner, core = factored(random[0])
+            return f.mul(inner, *(a for a in term.args if a is not random[0])), core
     return f.ONE, term

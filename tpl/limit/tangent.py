@@ -6,14 +6,13 @@ vector b:                  σ² E[Z^{db} Z^{db}′]
 readout v, bias c:         as in the kernel of the outputs
 """
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
 
 from tpl.language import syntax as s
 from tpl.limit import formula as f
-from tpl.limit.backward import Lines
+from tpl.limit.context import Context
 from tpl.limit.formula import Formula
-from tpl.limit.law import Law
 from tpl.limit.naming import variable
 from tpl.limit.transcribe import Product, Statement
 from tpl.limit.verdicts import is_zero
@@ -39,10 +38,10 @@ class Use:
 class Tangent:
     """The terms of the tangent kernel that trained matrices and vectors give."""
 
-    def __init__(self, law: Law, lines: Lines, statements: list[Statement]):
-        self.law, self.lines = law, lines
-        self.program = law.program
-        self.statements = statements
+    def __init__(self, context: Context, network: str):
+        self.law, self.lines, self.kept, self.ratio = context.law, context.lines, context.kept, context.ratio
+        self.program = self.law.program
+        self.statements = statements = [x for x in context.statements if x.network == network]
         self.drawn = [
             x for x in statements
             if isinstance(x.syntax, s.Draw) and x.syntax.keyword == "param" and x.target is not None
@@ -98,7 +97,10 @@ class Tangent:
                 if alone is not None:
                     name, factor = Formula("adjoint", (user.target,), kind="vector", local=True), alone
             zero = bool(own) and all(is_zero(self.law, i) for i in own)
-            found.append(Use(target, name, factor, None, False, drawn.clauses, drawn.variance, zero))
+            ratio = self.ratio(target.text)
+            found.append(
+                Use(target, name, factor, None, False, drawn.clauses, f.mul(drawn.variance or f.ONE, ratio), zero)
+            )
         return found
 
     @staticmethod
@@ -112,7 +114,7 @@ class Tangent:
         for a in uses:
             for b in uses:
                 if _bare(a.parameter) == _bare(b.parameter) and not (a.vanishes or b.vanishes):
-                    terms.append(_pair(a, b, inputs, several))
+                    terms.append(_pair(a, b, inputs, several, self.kept))
         return terms
 
 
@@ -120,7 +122,11 @@ def _bare(parameter: Formula) -> Formula:
     return parameter.args[0] if parameter.op == "transposed" else parameter
 
 
-def _pair(a: Use, b: Use, inputs: tuple[str, str], several: bool) -> Formula:
+def _is_transposed(use: Use) -> bool:
+    return use.parameter.op == "transposed"
+
+
+def _pair(a: Use, b: Use, inputs: tuple[str, str], several: bool, kept: Callable[[Formula], bool]) -> Formula:
     """σ² E[Z^{da} Z^{db}′] E[Z^x Z^y′], summed over the indices of both uses; those of the parameter are common."""
     common = f.letters_of(a.parameter)
     own = frozenset(c.args[0].text for c in b.clauses) - common
@@ -135,7 +141,7 @@ def _pair(a: Use, b: Use, inputs: tuple[str, str], several: bool) -> Formula:
     for x, y, entering in ((left[0], right[0], False), (left[1], right[1], a.entering)):
         if x is None or y is None:
             continue
-        both = (f.to_z(x), f.to_z(y))
+        both = (f.to_z(x, at_any(kept)), f.to_z(y, at_any(kept)))
         factors.append(Formula("inner", (x, y)) if entering else Formula("E", (f.mul(*both),)))
     primes = [
         Formula("clause", (f.letter(c.args[0].text + "′"), *c.args[1:])) for c in b.clauses if c.args[0].text in own
@@ -160,6 +166,19 @@ def _names(formula: Formula) -> set[Formula]:
     """The names in a formula."""
     own = {formula} if formula.op == "name" else set()
     return own.union(*map(_names, formula.args))
+
+
+def at_any(kept: Callable[[Formula], bool]) -> Callable[[Formula], bool]:
+    """Of a product at some input: what holds of it at any, at the indices that the user wrote."""
+
+    def bare(node: Formula) -> Formula | None:
+        if node.op == "name" and (node.input or node.text.endswith("′")):
+            return replace(
+                node, input="", text=node.text.rstrip("′"), args=tuple(f.rewrite(a, bare) for a in node.args)
+            )
+        return None
+
+    return lambda product: kept(f.rewrite(product, bare))
 
 
 def _coefficient(value: Formula, part: Formula) -> Formula | None:

@@ -33,7 +33,7 @@ class Statement:
     """One `random`, `param`, assignment, `return` or `show`, with the loops around it.
 
     target: the name assigned, over its indices. value: the right side; of a draw its mean. kind: of what it makes.
-    clauses: of the loops around it. network: is it inside one? defs: definitions that stand in it by their names.
+    clauses: of the loops around it. network: the name of the one that it is in. defs: definitions that stand in it by their names.
     """
 
     syntax: s.Statement
@@ -41,7 +41,7 @@ class Statement:
     value: Formula | None
     kind: str
     clauses: tuple[Formula, ...]
-    network: bool
+    network: str
     products: tuple[Product, ...] = ()
     defs: tuple[str, ...] = ()
     variance: Formula | None = None
@@ -87,17 +87,17 @@ class Transcriber:
                 self.names[node.name] = "data"
                 self.names |= {d.name: "const" for d in node.dims if isinstance(d, s.Name) and d.name not in self.names}
         for node in self.file.statements:
-            found.extend(self._walk(node, (), False))
+            found.extend(self._walk(node, (), ""))
         return found
 
-    def _walk(self, node: s.Statement, clauses: tuple[Formula, ...], network: bool) -> Iterator[Statement]:
+    def _walk(self, node: s.Statement, clauses: tuple[Formula, ...], network: str) -> Iterator[Statement]:
         if isinstance(node, s.Network):
             self.names |= {i.name: "data" for i in node.inputs}
             self.local |= {i.name for i in node.inputs}
             for i in node.inputs:
                 self.names |= {d.name: "const" for d in i.dims if isinstance(d, s.Name) and d.name not in self.names}
             for x in node.body:
-                yield from self._walk(x, clauses, True)
+                yield from self._walk(x, clauses, node.name)
         elif isinstance(node, s.Loop):
             clause = self.clause(node.clause)
             self._letters.append(node.clause.variable)
@@ -113,7 +113,7 @@ class Transcriber:
             for item in (node.value,) if isinstance(node, s.Return) else node.items:
                 yield self._closed(node, None, item, clauses, network)
 
-    def _draw(self, node: s.Draw, target: s.Target, clauses: tuple[Formula, ...], network: bool) -> Statement:
+    def _draw(self, node: s.Draw, target: s.Target, clauses: tuple[Formula, ...], network: str) -> Statement:
         dims = [d.name if isinstance(d, s.Name) and d.name in self.widths else None for d in node.shape]
         kind = {(True,): "vector", (False,): "output", (True, False): "matrix", (True, True): "matrix"}.get(
             tuple(d is not None for d in dims), "readout"
@@ -124,7 +124,7 @@ class Transcriber:
         mean, variance = parts if len(parts) == 2 else (f.ZERO, f.ZERO)
         return Statement(node, self.target(target, clauses), mean, kind, clauses, network, variance=variance)
 
-    def _assign(self, node: s.Assign, clauses: tuple[Formula, ...], network: bool) -> Statement:
+    def _assign(self, node: s.Assign, clauses: tuple[Formula, ...], network: str) -> Statement:
         found = self._closed(node, node.target, node.value, clauses, network)
         self.names[node.target.name] = found.kind
         if network and found.kind in ("vector", "scalar", "output", "list"):
@@ -132,7 +132,7 @@ class Transcriber:
         return replace(found, target=self.target(node.target, clauses))
 
     def _closed(
-        self, node: s.Statement, target: s.Target | None, value: s.Expr, clauses: tuple[Formula, ...], network: bool
+        self, node: s.Statement, target: s.Target | None, value: s.Expr, clauses: tuple[Formula, ...], network: str
     ) -> Statement:
         self._products, self._used, self._inlined = [], [], 0
         result = self.value(value)

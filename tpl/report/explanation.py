@@ -104,7 +104,7 @@ def lead(section: str, account: Account) -> list[Sentence]:
         return []
     adjoint = Formula("adjoint", (_X,), kind="vector")
     said: list[str | Formula] = [
-        adjoint, " is √n times the derivative of the output by ", _X, ", a vector like any other. These lines are made by reverse mode, "
+        adjoint, " is √n times the derivative of the output by ", _X, ", a vector like any other; for a scalar it is that derivative over √n. A vector that the output takes as v @ x and in no other way has the readout v for its adjoint. These lines are made by reverse mode, "
         "from the output back to the parameters; the rules above apply to them."]  # fmt: skip
     if account.outputs:
         said.append(" They are those of the first output; in the tangent kernel ")
