@@ -175,7 +175,9 @@ class Oracle:
     def _E(self, formula, env, input_):
         if formula.args[0].op == "slope":
             x, hat = (self.expr(a, env, input_) for a in formula.args[0].args)
-            return self._expected(dict(partial_derivatives(x, {hat.value}))[hat.value])
+            partials = partial_derivatives(x, set(self.law.calculus.algebra.depends(x)))
+            weights = ((from_sympy(sympy.S(self.law.calculus.coefficient_in(i, hat.value))), d) for i, d in partials)
+            return self._expected(e.add(*(e.mul(w, d) for w, d in weights)))
         return self._expected(self.expr(formula.args[0], env, input_))
 
     def _expected(self, expr):

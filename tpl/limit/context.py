@@ -91,11 +91,11 @@ class Context:
             return self.constant(matrix.expr)
         return self.fraction(self.law.strength(line.args[0], line.transposed))
 
-    def ratio(self, base: str) -> Formula:
-        """The width of a vector or of a matrix's rows, in base widths."""
+    def ratio(self, base: str, columns: bool = False) -> Formula:
+        """The width of a vector, or of a matrix's rows or columns, in base widths."""
         for line in self.program.lines:
             if line.name.partition("[")[0] == base and line.dims and line.op in ("matrix", "gaussian"):
-                return f.number(self.program.widths[str(line.dims[0])])
+                return f.number(self.program.widths[str(line.dims[int(columns)])])
         return f.ONE
 
     def fraction(self, value: Any) -> Formula:
