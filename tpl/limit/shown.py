@@ -107,7 +107,10 @@ class Shown:
         tangent = Tangent(self.context, network)
         products = [p for x in self.context.statements for p in x.products]
         uses = tangent.matrices(
-            {p.formula: f.mul(self.context.ratio(p.base, p.transposed), self.context.strength(p) or f.ONE) for p in products},
+            {
+                p.formula: f.mul(self.context.ratio(p.base, p.transposed), self.context.strength(p) or f.ONE)
+                for p in products
+            },
             {p.formula: self.context.instances(p) for p in products},
         )
         uses += tangent.vectors()
