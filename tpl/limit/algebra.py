@@ -313,8 +313,8 @@ def collect(terms: tuple[Term, ...]) -> tuple[Term, ...]:
 
 
 # Parity of functions: f(-z) = ± f(z).
-_ODD = {"tanh", "erf", "sin", "sign", "arctan"}
-_EVEN = {"abs", "cos"}
+ODD = {"tanh", "erf", "sin", "sign", "arctan"}
+EVEN = {"abs", "cos"}
 
 
 def parity(expr: Expr, flipped: frozenset[int]) -> int | None:
@@ -343,9 +343,9 @@ def _parity(expr: Expr, signs: list[int | None], flipped: frozenset[int]) -> int
         return -1 if signs.count(-1) % 2 else 1
     if op == "pow" and signs[1] == 1 and args[1].is_number and float(args[1].value).is_integer():  # type: ignore[arg-type]
         return -1 if int(args[1].value) % 2 else 1  # type: ignore[arg-type]
-    if op in _ODD:
+    if op in ODD:
         return -1
-    return 1 if op in _EVEN else None
+    return 1 if op in EVEN else None
 
 
 def jumping(expr: Expr) -> set[int]:

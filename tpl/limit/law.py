@@ -17,8 +17,9 @@ from tpl.core import expr as e
 from tpl.core.expr import Expr, leaves, ref, substitute
 from tpl.core.gradient import partial_derivatives
 from tpl.core.program import Kind, Line, Program
-from tpl.limit.algebra import LeastNorm, NoLaw, Ratio, jumping, to_sympy
-from tpl.limit.calculus import ONE, ZERO, Calculus, from_sympy
+from tpl.limit.algebra import LeastNorm, NoLaw, Ratio, constant_symbol, jumping, to_sympy
+from tpl.limit.calculus import ONE, ZERO, Calculus, from_sympy, used_quantities
+from tpl.limit.jumps import FiniteWidth, Jump, jumps, problem
 
 SHORT_DECIMAL = 8  # characters of a number that stands for itself and is not rounded
 _INPUT = re.compile(r"\{\w+\[(\d+)\]")  # the input that a line belongs to, in its name
@@ -35,8 +36,9 @@ class Correction:
 class Law:
     """Z of every vector line, the value of every scalar line (sympy over quantities), and the calculus they live in.
 
-    corrections: product line -> the terms of its Ż. dot: inner products of data vectors that stay symbols, None for
-    the others. tabulate: find the covariances of all products, asked for or not; without it, deep programs recurse.
+    corrections: product line -> the terms of its Ż. jumps: those that a zero quantity would spoil. dot: inner products
+    of data vectors that stay symbols, None for the others. tabulate: find the covariances of all products, asked for or
+    not; without it, deep programs recurse.
     """
 
     def __init__(
@@ -52,6 +54,10 @@ class Law:
         self.z: dict[int, Expr] = {}
         self.scalars: dict[int, Any] = {}
         self.corrections: dict[int, tuple[Correction, ...]] = {}
+        self.jumps: list[Jump] = []
+        values = program.constant_values()
+        self._constant_values = {constant_symbol(name): value for name, value in values.items()}
+        self._finite = FiniteWidth(program, self._sign_of_limit)
         self._products: dict[tuple[int, bool], list[int]] = {}
         self._leaf_of: dict[int, int] = {}
         self._same: dict[tuple, int] = {}
@@ -137,6 +143,7 @@ class Law:
             self.calculus.covariance(self._leaf_of[product], last)
 
     def map(self, index: int, line: Line) -> None:
+        self._note_jumps(index, line)
         z = self._open(line)
         if line.kind is Kind.SCALAR:
             self.scalars[index] = self.calculus.as_quantity(to_sympy(z), line.name)
@@ -170,6 +177,46 @@ class Law:
         """An expression over a line's arguments (its own if none is given), over their Z's and numbers."""
         own = self.program.lines[line]
         return self._open(own) if expr is None else self._opened(own, expr)
+
+    # ------------------------------------------------------------------------------------------ jumps
+    def _note_jumps(self, index: int, line: Line) -> None:
+        """Refuse jumps where the limit cannot be taken; remember those where only numbers can tell."""
+        assert line.expr is not None
+        for node in jumps(line.expr):
+            argument = node.args[0]
+            vanishing, squares = self._vanishing(self._opened(line, argument))
+            if any(v.is_number and v != 0 for v in vanishing):
+                continue
+            open_ones = tuple(v for v in vanishing if v != 0)
+            if open_ones:
+                self.jumps.append(Jump(index, node.op, argument, open_ones, min(squares, len(open_ones))))
+            elif not self._finite.is_fixed(index, argument):
+                raise NoLaw(problem(node.op))
+
+    def limit_constant(self, line: Line, part: Expr) -> Any | None:
+        """The number that a part of a line's expression tends to, over quantities; None if it stays random."""
+        return self.calculus.algebra.constant(self._opened(line, part))
+
+    def _sign_of_limit(self, line: Line, part: Expr) -> int:
+        """0 also where only quantities could tell."""
+        value = self.limit_constant(line, part)
+        if value is None or used_quantities([value]):
+            return 0
+        return int(sympy.sign(sympy.N(value.xreplace(self._constant_values))))
+
+    def _vanishing(self, z: Expr) -> tuple[list[Any], int]:
+        """What must be zero for Z to be zero: coefficients, and at the end the variance of the Gaussian part, if any."""
+        terms = self.calculus.algebra.expand(z)
+        numbers = [t.coefficient for t in terms if t.factors or sum(k for _, k in t.powers) != 1]
+        form = tuple(
+            (t.powers[0][0], t.coefficient) for t in terms if not t.factors and sum(k for _, k in t.powers) == 1
+        )
+        if not form or any(v.is_number and v != 0 for v in numbers):
+            return numbers, 0
+        if len(form) == 1:
+            ((leaf, coefficient),) = form
+            return [*numbers, coefficient**2 * self.calculus.covariance(leaf, leaf)], 1
+        return [*numbers, self.calculus.form_covariance(form, form)], 1
 
     def has_leaf(self, line: int) -> bool:
         """Is a line's Z a Gaussian leaf, up to its mean?"""
@@ -212,6 +259,7 @@ class Law:
         return ONE, self._opened(line, term)
 
     def moment(self, index: int, line: Line) -> None:
+        self._note_jumps(index, line)
         pair = _product_of_two(line)
         if pair is not None and all(i in self.z for i in pair):
             self.scalars[index] = self.second_moment(*pair)

@@ -13,10 +13,12 @@ import sympy
 
 from tpl.core.expr import ONE, Expr, leaves, mul, ref, substitute
 from tpl.core.functions import FUNCTIONS
+from tpl.core.program import Line, Program
 from tpl.limit.algebra import LeastNorm, NoLaw, Ratio, constant_name, quantity_index
 from tpl.limit.calculus import Atom, parts, used_quantities
 from tpl.limit.closed_forms import Dual
 from tpl.limit.formulas import formula
+from tpl.limit.jumps import FiniteWidth, Jump
 from tpl.limit.law import Law
 from tpl.numeric.quadrature import Integrand, expectation
 
@@ -25,6 +27,7 @@ BATCH = 512  # integrands sampled at the same points
 CHUNK = 2048  # points at a time, so that what integrands share is kept in little memory
 LEVELS = 2  # the panels of a stubborn integral are halved so often
 TOLERANCE = 1e-11  # of one integral, relative to that of its absolute value
+ROUNDING = 1e-15  # a coefficient so small is rounding
 CANCELLED = 1e-13  # a sum so small next to its terms is rounding
 _UPPER_TAIL = 0.9772498680518208  # value ± 2 error covers what two standard deviations do
 
@@ -62,8 +65,13 @@ class Chain:
 def evaluate_law(law: Law, lines: list[int], nodes: int = 16, log2_points: int = 13, seed: int = 0) -> Evaluation:
     """The values of scalar lines. Raises NotDefined if one is not a finite number."""
     targets = [law.scalars[i] for i in lines]
-    evaluator = _Evaluator(law, _closure(law, targets), nodes, log2_points, seed)
+    needed = _ancestors(law.program, lines)
+    jumps = [j for j in law.jumps if j.line in needed]
+    evaluator = _Evaluator(
+        law, _closure(law, targets + [v for j in jumps for v in j.vanishing]), nodes, log2_points, seed
+    )
     evaluator.run()
+    _check_jumps(law, jumps, evaluator)
     fine = np.array([[number(t, c.env, c.known) for t in targets] for c in evaluator.fine]).reshape(-1, len(targets))
     coarse = np.array([number(t, evaluator.coarse.env, evaluator.coarse.known) for t in targets])
     value = fine.mean(axis=0)
@@ -72,6 +80,39 @@ def evaluate_law(law: Law, lines: list[int], nodes: int = 16, log2_points: int =
         error = np.hypot(error, _students_error(fine))
     methods = [s.name for s in STRATEGIES if s.name in evaluator.used]
     return Evaluation(value, error, "law, " + (" and ".join(methods) or "exact"))
+
+
+def _ancestors(program: Program, lines: list[int]) -> set[int]:
+    """Lines and all that they are computed from."""
+    found: set[int] = set()
+    stack = list(lines)
+    while stack:
+        line = stack.pop()
+        if line not in found:
+            found.add(line)
+            stack.extend(program.lines[line].args)
+    return found
+
+
+def _check_jumps(law: Law, jumps: list[Jump], evaluator: "_Evaluator") -> None:
+    """Raises NotDefined where an argument tends to the jump, or cannot be told from it, but is not there at finite width."""
+    chain = evaluator.fine[0]
+
+    def sign(line: Line, part: Expr) -> int:
+        value = law.limit_constant(line, part)
+        if value is None or not used_quantities([value]) <= chain.known.keys():
+            return 0
+        found = number(value, chain.env, chain.known)
+        return int(np.sign(found)) if abs(found) > ROUNDING else 0
+
+    finite = FiniteWidth(law.program, sign)
+    for jump in jumps:
+        values = np.array([[number(v, c.env, c.known) for v in jump.vanishing] for c in evaluator.chains])
+        rounding = np.full(len(jump.vanishing), ROUNDING)
+        rounding[len(rounding) - jump.squares :] = ROUNDING**2
+        vanish = np.all(np.abs(values[0]) <= np.ptp(values, axis=0) + rounding)
+        if vanish and not finite.is_fixed(jump.line, jump.argument):
+            raise NotDefined(f"line {law.program.lines[jump.line].name}: {jump.problem}")
 
 
 def _students_error(rows: np.ndarray) -> np.ndarray:
