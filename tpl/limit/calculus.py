@@ -119,7 +119,7 @@ class Calculus:
     def as_quantity(self, value: Any, label: str = "", lines: tuple[int, ...] = (), alias: bool = False) -> Any:
         """A symbol for a value, unless it is a constant or, but for `alias`, a symbol already."""
         mentioned = used_quantities([value])
-        if not mentioned:
+        if not mentioned and not value.is_Atom and not value.has(sympy.Function):
             value = sympy.expand(value)  # moments of matrices are polynomials in constants
         if value.is_Symbol and mentioned and label and lines and not alias:
             only = self.quantities[next(iter(mentioned))]
