@@ -134,7 +134,8 @@ class _Analyst:
         kinked: set[tuple] = set()
         scaled: dict[tuple[float, ...], list[tuple[Expr, bool]]] = {}
         curves: list[Expr] = []
-        for argument, kink, relative in _arguments(self._nodes.values()):
+        arguments = list(_arguments(self._nodes.values()))  # all at once: what is known of them goes by identity
+        for argument, kink, relative in arguments:
             directions = self._directions_of(argument)
             if len(directions) > 1 and kink:
                 curves.append(argument)
