@@ -11,6 +11,7 @@ from tpl.pipeline import Compiled, compile_program, read_source
 if TYPE_CHECKING:
     from tpl.report.derivation import DerivationReport
     from tpl.report.explanation import ExplanationReport
+    from tpl.report.phase import Phase
     from tpl.report.results import CheckReport, Run, Verification
 
 Progress = Callable[[int, int], None]
@@ -73,6 +74,16 @@ class TensorProgram:
         from tpl.stages import explain_limit
 
         return explain_limit(self.source, self._data, self._settings, self.limits, self._compiled)
+
+    def phase(self, x: str | None = None, y: str | None = None, grid: int = 40) -> "Phase":
+        """Dynamics of depth: fixed points of the kernel from layer to layer, and the edge of chaos.
+
+        x, y: two constants with ranges, "sigma_w=0.5..4"; sigma_w and sigma_b if left out. grid: intervals an axis of
+        the picture. Raises TplError if no recursion leads from layer to layer.
+        """
+        from tpl.stages import phase_diagram
+
+        return phase_diagram(self.source, self._data, self._settings, self.limits, self._compiled, x, y, grid)
 
     def run(
         self,

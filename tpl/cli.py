@@ -127,6 +127,26 @@ def derive(
 
 
 @app.command()
+def phase(
+    file: File, data: DataOption = [], settings: SetOption = [],  # noqa: B006
+    x: Annotated[str | None, typer.Option("--x", metavar="NAME=A..B", help="First axis of the phase diagram: sigma_w=0.5..4.")] = None,
+    y: Annotated[str | None, typer.Option("--y", metavar="NAME=A..B", help="Second axis: sigma_b=0..2.")] = None,
+    grid: Annotated[int, typer.Option(help="Intervals an axis of the picture.")] = 40,
+    plot: Annotated[Path | None, typer.Option(metavar="OUT.png", help="Draw the phase diagram.")] = None,
+    timeout: Annotated[int, typer.Option(min=1, metavar="SECONDS", help="Give up after so long.")] = 300,
+    as_json: Json = False, max_lines: MaxLines = 1_000_000,
+) -> None:  # fmt: skip
+    """Dynamics of depth: fixed points, order and chaos, and the edge between them."""
+    with reporting(as_json):
+        program = _load(file, data, settings, max_lines, "8G")
+        with _deadline(file, timeout):
+            result = program.phase(x, y, grid)
+            if plot is not None:
+                _plot(result, plot)
+        _present(result, as_json, "print_phase")
+
+
+@app.command()
 def programs() -> None:
     """The bundled programs."""
     from tpl.pipeline import bundled_programs

@@ -3,20 +3,24 @@
 import time
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 
 from tpl.core.elaborate import Limits
+from tpl.core.expr import leaves
 from tpl.core.program import Program, classify
-from tpl.language.source import Diagnostic, Source, TplError
+from tpl.language.source import Diagnostic, Source, TplError, nearest
 from tpl.pipeline import Compiled, compile_program
 from tpl.report.results import CheckReport, Result, Run, ShowShape, Verification, value_names
 from tpl.sampling.errors import MemoryRefused, NumericalError
 
 if TYPE_CHECKING:
+    from tpl.numeric.edge import Axis
     from tpl.report.derivation import DerivationReport
     from tpl.report.explanation import ExplanationReport
+    from tpl.report.phase import Phase
 
 Progress = Callable[[int, int], None]
 T = TypeVar("T")
@@ -24,6 +28,8 @@ T = TypeVar("T")
 DEFAULT_WIDTHS = (64, 128, 256, 512, 1024)
 DEFAULT_SEEDS = 40
 MAX_WIDTH = 2**24
+EDGE_ROWS, EDGE_COLUMNS = 9, 29  # of the search for the edge of chaos
+MAX_GRID, MAX_AXIS = 400, 1e6
 DOMINANT = 0.75  # of the squared spread of 8 replicates or more: less than once in 10^5 for Gaussian ones
 
 
@@ -159,6 +165,58 @@ def explain_limit(
     return ExplanationReport(explain(generic.program, generic.file, source, plan))
 
 
+def phase_diagram(
+    source: Source,
+    data: Mapping[str, Any] | None,
+    settings: Sequence[str],
+    limits: Limits,
+    compiled: Compiled,
+    x: str | None = None,
+    y: str | None = None,
+    grid: int = 40,
+) -> "Phase":
+    """Fixed points of the recursion over layers, and where nearby inputs neither meet nor part.
+
+    x, y: constants and their ranges, `sigma_w=0.5..4`; without them sigma_w and sigma_b, if there are any. Raises
+    TplError for programs without such a recursion.
+    """
+    from tpl.limit.step import NoStep, find_step
+    from tpl.numeric.depth import Layer
+    from tpl.numeric.edge import PlaneMaps, find_edge, find_plane
+    from tpl.numeric.fixed_points import Maps, find_dynamics
+    from tpl.report.phase import Edge, Phase
+
+    start = time.perf_counter()
+    program = compiled.program
+    try:
+        step = find_step(derive_limit(source, data, settings, limits, compiled).derivation)
+        layer = Layer(step)
+        used = _reachable(step.constants, program)
+        axes = _axes(program, used, x, y, grid)
+        dynamics = find_dynamics(Maps(layer, program.constants, {}))
+        edge = None
+        if axes:
+            across = replace(axes[0], values=np.linspace(*axes[0].values[[0, -1]], EDGE_COLUMNS))
+            along = replace(axes[1], values=np.linspace(*axes[1].values[[0, -1]], EDGE_ROWS)) if axes[1:] else None
+            maps = PlaneMaps(layer, program.constants, axes[0].name, axes[1].name if axes[1:] else None)
+            edge = Edge(across, along, find_edge(maps, find_plane(maps, across, along)))
+    except (NoStep, ValueError) as problem:
+        hint = "a network whose loop `for l in 2..L` makes each layer from the one before, such as `tpl phase mlp`"
+        message = f"there is no map from one layer's kernel to the next: {problem}"
+        raise TplError(program.source, [Diagnostic(None, message, hint)]) from None
+
+    def draw() -> Any:
+        if not axes:
+            raise ValueError("the recursion has no constant to draw it over")
+        return find_plane(maps, axes[0], axes[1] if axes[1:] else None)
+
+    values = program.constant_values()
+    return Phase(
+        **_heading(compiled), kernel=step.base, activation=step.activation, constants={name: values[name] for name in step.constants},
+        dynamics=dynamics, edge=edge, draw_plane=draw, seconds=time.perf_counter() - start,
+    )  # fmt: skip
+
+
 # ---------------------------------------------------------------------------------------------- parts
 
 
@@ -179,6 +237,51 @@ def _law_numbers(law: Any, values: Sequence[Any]) -> list[tuple[float, float] | 
 
 
 _INDEPENDENCE = "W.T is taken as independent of W in the limit: an assumption, wrong in general"
+
+
+def _reachable(names: Sequence[str], program: Program) -> tuple[str, ...]:
+    """The constants that some constants are made of, themselves included."""
+    found: dict[str, None] = {}
+    stack = list(reversed(names))
+    while stack:
+        name = stack.pop()
+        if name in program.constants and name not in found:
+            found[name] = None
+            stack.extend(str(v) for v in leaves(program.constants[name], "symbol"))
+    return tuple(found)
+
+
+def _axes(program: Program, used: Sequence[str], x: str | None, y: str | None, grid: int) -> "tuple[Axis, ...]":
+    """The constants to vary: given ones, or sigma_w and sigma_b."""
+    if not 2 <= grid <= MAX_GRID:
+        raise TplError(program.source, [Diagnostic(None, f"--grid {grid}: it must lie between 2 and {MAX_GRID}")])
+    if x is None and "sigma_w" in used and not (y or "").startswith("sigma_w"):
+        x = "sigma_w=0.5..4"
+    if y is None and "sigma_b" in used and not (x or "").startswith("sigma_b"):
+        y = "sigma_b=0..2"
+    if x is None:
+        x, y = y, None
+    return tuple(_axis(program, used, text, grid) for text in (x, y) if text is not None)
+
+
+def _axis(program: Program, used: Sequence[str], text: str, grid: int) -> "Axis":
+    """Read `sigma_w=0.5..4`; a name alone stands for half to twice its value."""
+    from tpl.numeric.edge import Axis
+
+    name, _, bounds = (part.strip() for part in text.partition("="))
+    if name not in used:
+        close = nearest(name, used)
+        hint = f"did you mean `{close}`?" if close else f"it depends on {', '.join(f'`{u}`' for u in used) or 'none'}"
+        raise TplError(program.source, [Diagnostic(None, f"the recursion depends on no constant `{name}`", hint)])
+    value = program.constant_values()[name]
+    try:
+        low, high = (float(b) for b in bounds.split("..")) if bounds else ((value / 2, 2 * value) if value else (0, 1))
+        if not (np.isfinite([low, high]).all() and abs(low) < MAX_AXIS and abs(high) < MAX_AXIS and low < high):
+            raise ValueError
+    except ValueError:
+        hint = f"for instance `{name}=0.5..4`"
+        raise TplError(program.source, [Diagnostic(None, f"`{text}` is no range of a constant", hint)]) from None
+    return Axis(name, np.linspace(low, high, grid + 1))
 
 
 def _heading(compiled: Compiled) -> dict:

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from tpl.core.expr import Expr, leaves, substitute
+from tpl.core.expr import Expr, leaves, show, substitute
 from tpl.core.functions import FUNCTIONS
 from tpl.limit.algebra import LeastNorm, Ratio, from_sympy, quantity, quantity_symbol
 from tpl.limit.derive import Derivation
@@ -41,8 +41,7 @@ class Moment:
 class Step:
     """The recursion of one kernel: `moments` in order, and the next K(ξ, ξ') over constants and slots.
 
-    base: the user's name of the vector whose kernel it is. integrands: the moments' functions as the derivation has
-    them.
+    base: the user's name of the vector whose kernel it is.
     """
 
     base: str
@@ -58,6 +57,13 @@ class Step:
                 found |= leaves(expr, "symbol")
         found |= leaves(self.next, "symbol")
         return tuple(str(name) for name in found if name != "pi")
+
+    @property
+    def activation(self) -> str:
+        """The expectations that a layer takes, in words: `E[tanh(u) tanh(u')]`."""
+        names = ("u", "u'", "v", "v'")
+        found = dict.fromkeys(show(m.integrand, names.__getitem__) for m in self.moments if len(m.covariance) < 5)
+        return ", ".join(f"E[{text.replace('quantity()', 'K')}]" for text in found)
 
     @property
     def is_preactivation(self) -> bool:

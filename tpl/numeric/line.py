@@ -18,8 +18,11 @@ from tpl.numeric.quadrature import GROWTH, PANEL, TURN, panels, values
 Floats = NDArray[np.float64]
 
 CHUNK = 1 << 21  # points evaluated at once
+ROW = 4000  # points of a row, roughly
 SHARPEST = 30  # panels shrink to PANEL · GROWTH^-SHARPEST at most
 BISECTIONS = 52
+MOST_PERIODS = 200  # of a wave within reach: faster ones have no number here
+_KINK, _STEEP, _WAVE = "kink", "steep", "wave"
 
 
 @dataclass(frozen=True)
@@ -48,7 +51,7 @@ def means(
     """
     count = len(variance)
     found = np.empty((len(integrands), count))
-    step = max(1, CHUNK // (4000 << level))
+    step = max(1, CHUNK // (ROW << level))
     for start in range(0, count, step):
         here = slice(start, start + step)
         local = {k: x[here, None] for k, x in env.items()}, {k: x[here, None] for k, x in known.items()}
@@ -65,7 +68,9 @@ def _rows(
     level: int,
 ) -> Floats:
     cuts = _cuts(integrands, scale, env, known, precision.reach)
-    z, weights = panels(cuts, precision.nodes, level, precision.reach)
+    lost = np.isnan(cuts).any(axis=1)
+    z, weights = panels(np.nan_to_num(cuts), precision.nodes, level, precision.reach)
+    weights = np.where(lost[:, None], np.nan, weights)
     points = _points(integrands, scale[:, None] * z)
     memo: dict[int, NDArray | float] = {}
     at = np.stack([values(f, points, env, known, memo) for f in integrands])
@@ -92,20 +97,25 @@ def _cuts(
     ladder = np.concatenate([-steps, [0.0], steps[::-1]])
     inside = np.concatenate([ladder, np.linspace(-reach, reach, 127)])
     grid = np.broadcast_to(np.unique(inside), (rows, len(np.unique(inside))))
-    for argument, kink in dict.fromkeys(_arguments(integrands)):
+    for argument, kind in dict.fromkeys(_arguments(integrands)):
 
         def along(z: Floats, argument: Expr = argument) -> Floats:
             return values(argument, _points([argument], scale[:, None] * z), env, known)
 
-        centres = np.concatenate([np.zeros((rows, 1)), _roots(along, grid, reach)], axis=1)
+        centres = np.zeros((rows, 1))
+        if argument.op != "ref":
+            zeros = _affine_root(along, rows)
+            centres = np.concatenate([centres, _roots(along, grid) if zeros is None else zeros], axis=1)
         found.append(centres)
-        if not kink:
+        if kind == _WAVE:
+            found.append(_periods(along, rows, reach))
+        elif kind != _KINK:
             found.append(_graded(along, centres, reach))
     return np.concatenate(found, axis=1)
 
 
-def _arguments(integrands: list[Expr]) -> Iterator[tuple[Expr, bool]]:
-    """(argument, has it a kink at 0) of all functions that are not polynomials."""
+def _arguments(integrands: list[Expr]) -> Iterator[tuple[Expr, str]]:
+    """The arguments of all functions that are not polynomials, and what happens there."""
     stack, seen = list(integrands), set()
     while stack:
         node = stack.pop()
@@ -114,16 +124,26 @@ def _arguments(integrands: list[Expr]) -> Iterator[tuple[Expr, bool]]:
         seen.add(id(node))
         stack.extend(node.args)
         if node.op in ("max", "min"):
-            yield Expr("sub", node.args), True
+            yield Expr("sub", node.args), _KINK
         elif node.op == "div" and leaves(node.args[1], "ref"):
-            yield node.args[1], False
+            yield node.args[1], _STEEP
         elif node.op == "pow" and not node.args[1].is_value(2):
-            yield node.args[0], False
+            yield node.args[0], _STEEP
         elif node.args and not FUNCTIONS[node.op].operator:
-            yield node.args[0], bool(FUNCTIONS[node.op].kinks)
+            yield node.args[0], _WAVE if node.op in ("sin", "cos") else _KINK if FUNCTIONS[node.op].kinks else _STEEP
 
 
-def _roots(along, grid: Floats, reach: float) -> Floats:  # type: ignore[no-untyped-def]
+def _affine_root(along, rows: int) -> Floats | None:  # type: ignore[no-untyped-def]
+    """The root of a function that is affine in every row, [rows, 1]; None for others."""
+    z = np.array([0.0, 1.0, -1.0, 3.0, -0.01])
+    at = along(np.broadcast_to(z, (rows, len(z))))
+    offset, slope = at[:, :1], at[:, 1:2] - at[:, :1]
+    if not np.allclose(at, offset + slope * z, rtol=1e-12, atol=0) or np.any(slope == 0):
+        return None
+    return -offset / slope
+
+
+def _roots(along, grid: Floats) -> Floats:  # type: ignore[no-untyped-def]
     """Where a function of [rows, points] changes sign, [rows, most roots]; rows with fewer are padded with 0."""
     at = np.where(along(grid) >= 0, 1.0, -1.0)  # a root on the grid counts once
     line, place = np.nonzero(at[:, :-1] * at[:, 1:] < 0)
@@ -138,6 +158,16 @@ def _roots(along, grid: Floats, reach: float) -> Floats:  # type: ignore[no-unty
         left = np.where(along(middle) >= 0, 1.0, -1.0) == sign
         low, high = np.where(left, middle, low), np.where(left, high, middle)
     return (low + high) / 2
+
+
+def _periods(along, rows: int, reach: float) -> Floats:  # type: ignore[no-untyped-def]
+    """Equal panels, one a period of a wave; NaN in rows whose wave is too fast."""
+    z = np.linspace(-reach, reach, 257)
+    steps = np.abs(np.diff(along(np.broadcast_to(z, (rows, len(z)))), axis=1)).max(axis=1)
+    periods = steps * len(z) / (2 * np.pi)
+    slow = periods <= MOST_PERIODS
+    count = 2 + int(periods[slow].max(initial=0.0))
+    return np.where(slow[:, None], np.linspace(-reach, reach, count), np.nan)
 
 
 def _graded(along, centres: Floats, reach: float) -> Floats:  # type: ignore[no-untyped-def]

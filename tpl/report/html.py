@@ -17,6 +17,18 @@ from tpl.report.layout import (
     telling_values,
     verdict,
 )
+from tpl.report.phase import (
+    CORRELATION_HEADER,
+    VARIANCE_HEADER,
+    Phase,
+    axes_text,
+    constants_text,
+    correlation_rows,
+    edge_header,
+    edge_rows,
+    sentences,
+    variance_rows,
+)
 from tpl.report.results import CheckReport, Result, Run, Verification
 
 _RIGHT = ' style="text-align:right"'
@@ -70,6 +82,19 @@ def check_html(report: CheckReport) -> str:
     return f"<div>{_heading(report, '')}{_table([], rows)}{_notes(report.notes)}</div>"
 
 
+def phase_html(phase: Phase) -> str:
+    """Fixed points, correlations and the edge."""
+    parts = [_heading(phase, seconds_text(phase.seconds)), _line(f"K_{phase.kernel} at {constants_text(phase)}")]
+    parts += ["<div><b>fixed points of the variance</b></div>", _table(VARIANCE_HEADER, variance_rows(phase))]
+    if rows := correlation_rows(phase):
+        parts += ["<div><b>fixed points of the correlation</b></div>", _table(CORRELATION_HEADER, rows)]
+    if phase.edge is not None:
+        parts += [f"<div><b>edge of chaos, χ₁ = 1, for {_safe(axes_text(phase.edge))}</b></div>"]
+        parts += [_table(edge_header(phase.edge), edge_rows(phase.edge))]
+    parts += [_line(x) for x in (*sentences(phase), phase.dynamics.method)]
+    return f"<div>{''.join(parts)}{_notes(phase.notes)}</div>"
+
+
 def _safe(text: str) -> str:
     return escape(plain(text))
 
@@ -82,7 +107,7 @@ def _notes(notes: Iterable[str]) -> str:
     return "".join(_line(f"note: {note}") for note in notes)
 
 
-def _heading(report: Run | Verification | CheckReport, about: str) -> str:
+def _heading(report: Run | Verification | CheckReport | Phase, about: str) -> str:
     title = f"<div><b>{_safe(report.title)}</b></div>" if report.title.strip() else ""
     facts = ", ".join(filter(None, (report.program_name, report.program_class, about)))
     return title + _line(facts) + "".join(_line(item) for item in report.inputs)

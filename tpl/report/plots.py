@@ -27,31 +27,31 @@ def plot_verification(verification: Verification, path: str | os.PathLike[str]) 
 
     The suffix of the path decides the format: .png, .pdf, .svg. Raises ValueError on others.
     """
-    figure = _figure(12.5, 5.0)
+    figure = new_figure(12.5, 5.0)
     left, right = figure.subplots(1, 2, width_ratios=(1.25, 1.0))
     _draw_values(left, verification)
     _draw_rate(right, verification.agreement)
     outcome = "agrees with the limit" if verification.ok else "DISAGREES with the limit"
     title = verification.title.strip() or verification.program_name
     colour = "black" if verification.ok else "#b00020"
-    headline = f"{_label(title, 90)}\n{_label(verification.program_name, 40)}: {outcome}"
+    headline = f"{safe_label(title, 90)}\n{safe_label(verification.program_name, 40)}: {outcome}"
     figure.suptitle(headline, fontsize=13, color=colour)
-    return _save(figure, path)
+    return save_figure(figure, path)
 
 
-def _figure(width: float, height: float) -> "Figure":
+def new_figure(width: float, height: float) -> "Figure":
     from matplotlib.figure import Figure
 
     return Figure(figsize=(width, height), layout="constrained")
 
 
-def _save(figure: "Figure", path: str | os.PathLike[str]) -> Path:
+def save_figure(figure: "Figure", path: str | os.PathLike[str]) -> Path:
     target = Path(path)
     figure.savefig(target, dpi=150)
     return target
 
 
-def _label(text: str, most: int = 34) -> str:
+def safe_label(text: str, most: int = 34) -> str:
     """A program's text as a label: no mathtext, no endless lines, not hidden from the legend by an underscore."""
     text = plain(text)
     text = text if len(text) <= most else f"{text[: most // 2]}...{text[-(most - most // 2 - 3) :]}"
@@ -86,7 +86,7 @@ def _draw_values(axes: "Axes", verification: Verification) -> None:
     end = widths[-1] * (widths[-1] / widths[0]) ** 0.3  # where the extrapolated values stand
     axes.axhline(0, color="black", linewidth=1.2, zorder=1)
     for k, i in enumerate(chosen):
-        label = _label(verification.names[i]) + (" *" if small[k] else "") + ("" if found.ok[i] else " (disagrees)")
+        label = safe_label(verification.names[i]) + (" *" if small[k] else "") + ("" if found.ok[i] else " (disagrees)")
         shift = (widths[-1] / widths[0]) ** (0.012 * (k - (len(chosen) - 1) / 2))  # so that bars stand side by side
         _draw_value(axes, found, i, 100 / sizes[k], (shift, end), label, k)
     if not chosen:
@@ -175,7 +175,7 @@ def plot_matrix(result: Result, path: str | os.PathLike[str]) -> Path:
     if len(result.shape) != 2 or 0 in result.shape:
         raise ValueError(f"{result.name}: only a matrix can be drawn as a heat map, not shape {result.shape}")
     rows, columns = result.shape
-    figure = _figure(min(12.0, max(5.0, 0.5 * columns + 1.8)), min(10.0, max(4.0, 0.5 * rows + 1.0)))
+    figure = new_figure(min(12.0, max(5.0, 0.5 * columns + 1.8)), min(10.0, max(4.0, 0.5 * rows + 1.0)))
     axes = figure.subplots()
     signed = bool(result.value.min() < 0 < result.value.max())
     norm = CenteredNorm() if signed else Normalize(result.value.min(), result.value.max())
@@ -185,9 +185,9 @@ def plot_matrix(result: Result, path: str | os.PathLike[str]) -> Path:
     for axis, size in ((axes.xaxis, columns), (axes.yaxis, rows)):
         step = max(1, -(-size // 16))
         axis.set_ticks(range(0, size, step), [str(i + 1) for i in range(0, size, step)])
-    axes.set_title(f"{_label(result.name, 50)}\n{_label(result.method, 60)}", fontsize=11)
+    axes.set_title(f"{safe_label(result.name, 50)}\n{safe_label(result.method, 60)}", fontsize=11)
     if rows <= 10 and columns <= 10:
         for (i, j), x in np.ndenumerate(result.value):
             light = 0.299 * (rgb := cmap(norm(x)))[0] + 0.587 * rgb[1] + 0.114 * rgb[2] > 0.55
             axes.text(j, i, f"{x:.3g}", ha="center", va="center", fontsize=9, color="black" if light else "white")
-    return _save(figure, path)
+    return save_figure(figure, path)

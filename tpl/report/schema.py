@@ -4,17 +4,22 @@ A field is never removed and never changes its meaning within a version; new opt
 """
 
 import json
+import math
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
 from tpl.language.source import Diagnostic, Source, Span, TplError
 
 if TYPE_CHECKING:
+    from tpl.numeric.depth import Estimate
+    from tpl.numeric.edge import Axis, Crossing
+    from tpl.numeric.fixed_points import Correlation, FixedPoint
+    from tpl.report.phase import Phase
     from tpl.report.results import CheckReport, Result, Run, Verification
 
 Document = dict[str, Any]
 
-RUN, VERIFY, CHECK, ERROR = "tpl.run/1", "tpl.verify/1", "tpl.check/1", "tpl.error/1"
+RUN, VERIFY, CHECK, PHASE, ERROR = "tpl.run/1", "tpl.verify/1", "tpl.check/1", "tpl.phase/1", "tpl.error/1"
 
 
 def dumps(document: Document, indent: int | None = 2) -> str:
@@ -31,7 +36,7 @@ def run_document(run: "Run") -> Document:
     }
 
 
-def _head(schema: str, report: "Run | Verification | CheckReport") -> Document:
+def _head(schema: str, report: "Run | Verification | CheckReport | Phase") -> Document:
     return {
         "schema": schema,
         "program": report.program_name,
@@ -111,6 +116,81 @@ def check_document(report: "CheckReport") -> Document:
         "estimate": {"memory_bytes": int(report.memory_bytes), "seconds": float(report.seconds)},
         "shows": [{"name": show.name, "shape": list(show.shape)} for show in report.shows],
     }
+
+
+def phase_document(phase: "Phase") -> Document:
+    growth, edge = phase.dynamics.growth, phase.edge
+    return {
+        **_head(PHASE, phase),
+        "kernel": phase.kernel,
+        "activation": phase.activation,
+        "constants": {name: float(value) for name, value in phase.constants.items()},
+        "phase": phase.phase,
+        "fixed_points": [_fixed_point(p) for p in phase.fixed_points],
+        "growth": None if growth is None else {"kind": growth.kind, "rate": _bounded(growth.rate)},
+        "reach": float(phase.dynamics.reach),
+        "method": phase.dynamics.method,
+        "edge": None
+        if edge is None
+        else {
+            "x": _axis(edge.x),
+            "y": None if edge.y is None else _axis(edge.y),
+            "points": [_crossing(c) for c in edge.crossings],
+            "method": edge.method,
+        },
+        "seconds": float(phase.seconds),
+    }
+
+
+def _fixed_point(point: "FixedPoint") -> Document:
+    return {
+        "kind": point.kind,
+        "q": _bounded(point.q),
+        "low": _finite(point.low),
+        "high": _finite(point.high),
+        "slope": _bounded(point.slope),
+        "stability": point.stability,
+        "depth_scale": _bounded(point.depth),
+        "chi_1": _bounded(point.chi),
+        "phase": point.phase,
+        "correlations": [_correlation(c) for c in point.correlations],
+    }
+
+
+def _correlation(found: "Correlation") -> Document:
+    return {
+        "c": _bounded(found.c),
+        "low": found.low,
+        "high": found.high,
+        "slope": _bounded(found.slope),
+        "stability": found.stability,
+        "depth_scale": _bounded(found.depth),
+    }
+
+
+def _crossing(found: "Crossing") -> Document:
+    return {
+        "y": found.y,
+        "x": _estimate(found.x, found.error),
+        "q_low": _finite(found.low),
+        "q_high": _finite(found.high),
+        "leaps": found.leaps,
+    }
+
+
+def _axis(axis: "Axis") -> Document:
+    return {"name": axis.name, "from": float(axis.values[0]), "to": float(axis.values[-1])}
+
+
+def _finite(value: float) -> float | str | None:
+    """JSON has no infinity: the text "infinity" stands for it, null for what does not exist."""
+    if math.isnan(value):
+        return None
+    return "infinity" if math.isinf(value) else float(value)
+
+
+def _bounded(found: "Estimate") -> Document:
+    return {"value": _finite(found.value), "error": float(found.error)}
 
 
 def error_json(error: TplError) -> Document:
@@ -195,6 +275,33 @@ _VALUE = _object(
 
 _ERROR = _object(message=_TEXT, hint=_or_null(_TEXT), span=_or_null(_SPAN), file=_TEXT)
 
+_EXTENDED: Document = {"anyOf": [_NUMBER, {"const": "infinity"}, {"type": "null"}]}
+_BOUNDED = _object(value=_EXTENDED, error=_NOT_NEGATIVE)
+_STABILITY: Document = {"enum": ["stable", "unstable", "half-stable", "neutral"]}
+
+_FIXED_POINT = _object(
+    kind={"enum": ["point", "zero", "infinity", "line"]},
+    q=_BOUNDED,
+    low=_EXTENDED,
+    high=_EXTENDED,
+    slope=_BOUNDED,
+    stability=_STABILITY,
+    depth_scale=_BOUNDED,
+    chi_1=_BOUNDED,
+    phase={"enum": ["ordered", "chaotic", "critical"]},
+    correlations=_array(
+        _object(c=_BOUNDED, low=_NUMBER, high=_NUMBER, slope=_BOUNDED, stability=_STABILITY, depth_scale=_BOUNDED)
+    ),
+)
+
+_AXIS = _object(**{"name": _TEXT, "from": _NUMBER, "to": _NUMBER})
+_EDGE = _object(
+    x=_AXIS,
+    y=_or_null(_AXIS),
+    points=_array(_object(y=_or_null(_NUMBER), x=_ESTIMATE, q_low=_EXTENDED, q_high=_EXTENDED, leaps=_FLAG)),
+    method=_TEXT,
+)
+
 SCHEMAS: dict[str, Document] = {
     RUN: _document(RUN, **_HEAD, seed={"type": "integer"}, results=_array(_RESULT), seconds=_NOT_NEGATIVE),
     VERIFY: _document(
@@ -222,6 +329,20 @@ SCHEMAS: dict[str, Document] = {
         ),
         estimate=_object(memory_bytes=_COUNT, seconds=_NOT_NEGATIVE),
         shows=_array(_object(name=_TEXT, shape=_array(_COUNT))),
+    ),
+    PHASE: _document(
+        PHASE,
+        **_HEAD,
+        kernel=_TEXT,
+        activation=_TEXT,
+        constants={"type": "object", "additionalProperties": _NUMBER},
+        phase={"enum": ["ordered", "chaotic", "critical", "mixed", "unbounded", "unknown"]},
+        fixed_points=_array(_FIXED_POINT),
+        growth=_or_null(_object(kind={"enum": ["geometric", "linear", "power"]}, rate=_BOUNDED)),
+        reach=_NOT_NEGATIVE,
+        method=_TEXT,
+        edge=_or_null(_EDGE),
+        seconds=_NOT_NEGATIVE,
     ),
     ERROR: _document(ERROR, errors=_array(_ERROR)),
 }

@@ -25,6 +25,7 @@ from tpl.report.layout import (
     telling_values,
     verdict,
 )
+from tpl.report.phase import Phase, phase_table
 from tpl.report.results import CheckReport, Result, Run, Verification
 
 if TYPE_CHECKING:
@@ -60,21 +61,25 @@ def print_check(report: CheckReport, console: "Console | None" = None) -> None:
     (console or make_console()).print(check_table(report))
 
 
+def print_phase(phase: Phase, console: "Console | None" = None) -> None:
+    (console or make_console()).print(phase_table(phase))
+
+
 def run_table(run: Run) -> "RenderableType":
     """Every result with errors and method; numbers in one table, arrays each in their own."""
-    parts: list[RenderableType] = [_heading(run, f"seed {run.seed}, {seconds_text(run.seconds)}")]
+    parts: list[RenderableType] = [heading(run, f"seed {run.seed}, {seconds_text(run.seconds)}")]
     shared = len({result.method for result in run.results}) == 1
     if shared:
-        parts.append(_text(run.results[0].method, "dim"))
+        parts.append(text(run.results[0].method, "dim"))
     for single, group in groupby(run.results, key=lambda result: result.shape == ()):
         if single:
-            parts += [_blank(), _numbers_table(list(group), not shared)]
+            parts += [blank(), _numbers_table(list(group), not shared)]
         else:
-            parts += [part for result in group for part in (_blank(), result_table(result, not shared))]
-    parts += [_blank(), *_notes(run.notes)]
+            parts += [part for result in group for part in (blank(), result_table(result, not shared))]
+    parts += [blank(), *_notes(run.notes)]
     if any(result.error.any() for result in run.results):
-        parts.append(_text(BRACKETS, "dim"))
-    return _stack(parts)
+        parts.append(text(BRACKETS, "dim"))
+    return stack(parts)
 
 
 def result_table(result: Result, with_method: bool = True) -> "RenderableType":
@@ -88,11 +93,11 @@ def result_table(result: Result, with_method: bool = True) -> "RenderableType":
         parts.append(_vector_table(result))
     shown, whole = grids(result.value, result.error)
     for grid in shown if result.value.ndim > 1 else []:
-        parts += [_text(grid.caption, "dim")] if grid.caption else []
+        parts += [text(grid.caption, "dim")] if grid.caption else []
         parts.append(_grid_table(grid))
     if not whole:
-        parts.append(_text(f"part of {shape_text(result.shape)}; all numbers: -o FILE.npz or --json", "dim"))
-    return _stack(parts)
+        parts.append(text(f"part of {shape_text(result.shape)}; all numbers: -o FILE.npz or --json", "dim"))
+    return stack(parts)
 
 
 def _numbers_table(results: Sequence[Result], with_method: bool) -> "Table":
@@ -101,7 +106,7 @@ def _numbers_table(results: Sequence[Result], with_method: bool) -> "Table":
     for r in results:
         value, error = float(r.value), float(r.error)
         cells = [compact(value, error), rough(error), *([r.method] if with_method else [])]
-        table.add_row(_text(r.name, "bold"), *map(_text, cells))
+        table.add_row(text(r.name, "bold"), *map(_text, cells))
     return table
 
 
@@ -123,7 +128,7 @@ def _vector_table(result: Result) -> "RenderableType":
 
 def _pieces(grid: Grid, count: int, step: int) -> "RenderableType":
     pieces = [_piece(grid, start, start + step, 2) for start in range(0, count, step)]
-    return _stack([part for piece in pieces for part in (_blank(), piece)][1:])
+    return stack([part for piece in pieces for part in (blank(), piece)][1:])
 
 
 def _piece(grid: Grid, start: int, stop: int, digits: int) -> "Table":
@@ -133,9 +138,9 @@ def _piece(grid: Grid, start: int, stop: int, digits: int) -> "Table":
     width = max((len(cells[start:stop]) for _, cells in grid.rows), default=0)
     table = Table(box=None, show_header=bool(grid.columns), pad_edge=False, padding=(0, 2, 0, 0))
     for label in ["", *(grid.columns[start:stop] or [""] * width)]:
-        table.add_column(_text(label, "dim"), justify="right", no_wrap=True)
+        table.add_column(text(label, "dim"), justify="right", no_wrap=True)
     for label, *cells in grid.texts(digits):
-        table.add_row(_text(label, "dim"), *map(_text, cells[start:stop]))
+        table.add_row(text(label, "dim"), *map(_text, cells[start:stop]))
     return table
 
 
@@ -144,17 +149,17 @@ def verification_table(verification: Verification) -> "RenderableType":
     found = verification.agreement
     seeds = f"{min(found.seeds)}" if len(set(found.seeds)) == 1 else f"{min(found.seeds)} to {max(found.seeds)}"
     about = f"seed {verification.seed}, {seeds} networks a width, {seconds_text(verification.seconds)}"
-    return _stack(
+    return stack(
         [
-            _heading(verification, about),
-            _blank(),
+            heading(verification, about),
+            blank(),
             _comparison(verification),
-            _blank(),
-            _text(verdict(found), "bold green" if found.agrees else "bold red"),
-            *(_text(remark) for remark in remarks(found)),
-            *(_text(line) for line in _methods(verification)),
+            blank(),
+            text(verdict(found), "bold green" if found.agrees else "bold red"),
+            *(text(remark) for remark in remarks(found)),
+            *(text(line) for line in _methods(verification)),
             *_notes(verification.notes),
-            _text(BRACKETS, "dim"),
+            text(BRACKETS, "dim"),
         ]
     )
 
@@ -209,14 +214,14 @@ def _comparison_table(verification: Verification, kept: list[int], digits: int, 
     for i, show in zip(rows, shows, strict=True):
         indexed = shows.count(show) > 1
         if indexed and show != previous:
-            table.add_row(_text(show, "bold"))
+            table.add_row(text(show, "bold"))
         previous = show
         name = f"  {_split(verification.names[i])[1]}" if indexed else verification.names[i]
         table.add_row(*_comparison_row(verification, i, name, kept, digits))
     if len(kept) == len(found.widths):
         return table
     left_out = ", ".join(str(n) for k, n in enumerate(found.widths) if k not in kept)
-    return _stack([table, _text(f"too narrow for widths {left_out}; --json has them", "dim")])
+    return stack([table, text(f"too narrow for widths {left_out}; --json has them", "dim")])
 
 
 def _comparison_row(verification: Verification, i: int, name: str, kept: list[int], digits: int) -> list["Text"]:
@@ -228,9 +233,9 @@ def _comparison_row(verification: Verification, i: int, name: str, kept: list[in
         test = ["", "equal" if found.ok[i] else "differs"]
     else:
         test = [f"{found.z[i]:.1f}", _probability(float(found.p_corrected[i]))]
-    mark = _text("ok", "green") if found.ok[i] else _text("FAIL", "bold red")
+    mark = text("ok", "green") if found.ok[i] else text("FAIL", "bold red")
     indent = len(name) - len(name.lstrip())
-    label = _text(name)
+    label = text(name)
     label.pad_left(indent)
     return [label, *map(_text, [*texts[:-1], texts[-1] + ("*" if found.misfit[i] else "")]), *map(_text, test), mark]
 
@@ -244,39 +249,39 @@ def check_table(report: CheckReport) -> "RenderableType":
     facts = _table("", "", header=False)
     facts.columns[0].style = "dim"
     for name, count in report.counts.items():
-        facts.add_row(_text(name), _text(f"{count:,}"))
-    facts.add_row(_text("memory"), _text(f"about {bytes_text(report.memory_bytes)}"))
-    facts.add_row(_text("time"), _text(f"about {seconds_text(report.seconds)}"))
+        facts.add_row(text(name), text(f"{count:,}"))
+    facts.add_row(text("memory"), text(f"about {bytes_text(report.memory_bytes)}"))
+    facts.add_row(text("time"), text(f"about {seconds_text(report.seconds)}"))
     for show in report.shows:
         numbers = count_text(int(np.prod(show.shape, dtype=int)), "number")
         shape = f"{shape_text(show.shape)}, {numbers}" if show.shape else numbers
-        facts.add_row(_text("shows"), _text(f"{show.name} ({shape})"))
-    return _stack([_heading(report, ""), _blank(), facts, *([_blank()] if report.notes else []), *_notes(report.notes)])
+        facts.add_row(text("shows"), text(f"{show.name} ({shape})"))
+    return stack([heading(report, ""), blank(), facts, *([blank()] if report.notes else []), *_notes(report.notes)])
 
 
-def _heading(report: Run | Verification | CheckReport, about: str) -> "RenderableType":
+def heading(report: Run | Verification | CheckReport | Phase, about: str) -> "RenderableType":
     from rich.text import Text
 
     facts = ", ".join(filter(None, (plain(report.program_name), plain(report.program_class), about)))
     lines = [Text(plain(report.title), "bold")] if report.title.strip() else []
-    return _stack([*lines, _text(facts, "dim"), *(_text(item, "dim") for item in report.inputs)])
+    return stack([*lines, text(facts, "dim"), *(text(item, "dim") for item in report.inputs)])
 
 
 def _notes(notes: Iterable[str]) -> list["RenderableType"]:
-    return [_text(f"note: {note}", "dim") for note in notes]
+    return [text(f"note: {note}", "dim") for note in notes]
 
 
-def _blank() -> "Text":
-    return _text("")
+def blank() -> "Text":
+    return text("")
 
 
-def _text(text: str, style: str = "") -> "Text":
+def text(text: str, style: str = "") -> "Text":
     from rich.text import Text
 
     return Text(plain(text), style)
 
 
-def _stack(parts: Iterable["RenderableType"]) -> "RenderableType":
+def stack(parts: Iterable["RenderableType"]) -> "RenderableType":
     from rich.console import Group
 
     return Group(*parts)
@@ -291,6 +296,17 @@ def _table(*headers: str, header: bool = True) -> "Table":
     table.padding = (0, 1, 0, 0)
     for name in headers:
         table.add_column(name, overflow="fold")
+    return table
+
+
+def plain_table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> "Table":
+    """Texts under a header, numbers to the right."""
+    table = _table(*header)
+    for column in table.columns:
+        column.justify = "right" if str(column.header) else "left"
+        column.no_wrap = True
+    for row in rows:
+        table.add_row(*map(text, row))
     return table
 
 

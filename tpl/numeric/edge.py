@@ -1,0 +1,207 @@
+"""The phase diagram: χ₁ over a plane of two constants, and the edge of chaos, where it is 1.
+
+Every place of the plane has its own fixed point q*: the one that variances run into from q = 1, which may be 0 or
+infinity; χ₁ is then the limit there (Schoenholz et al. 2017, figure 1). All places are computed at once.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tpl.core.expr import Expr
+from tpl.numeric.depth import ROUNDING, Layer, constants_at
+from tpl.numeric.fixed_points import LEAST, MOST
+
+Floats = NDArray[np.float64]
+
+START = 1.0  # where variances start from
+NEWTON = 60
+SECANTS = 60
+JUMP = 1e-3  # χ₁ that differs by more across a place does not pass through 1 but leaps over it
+FLAT = 1e-9  # relative: V(q) = q at all of several variances is a line of fixed points
+_UP = np.unique(np.concatenate([np.geomspace(1, 100, 17), np.geomspace(100, MOST, 14)]))
+
+
+@dataclass(frozen=True)
+class Axis:
+    """A constant and the values that it takes."""
+
+    name: str
+    values: Floats
+
+
+@dataclass(frozen=True)
+class Plane:
+    """q* and χ₁ at every place, [y values, x values] (one row without a second axis). NaN: not computed."""
+
+    x: Axis
+    y: Axis | None
+    q: Floats
+    chi: Floats
+
+
+@dataclass(frozen=True)
+class Crossing:
+    """A place of the edge: at y (None without a second axis) the value of x with χ₁ = 1, and q* there.
+
+    low, high: q* is every variance between them. leaps: χ₁ leaps over 1 there, as q* does.
+    """
+
+    y: float | None
+    x: float
+    error: float
+    low: float
+    high: float
+    leaps: bool
+
+
+class PlaneMaps:
+    """q* and χ₁ for rows of constants."""
+
+    def __init__(self, layer: Layer, definitions: Mapping[str, Expr], x: str, y: str | None):
+        self.layer, self.definitions, self.x, self.y = layer, definitions, x, y
+
+    def env(self, x: Floats, y: Floats) -> dict[str, Floats]:
+        given = {self.x: x} if self.y is None else {self.x: x, self.y: y}
+        return constants_at(self.definitions, given, len(x))
+
+    def at(self, x: Floats, y: Floats) -> tuple[Floats, Floats]:
+        """q* (0, infinity or NaN among them) and χ₁ of every row."""
+        env = self.env(x, y)
+        q = self._rest(env)
+        inside = np.where(np.isnan(q), START, np.clip(q, LEAST, MOST))
+        chi = self.layer.quick(inside, env, "correlation")[1]
+        return q, np.where(np.isnan(q), np.nan, chi)
+
+    def _rest(self, env: Mapping[str, Floats]) -> Floats:
+        """The first fixed point on the way that variances take from START."""
+        count = len(next(iter(env.values())))
+        up = self._direction(np.full(count, START), env)
+        low, high = np.full(count, START), np.full(count, START)
+        q = np.where(up == 0, START, np.nan)
+        open_ = np.flatnonzero((up != 0) & ~np.isnan(up))
+        for before, after in zip(_UP[:-1], _UP[1:], strict=True):
+            if not len(open_):
+                break
+            rising = up[open_] > 0
+            place = np.where(rising, after, 1 / after)
+            now = self._direction(place, {k: v[open_] for k, v in env.items()})
+            turned = now * up[open_] <= 0
+            found = open_[turned]
+            low[found] = np.where(rising, before, 1 / after)[turned]
+            high[found] = np.where(rising, after, 1 / before)[turned]
+            q[found] = 0.0  # to be found
+            open_ = open_[~turned & ~np.isnan(now)]
+        q[open_] = np.where(up[open_] > 0, np.inf, 0.0)
+        between = np.flatnonzero(high > low)
+        q[between] = self._newton(low[between], high[between], {k: v[between] for k, v in env.items()})
+        return q
+
+    def _direction(self, q: Floats, env: Mapping[str, Floats]) -> Floats:
+        """±1 for variances that grow or shrink, 0 for fixed ones."""
+        move = self.layer.quick(q, env)[0] / q - 1
+        return np.where(np.abs(move) <= 4 * ROUNDING, 0.0, np.sign(move))
+
+    def _newton(self, low: Floats, high: Floats, env: Mapping[str, Floats]) -> Floats:
+        """Roots of log V(q)/q in brackets, by Newton steps that stay inside."""
+        low, high = np.log(low), np.log(high)
+        rising = self._direction(np.exp(low), env) > 0
+        x = (low + high) / 2
+        for _ in range(NEWTON):
+            q = np.exp(x)
+            value, slope = self.layer.quick(q, env, "variance")
+            with np.errstate(all="ignore"):
+                move = np.log(value) - x
+                below = (move > 0) == rising
+                low, high = np.where(below, x, low), np.where(below, high, x)
+                step = x - move / (slope * q / value - 1)
+            inside = (step >= low) & (step <= high)
+            new = np.where(inside, step, (low + high) / 2)
+            if np.all(np.abs(new - x) <= 1e-14 * (1 + np.abs(x))):
+                break
+            x = new
+        return np.exp(x)
+
+
+def find_plane(maps: PlaneMaps, x: Axis, y: Axis | None) -> Plane:
+    rows = y.values if y is not None else np.zeros(1)
+    grid_x, grid_y = np.meshgrid(x.values, rows)
+    q, chi = maps.at(grid_x.ravel(), grid_y.ravel())
+    return Plane(x, y, q.reshape(grid_x.shape), chi.reshape(grid_x.shape))
+
+
+def find_edge(maps: PlaneMaps, plane: Plane) -> tuple[Crossing, ...]:
+    """Where χ₁ passes 1 along x, for every y: between places of the plane, by bisection."""
+    above = plane.chi > 1 + 10 * ROUNDING
+    known = np.isfinite(plane.chi) | np.isposinf(plane.chi)
+    row, column = np.nonzero((above[:, :-1] != above[:, 1:]) & known[:, :-1] & known[:, 1:])
+    if not len(row):
+        return ()
+    y = (plane.y.values if plane.y is not None else np.zeros(1))[row]
+    low, high = _narrowed(maps, plane.x.values[column], plane.x.values[column + 1], y)
+    x = (low + high) / 2
+    error = (high - low) / 2 + _blur(maps, x, y)
+    leaps = _leaps(maps, low, high, y)
+    nearby = [maps.at(x + shift, y)[0] for shift in (0.0, -error, error)]
+    q = np.where(np.isinf(nearby).any(axis=0), np.inf, nearby[0])  # where q* runs off to infinity it has no number
+    everywhere = _flat(maps, x, y)
+    return tuple(
+        Crossing(
+            float(y[i]) if plane.y is not None else None, float(x[i]), float(error[i]),
+            0.0 if everywhere[i] else float(q[i]), np.inf if everywhere[i] else float(q[i]), bool(leaps[i]),
+        )
+        for i in range(len(x))
+    )  # fmt: skip
+
+
+def _narrowed(maps: PlaneMaps, low: Floats, high: Floats, y: Floats) -> tuple[Floats, Floats]:
+    """Brackets of χ₁ = 1, narrowed by the Illinois method and, where that is slow, by halving."""
+
+    def excess(x: Floats) -> Floats:
+        chi = np.minimum(maps.at(x, y)[1], 3.0)
+        return np.where(np.abs(chi - 1) <= 10 * ROUNDING, -1e-30, chi - 1)
+
+    at_low, at_high = excess(low), excess(high)
+    width = high - low
+    for round_ in range(SECANTS):
+        with np.errstate(all="ignore"):
+            x = (low * at_high - high * at_low) / (at_high - at_low)
+        slow = (round_ % 3 == 2) & (high - low > width / 4)
+        width = np.where(round_ % 3 == 2, high - low, width)
+        x = np.where(slow | ~((x > low) & (x < high)), (low + high) / 2, x)
+        now = excess(x)
+        left = np.sign(now) == np.sign(at_low)
+        # The end that stays counts half, lest it stay for ever.
+        at_low, at_high = np.where(left, now, at_low / 2), np.where(left, at_high / 2, now)
+        low, high = np.where(left, x, low), np.where(left, high, x)
+        if np.all((high - low <= 1e-14 * np.abs(high)) | (np.abs(now) <= 10 * ROUNDING)):
+            return np.where(np.abs(now) <= 10 * ROUNDING, x, low), np.where(np.abs(now) <= 10 * ROUNDING, x, high)
+    return low, high
+
+
+def _blur(maps: PlaneMaps, x: Floats, y: Floats) -> Floats:
+    """How far x can move before χ₁ differs from 1 by more than rounding."""
+    sizes = 10.0 ** np.arange(-14.0, -3.0)
+    sides = np.concatenate([sizes, -sizes])
+    places = x[:, None] * (1 + sides)
+    chi = maps.at(places.ravel(), np.repeat(y, len(sides)))[1].reshape(len(x), 2, -1)
+    far = np.logical_or.accumulate(np.abs(chi - 1) > 20 * ROUNDING, axis=2)
+    reached = np.where(far.any(axis=2), sizes[np.argmax(far, axis=2)], sizes[-1])
+    return reached.max(axis=1) * np.abs(x)
+
+
+def _leaps(maps: PlaneMaps, low: Floats, high: Floats, y: Floats) -> NDArray[np.bool_]:
+    below, beyond = maps.at(low, y)[1], maps.at(high, y)[1]
+    with np.errstate(all="ignore"):
+        return ~(np.abs(below - beyond) <= JUMP)
+
+
+def _flat(maps: PlaneMaps, x: Floats, y: Floats) -> NDArray[np.bool_]:
+    env = maps.env(x, y)
+    moves = [np.abs(maps.layer.quick(np.full(len(x), q), env)[0] / q - 1) for q in (1e-3, 1.0, 1e3)]
+    return np.max(moves, axis=0) <= FLAT
+
+
+__all__ = ["Axis", "Crossing", "Plane", "PlaneMaps", "find_edge", "find_plane"]
