@@ -3,7 +3,6 @@
 import time
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
@@ -196,8 +195,8 @@ def phase_diagram(
         dynamics = find_dynamics(Maps(layer, program.constants, {}))
         edge = None
         if axes:
-            across = replace(axes[0], values=np.linspace(*axes[0].values[[0, -1]], EDGE_COLUMNS))
-            along = replace(axes[1], values=np.linspace(*axes[1].values[[0, -1]], EDGE_ROWS)) if axes[1:] else None
+            across = axes[0].resampled(EDGE_COLUMNS)
+            along = axes[1].resampled(EDGE_ROWS) if axes[1:] else None
             maps = PlaneMaps(layer, program.constants, axes[0].name, axes[1].name if axes[1:] else None)
             edge = Edge(across, along, find_edge(maps, find_plane(maps, across, along)))
     except (NoStep, ValueError) as problem:

@@ -127,3 +127,27 @@ def test_reduced_rank():
     assert factor.shape == (5, 3)
     assert factor @ factor.T == pytest.approx(root @ root.T)
     assert reduce_rank(np.zeros((2, 2))).shape == (2, 0)
+
+
+@pytest.mark.usefixtures("without_closed_forms")
+@pytest.mark.parametrize("q", [0.5, 1.0, 2.0])
+@pytest.mark.parametrize("rho", [-0.5, 0.3, 0.9])
+def test_kinks_within_kinks(q, rho):
+    """Hard tanh, against its Mehler series: E f f = Σ ρ^k a_k², a_k from integration by parts, k = 1 and k >= 2."""
+    from scipy.special import ndtr
+    from scipy.stats import norm
+
+    t = 1 / sqrt(q)
+    total, he, factorial = (q * rho) * (2 * ndtr(t) - 1) ** 2, [1.0, t], 1.0
+    # a_k = sqrt(q) E[f'(√q z) He_{k-1}(z)]/sqrt(k!) with f' = 1 on [-t, t]: ∫ He_{k-1} p = -[He_{k-2} p].
+    for k in range(2, 400):
+        factorial *= k
+        if k % 2:
+            part = -2 * he[k - 2] * norm.pdf(t)
+            total += q * rho**k * part * part / factorial
+        he.append(t * he[-1] - (k - 1) * he[-2])
+        if factorial > 1e290:
+            break
+    clip = lambda x: f"min(max({x}, -1), 1)"  # noqa: E731
+    found = expectation(f"{clip('u')} * {clip('v')}", q, rho, q)
+    check(found, total, 1e-9 if abs(rho) < 0.8 else 1e-6, 1e-9 if abs(rho) < 0.8 else 1e-6)

@@ -160,7 +160,7 @@ class Layer:
 
 def _array(expr: Expr, known: Mapping[int, Floats], env: Mapping[str, Floats]) -> Floats:
     count = len(known[FIRST])
-    return np.array(values(expr, np.zeros((0, count)), env, known), dtype=float)
+    return np.array(values(expr, np.zeros((0, count)), env, known), dtype=np.float64)
 
 
 def _tangent(expr: Expr, known: Mapping[int, Floats], moved: Mapping[int, Floats], env: Mapping[str, Floats]) -> Floats:

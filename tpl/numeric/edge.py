@@ -6,6 +6,7 @@ infinity; χ₁ is then the limit there (Schoenholz et al. 2017, figure 1). All 
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,6 +21,7 @@ START = 1.0  # where variances start from
 NEWTON = 60
 SECANTS = 60
 JUMP = 1e-3  # χ₁ that differs by more across a place does not pass through 1 but leaps over it
+ASIDE = 1e-9  # relative: how far beside a leap q* is taken
 FLAT = 1e-9  # relative: V(q) = q at all of several variances is a line of fixed points
 _UP = np.unique(np.concatenate([np.geomspace(1, 100, 17), np.geomspace(100, MOST, 14)]))
 
@@ -30,6 +32,10 @@ class Axis:
 
     name: str
     values: Floats
+
+    def resampled(self, count: int) -> "Axis":
+        """The same range in so many places."""
+        return Axis(self.name, np.linspace(self.values[0], self.values[-1], count))
 
 
 @dataclass(frozen=True)
@@ -46,7 +52,7 @@ class Plane:
 class Crossing:
     """A place of the edge: at y (None without a second axis) the value of x with χ₁ = 1, and q* there.
 
-    low, high: q* is every variance between them. leaps: χ₁ leaps over 1 there, as q* does.
+    low, high: q* is every variance between them. leaps: χ₁ leaps over 1 there, and q* from `low` to `high`.
     """
 
     y: float | None
@@ -82,7 +88,7 @@ class PlaneMaps:
         low, high = np.full(count, START), np.full(count, START)
         q = np.where(up == 0, START, np.nan)
         open_ = np.flatnonzero((up != 0) & ~np.isnan(up))
-        for before, after in zip(_UP[:-1], _UP[1:], strict=True):
+        for before, after in pairwise(_UP):
             if not len(open_):
                 break
             rising = up[open_] > 0
@@ -147,10 +153,12 @@ def find_edge(maps: PlaneMaps, plane: Plane) -> tuple[Crossing, ...]:
     nearby = [maps.at(x + shift, y)[0] for shift in (0.0, -error, error)]
     q = np.where(np.isinf(nearby).any(axis=0), np.inf, nearby[0])  # where q* runs off to infinity it has no number
     everywhere = _flat(maps, x, y)
+    sides = [np.where(leaps, maps.at(x * (1 + shift), y)[0], q) for shift in (-ASIDE, ASIDE)]
     return tuple(
         Crossing(
             float(y[i]) if plane.y is not None else None, float(x[i]), float(error[i]),
-            0.0 if everywhere[i] else float(q[i]), np.inf if everywhere[i] else float(q[i]), bool(leaps[i]),
+            0.0 if everywhere[i] else float(sides[0][i]), np.inf if everywhere[i] else float(sides[1][i]),
+            bool(leaps[i]) and not everywhere[i],
         )
         for i in range(len(x))
     )  # fmt: skip

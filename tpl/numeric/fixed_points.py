@@ -295,14 +295,14 @@ def _growth(maps: Maps, q: Floats, signs: Floats) -> Growth:
         return Growth("geometric", Estimate(float(ratio[1]), error))
     # Increments, where they are large next to rounding.
     last = q[np.flatnonzero(signs)[-1]] * 1e-5
-    places = np.array([last * 1e-2, last])
+    places = last * np.array([1e-4, 1e-2, 1.0])
     at = maps.variance(places)
     added = at.value - places
     with np.errstate(all="ignore"):
-        power = float(np.log(added[1] / added[0]) / np.log(100.0))
-    if abs(power) < 0.02:
-        return Growth("linear", Estimate(float(added[1]), float(abs(added[1] - added[0]) + at.value_error[1])))
-    return Growth("power", Estimate(1 / (1 - power), 0.02))
+        first, power = (float(p) for p in np.diff(np.log(added)) / np.log(100.0))
+    if abs(power) < 0.01 or (abs(power) < 0.1 and abs(power) < abs(first) / 3):
+        return Growth("linear", Estimate(float(added[2]), float(abs(added[2] - added[1]) + at.value_error[2])))
+    return Growth("power", Estimate(1 / (1 - power), abs(1 / (1 - power) - 1 / (1 - first)) + 1e-3))
 
 
 # ---------------------------------------------------------------------------------------------- correlations

@@ -68,9 +68,9 @@ def _rows(
     level: int,
 ) -> Floats:
     cuts = _cuts(integrands, scale, env, known, precision.reach)
-    lost = np.isnan(cuts).any(axis=1)
+    lost = np.any(np.isnan(cuts), axis=1, keepdims=True)
     z, weights = panels(np.nan_to_num(cuts), precision.nodes, level, precision.reach)
-    weights = np.where(lost[:, None], np.nan, weights)
+    weights = np.where(lost, np.nan, weights)
     points = _points(integrands, scale[:, None] * z)
     memo: dict[int, NDArray | float] = {}
     at = np.stack([values(f, points, env, known, memo) for f in integrands])

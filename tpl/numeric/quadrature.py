@@ -9,6 +9,7 @@ geometrically to its width. Kinks along curves, such as those of max(tanh(u), v)
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
+from typing import Any
 
 import numpy as np
 
@@ -69,11 +70,14 @@ def conditional_moment(powers: tuple[int, ...], means: np.ndarray, covariance: n
 def values(
     expr: Expr,
     points: np.ndarray,
-    env: Mapping[str, float],
-    known: Mapping[int, float],
+    env: Mapping[str, Any],
+    known: Mapping[int, Any],
     memo: dict[int, np.ndarray | float] | None = None,
 ) -> np.ndarray:
-    """An expression at points [k, …], shape […]; `known`: the values of quantities."""
+    """An expression at points [k, …], shape […]; `known`: the values of quantities.
+
+    Constants and quantities are floats, or arrays that broadcast with the points.
+    """
     memo = {} if memo is None else memo
 
     def walk(node: Expr) -> np.ndarray | float:

@@ -136,7 +136,7 @@ def variance_rows(phase: Phase) -> list[tuple[str, ...]]:
 
 
 def correlation_rows(phase: Phase) -> list[tuple[str, ...]]:
-    rows = []
+    rows: list[tuple[str, ...]] = []
     for point in phase.fixed_points:
         place = "q = 1" if point.kind == "line" else variance_text(point)
         for c in point.correlations:
@@ -155,7 +155,7 @@ def edge_header(edge: Edge) -> tuple[str, ...]:
 
 
 def edge_rows(edge: Edge) -> list[tuple[str, ...]]:
-    rows = []
+    rows: list[tuple[str, ...]] = []
     for c in edge.crossings:
         first = (f"{c.y:.6g}",) if c.y is not None else ()
         rows.append((*first, compact(c.x, c.error), _edge_variance(c), "chi_1 leaps over 1" if c.leaps else ""))
@@ -163,6 +163,8 @@ def edge_rows(edge: Edge) -> list[tuple[str, ...]]:
 
 
 def _edge_variance(crossing: Crossing) -> str:
+    if crossing.leaps:
+        return f"{crossing.low:.4g} -> {crossing.high:.4g}"
     if crossing.low != crossing.high:
         return "every q"
     if crossing.low <= 10 * crossing.error / max(abs(crossing.x), 1e-300):
@@ -187,6 +189,8 @@ def sentences(phase: Phase) -> list[str]:
             found.append(f"there 1 - correlation changes by a factor of {number_text(ratio)} a layer")
     if phase.dynamics.reach < 9e14:
         found.append(f"variances above {phase.dynamics.reach:.3g} were not examined: the nonlinearity varies too fast")
+    if phase.edge is not None and any(c.leaps for c in phase.edge.crossings):
+        found.append("where chi_1 leaps, variances that start from 1 run into another fixed point")
     if not phase.fixed_points:
         found.append("no fixed point of the variance was found")
     return found

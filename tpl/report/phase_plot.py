@@ -80,39 +80,35 @@ def _draw_map(figure: Any, axes: "Axes", phase: Phase, plane: Plane) -> None:
     ticks = [t for t in (-2, -1, -0.5, -0.25, 0, 0.25, 0.5, 1, 2) if abs(t) <= bound]
     ticks = [t for t in ticks if bound < 1 or t in (-2, -1, -0.5, 0, 0.5, 1, 2)]
     bar.set_ticks(ticks, labels=[f"{2.0**t:.3g}" for t in ticks])
-    bar.set_label(r"$\chi_1$: growth of a small distance a layer")
+    bar.set_label(r"$\chi_1$: growth of a small squared distance a layer")
     if np.nanmin(height) < 0 < np.nanmax(height):
         axes.contour(x, y, height, levels=[0.0], colors="black", linewidths=2)
-    _unbounded(axes, plane)
     _names(axes, plane, height)
     here = [phase.constants.get(a.name, np.nan) for a in (plane.x, plane.y)]
     if x[0] <= here[0] <= x[-1] and y[0] <= here[1] <= y[-1]:
         axes.plot(*here, "o", color="white", markeredgecolor="black", markersize=9, clip_on=False, zorder=5,
                   label=f"the program: {phase.phase}")  # fmt: skip
     axes.plot([], [], color="black", linewidth=2, label=r"edge of chaos, $\chi_1 = 1$")
-    axes.legend(loc="upper center", bbox_to_anchor=(0.5, -0.12), ncols=3, frameon=False, fontsize=10)
+    handles = axes.get_legend_handles_labels()[0] + _unbounded(axes, plane)
+    axes.legend(handles=handles, loc="upper center", bbox_to_anchor=(0.5, -0.12), ncols=3, frameon=False, fontsize=10)
     axes.set_xlabel(greek(plane.x.name))
     axes.set_ylabel(greek(plane.y.name))
     axes.set_xlim(x[0], x[-1])
     axes.set_ylim(y[0], y[-1])
 
 
-def _unbounded(axes: "Axes", plane: Plane) -> None:
-    """Hatched: variances grow without bound."""
+def _unbounded(axes: "Axes", plane: Plane) -> list[Any]:
+    """Hatched: variances grow without bound. Returns what stands for that in a legend."""
+    from matplotlib.patches import Patch
+
     assert plane.y is not None
     endless = np.isposinf(plane.q)
     if not endless.any():
-        return
-    from matplotlib.patches import Patch
-
-    drawn = axes.contourf(
-        plane.x.values, plane.y.values, endless.astype(float), levels=[0.5, 1.5], hatches=["//"], colors="none"
-    )
-    drawn.set_edgecolor("0.25")
-    drawn.set_linewidth(0.0)
-    axes.add_patch(Patch(facecolor="none", edgecolor="0.25", hatch="//", label=r"no finite $q^*$", visible=False))
-    handle = axes.fill_between([], [], [], facecolor="none", edgecolor="0.25", hatch="//", label=r"no finite $q^*$")
-    handle.set_linewidth(0.0)
+        return []
+    place = axes.contourf(plane.x.values, plane.y.values, endless, levels=[0.5, 1.5], hatches=["//"], colors="none")
+    place.set_edgecolor("0.25")
+    place.set_linewidth(0.0)
+    return [Patch(facecolor="none", edgecolor="0.25", hatch="//", label=r"no finite $q^*$")]
 
 
 def _names(axes: "Axes", plane: Plane, height: Any) -> None:

@@ -106,7 +106,7 @@ def _numbers_table(results: Sequence[Result], with_method: bool) -> "Table":
     for r in results:
         value, error = float(r.value), float(r.error)
         cells = [compact(value, error), rough(error), *([r.method] if with_method else [])]
-        table.add_row(text(r.name, "bold"), *map(_text, cells))
+        table.add_row(text(r.name, "bold"), *map(text, cells))
     return table
 
 
@@ -140,7 +140,7 @@ def _piece(grid: Grid, start: int, stop: int, digits: int) -> "Table":
     for label in ["", *(grid.columns[start:stop] or [""] * width)]:
         table.add_column(text(label, "dim"), justify="right", no_wrap=True)
     for label, *cells in grid.texts(digits):
-        table.add_row(text(label, "dim"), *map(_text, cells[start:stop]))
+        table.add_row(text(label, "dim"), *map(text, cells[start:stop]))
     return table
 
 
@@ -237,7 +237,7 @@ def _comparison_row(verification: Verification, i: int, name: str, kept: list[in
     indent = len(name) - len(name.lstrip())
     label = text(name)
     label.pad_left(indent)
-    return [label, *map(_text, [*texts[:-1], texts[-1] + ("*" if found.misfit[i] else "")]), *map(_text, test), mark]
+    return [label, *map(text, [*texts[:-1], texts[-1] + ("*" if found.misfit[i] else "")]), *map(text, test), mark]
 
 
 def _probability(p: float) -> str:
