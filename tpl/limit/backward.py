@@ -95,7 +95,7 @@ class Lines:
 
     def _find_axes(self, base: str) -> list[Axis]:
         clauses = self.transcriber.axes.get(base, [])
-        seen = [v.index for v in map(variable, self.number) if v is not None and v.base == base]
+        seen = [v.numbers for v in map(variable, self.number) if v is not None and v.base == base]
         found = []
         for place, clause in enumerate(clauses):
             values = [i[place] for i in seen if len(i) > place] or [0]
@@ -265,7 +265,7 @@ class Lines:
 
     def place(self, named: Variable) -> dict[str, int]:
         """The values of the loops' letters where a name is assigned."""
-        return {a.letter: i - a.shift for a, i in zip(self.axes(named.base), named.index, strict=False)}
+        return {a.letter: i - a.shift for a, i in zip(self.axes(named.base), named.numbers, strict=False)}
 
     @cached_property
     def axis_table(self) -> dict[str, Axis]:

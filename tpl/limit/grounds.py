@@ -42,7 +42,7 @@ class Grounds:
         """`At r[1]: ` or `At r[2], …, r[5]: `."""
         owners = [self.context.lines.owner.get(v.line) for v in members]
         names = [
-            Formula("name", tuple(f.number(i) for i in o.index), o.base, "vector") for o in owners if o is not None
+            Formula("name", tuple(f.number(i) for i in o.numbers), o.base, "vector") for o in owners if o is not None
         ]
         names = list(dict.fromkeys(names))
         if len(names) > 2:

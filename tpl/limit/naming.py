@@ -39,6 +39,11 @@ class Variable:
     index: tuple[Index, ...]
     input: int
 
+    @property
+    def numbers(self) -> tuple[int, ...]:
+        """The indices of a line's name, which are numbers."""
+        return tuple(i for i in self.index if isinstance(i, int))
+
 
 @dataclass(frozen=True, order=True)
 class Named:

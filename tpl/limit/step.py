@@ -14,7 +14,7 @@ from tpl.core.expr import Expr, leaves, show, substitute
 from tpl.core.functions import FUNCTIONS
 from tpl.limit.algebra import LeastNorm, Ratio, from_sympy, quantity, quantity_symbol
 from tpl.limit.derive import Derivation
-from tpl.limit.naming import Named, Variable
+from tpl.limit.naming import Bound, Named, Variable
 from tpl.limit.recursion import Rule
 
 FIRST, BOTH, SECOND = 0, 1, 2  # the slots of K(ξ, ξ), K(ξ, ξ'), K(ξ', ξ')
@@ -111,7 +111,7 @@ def _general_rules(derivation: Derivation) -> dict[Key, Rule]:
     """The rules for general index over one loop, by what they define."""
     rules = {}
     for rule in derivation.rules:
-        if len(rule.region) == 1 and (rule.diagonal or rule.left.right is None):
+        if len(rule.region) == 1:
             rules[_key(rule.left)] = rule
     return rules
 
@@ -206,7 +206,10 @@ def _shift(side: Variable, anchor: Variable) -> int:
     """How many layers after the rule's left side a variable stands."""
     if len(side.index) != 1 or len(anchor.index) != 1:
         raise NoStep(f"`{side.base}` has {'no layer' if not side.index else 'more than one index'}")
-    return side.index[0] - anchor.index[0]
+    index, own = side.index[0], anchor.index[0]
+    if isinstance(index, Bound) or isinstance(own, Bound):
+        raise NoStep(f"`{side.base}` is summed over")
+    return index - own
 
 
 def _checked(expr: Expr) -> Expr:

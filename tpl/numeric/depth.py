@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from tpl.core.expr import ONE, Expr, add, div, leaves, mul, number, power, ref, sub, substitute, symbol
 from tpl.core.gradient import partial_derivatives
-from tpl.limit.algebra import differentiable, quantity
+from tpl.limit.algebra import jumping, quantity
 from tpl.limit.closed_forms import Dual, dual
 from tpl.limit.step import BOTH, FIRST, SECOND, Moment, Step
 from tpl.numeric.evaluate import reduce_rank
@@ -199,7 +199,7 @@ class _Plan:
     @cached_property
     def continuous(self) -> bool:
         """Is the integrand absolutely continuous, so that its derivative almost everywhere is all of it?"""
-        return differentiable(self.moment.integrand) or _obeys_stein(self.moment.integrand)
+        return not jumping(self.moment.integrand) or _obeys_stein(self.moment.integrand)
 
     @cached_property
     def mixed(self) -> Expr:

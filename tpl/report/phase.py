@@ -24,7 +24,7 @@ class Edge:
     x: Axis
     y: Axis | None
     crossings: tuple[Crossing, ...]
-    method: str = "bisection of χ₁ at q*; both by quadrature"
+    method: str = "bracketed roots of χ₁ - 1 at q*, both by quadrature"
 
 
 @dataclass(frozen=True, repr=False)
@@ -191,6 +191,8 @@ def sentences(phase: Phase) -> list[str]:
         found.append(f"variances above {phase.dynamics.reach:.3g} were not examined: the nonlinearity varies too fast")
     if phase.edge is not None and any(c.leaps for c in phase.edge.crossings):
         found.append("where chi_1 leaps, variances that start from 1 run into another fixed point")
+    if phase.edge is not None and any(isinf(c.low) and not c.leaps for c in phase.edge.crossings):
+        found.append("where q* is inf on the edge, chi_1 tends to 1 only as the variance grows without bound")
     if not phase.fixed_points:
         found.append("no fixed point of the variance was found")
     return found
