@@ -199,7 +199,7 @@ def phase_diagram(
             along = axes[1].resampled(EDGE_ROWS) if axes[1:] else None
             maps = PlaneMaps(layer, program.constants, axes[0].name, axes[1].name if axes[1:] else None)
             edge = Edge(across, along, find_edge(maps, find_plane(maps, across, along)))
-    except (NoStep, ValueError) as problem:
+    except NoStep as problem:
         hint = "a network whose loop `for l in 2..L` makes each layer from the one before, such as `tpl phase mlp`"
         message = f"there is no map from one layer's kernel to the next: {problem}"
         raise TplError(program.source, [Diagnostic(None, message, hint)]) from None
@@ -260,6 +260,8 @@ def _axes(program: Program, used: Sequence[str], x: str | None, y: str | None, g
         y = "sigma_b=0..2"
     if x is None:
         x, y = y, None
+    if x is not None and y is not None and x.partition("=")[0].strip() == y.partition("=")[0].strip():
+        raise TplError(program.source, [Diagnostic(None, "the two axes must be two different constants")])
     return tuple(_axis(program, used, text, grid) for text in (x, y) if text is not None)
 
 

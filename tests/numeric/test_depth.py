@@ -344,6 +344,22 @@ def test_leaps_are_called_leaps():
     assert crossings[0].low < 1
 
 
+def test_leaps_are_where_two_fixed_points_meet():
+    """exp(z/4): V(q) = sigma_w^2 e^(q/8) touches q at q = 8, where sigma_w^2 = 8/e."""
+    (crossing,) = edge("mlp", "phi(z)=exp(z/4)", x=("sigma_w", 1.0, 2.0), y=("sigma_b", (0.0,)))
+    assert crossing.leaps
+    assert abs(crossing.x - np.sqrt(8 / np.e)) <= 2 * crossing.error < 0.01
+
+
+def test_polynomials_grow_without_a_factor():
+    """phi = z^2/4: V(q) = 2 (3/16) q^2 + 0.01."""
+    found = dynamics("mlp", "phi(z)=z^2/4")
+    roots = np.sort(np.roots([6 / 16, -1, 0.01]))
+    assert [p.q.value for p in found.points[:2]] == pytest.approx(roots, rel=1e-11)
+    assert found.growth.kind == "superlinear"
+    assert abs(found.growth.rate.value - 2) <= 2 * found.growth.rate.error
+
+
 def test_constants_inside_the_nonlinearity():
     """tanh(g z) at weights w is tanh at weights g w in other units of q."""
     text = SPLIT.replace("tanh(h[l])", "tanh(g * h[l])").replace("const L = 4", "const L = 4\nconst g = 0.5")

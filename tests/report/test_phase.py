@@ -98,6 +98,7 @@ def test_the_plane_holds_what_the_fixed_points_do(tanh):
         ("mlp", {"x": "sigma_w=3..1"}, "is no range"),
         ("mlp", {"x": "sigma_w=a..b"}, "is no range"),
         ("mlp", {"x": "sigma_w=0..inf"}, "is no range"),
+        ("mlp", {"x": "sigma_w", "y": "sigma_w"}, "two different constants"),
         ("mlp", {"grid": 1}, "must lie between"),
     ],
 )

@@ -21,7 +21,7 @@ from tpl.core.expr import ONE, Expr, add, div, leaves, mul, number, power, ref, 
 from tpl.core.gradient import partial_derivatives
 from tpl.limit.algebra import jumping, quantity
 from tpl.limit.closed_forms import Dual, dual
-from tpl.limit.step import BOTH, FIRST, SECOND, Moment, Step
+from tpl.limit.step import BOTH, FIRST, SECOND, Moment, NoStep, Step
 from tpl.numeric.evaluate import reduce_rank
 from tpl.numeric.line import COARSE, FINE, Precision, means
 from tpl.numeric.quadrature import Integrand, expectation, values
@@ -69,7 +69,7 @@ def constants_at(definitions: Mapping[str, Expr], given: Mapping[str, Floats], r
 
 @dataclass(frozen=True)
 class Layer:
-    """A step, ready to be evaluated. Raises ValueError for a step that this module has no rules for."""
+    """A step, ready to be evaluated. Raises NoStep for a step that this module has no rules for."""
 
     step: Step
 
@@ -190,7 +190,7 @@ class _Plan:
         self.moment = moment
         self.size = len(moment.covariance)
         if self.size > 2:
-            raise ValueError(f"its recursion needs an expectation over {self.size} Gaussians at once")
+            raise NoStep(f"its recursion needs an expectation over {self.size} Gaussians at once")
         self.parameters = tuple(int(v) for v in leaves(moment.integrand, "quantity"))  # type: ignore[arg-type]
         q = quantity(_VARIANCE)
         score = div(sub(div(power(ref(0), number(2)), q), ONE), mul(number(2), q))
@@ -233,7 +233,7 @@ def _moment_on_diagonal(
     speeds = [[_tangent(c, known, moved, env) for c in row] for row in plan.moment.covariance]
     variance = covariance[0][0]
     if any(not np.allclose(c, variance, rtol=1e-9, equal_nan=True) for row in covariance for c in row):
-        raise ValueError("even for equal inputs its recursion needs an expectation over two Gaussians")
+        raise NoStep("even for equal inputs its recursion needs an expectation over two Gaussians")
     integrands, weights = [plan.moment.integrand], [variance]
     same = all(np.allclose(s, speeds[0][0], equal_nan=True) for row in speeds for s in row)
     if np.any(speeds[0][0]) and same:
@@ -241,7 +241,7 @@ def _moment_on_diagonal(
         weights.append(speeds[0][0])
     elif not same:
         if np.any(speeds[0][0]) or np.any(speeds[1][1]):
-            raise ValueError("the covariance of two inputs moves their variances")
+            raise NoStep("the covariance of two inputs moves their variances")
         integrands.append(plan.mixed)
         weights.append(speeds[1][0])
     for slot in plan.parameters:
@@ -260,7 +260,7 @@ def _moment_on_diagonal(
 
 def _require_continuous(plan: _Plan) -> None:
     if not plan.continuous:
-        raise ValueError("its nonlinearity jumps at a place that moves with the kernel")
+        raise NoStep("its nonlinearity jumps at a place that moves with the kernel")
 
 
 def _moment_of_pair(
@@ -279,7 +279,7 @@ def _moment_of_pair(
             covariance[i, j] = covariance[j, i] = _array(entry, known, arrays)
             motion[i, j] = motion[j, i] = _tangent(entry, known, moved, arrays)
     if any(np.any(motion[i, i]) for i in range(plan.size)):
-        raise ValueError("the covariance of two inputs moves their variances")
+        raise NoStep("the covariance of two inputs moves their variances")
     value = _expectations(plan.formula, plan.moment.integrand, covariance, known, env, precision)
     slope = np.zeros(count)
     if plan.size == 2 and np.any(motion[1, 0]):

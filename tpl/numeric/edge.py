@@ -23,7 +23,7 @@ SECANTS = 60
 JUMP = 1e-3  # χ₁ that differs by more across a place does not pass through 1 but leaps over it
 ASIDE = 1e-9  # relative: how far beside a leap q* is taken
 FLAT = 1e-9  # relative: V(q) = q at all of several variances is a line of fixed points
-_UP = np.unique(np.concatenate([np.geomspace(1, 100, 17), np.geomspace(100, MOST, 14)]))
+FINER = 8  # a leap is placed on a grid so much finer; what that changes is its error
 
 
 @dataclass(frozen=True)
@@ -66,8 +66,13 @@ class Crossing:
 class PlaneMaps:
     """q* and χ₁ for rows of constants."""
 
-    def __init__(self, layer: Layer, definitions: Mapping[str, Expr], x: str, y: str | None):
+    def __init__(self, layer: Layer, definitions: Mapping[str, Expr], x: str, y: str | None, fineness: int = 1):
         self.layer, self.definitions, self.x, self.y = layer, definitions, x, y
+        near, far = np.geomspace(1, 100, 1 + 16 * fineness), np.geomspace(100, MOST, 1 + 13 * fineness)
+        self._grid = np.unique(np.concatenate([near, far]))  # of variances, or their inverses
+
+    def finer(self) -> "PlaneMaps":
+        return PlaneMaps(self.layer, self.definitions, self.x, self.y, FINER)
 
     def env(self, x: Floats, y: Floats) -> dict[str, Floats]:
         given = {self.x: x} if self.y is None else {self.x: x, self.y: y}
@@ -88,7 +93,7 @@ class PlaneMaps:
         low, high = np.full(count, START), np.full(count, START)
         q = np.where(up == 0, START, np.nan)
         open_ = np.flatnonzero((up != 0) & ~np.isnan(up))
-        for before, after in pairwise(_UP):
+        for before, after in pairwise(self._grid):
             if not len(open_):
                 break
             rising = up[open_] > 0
@@ -150,10 +155,16 @@ def find_edge(maps: PlaneMaps, plane: Plane) -> tuple[Crossing, ...]:
     x = (low + high) / 2
     error = (high - low) / 2 + _blur(maps, x, y)
     leaps = _leaps(maps, low, high, y)
+    if leaps.any():  # two fixed points that meet within a cell of the grid are overlooked: find how much that matters
+        maps = maps.finer()
+        ends = plane.x.values[column][leaps], plane.x.values[column + 1][leaps]
+        better = np.mean(_narrowed(maps, *ends, y[leaps]), axis=0)
+        error[leaps] += np.abs(better - x[leaps])
+        x[leaps] = better
     nearby = [maps.at(x + shift, y)[0] for shift in (0.0, -error, error)]
     q = np.where(np.isinf(nearby).any(axis=0), np.inf, nearby[0])  # where q* runs off to infinity it has no number
     everywhere = _flat(maps, x, y)
-    sides = [np.where(leaps, maps.at(x * (1 + shift), y)[0], q) for shift in (-ASIDE, ASIDE)]
+    sides = [np.where(leaps, maps.at(x + shift * (ASIDE * np.abs(x) + error), y)[0], q) for shift in (-1, 1)]
     return tuple(
         Crossing(
             float(y[i]) if plane.y is not None else None, float(x[i]), float(error[i]),

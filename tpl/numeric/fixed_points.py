@@ -61,7 +61,11 @@ class FixedPoint:
 
 @dataclass(frozen=True)
 class Growth:
-    """How the variance grows without bound: "geometric" (× rate a layer), "linear" (+ rate) or "power" (depth^rate)."""
+    """How the variance grows without bound.
+
+    kind: "geometric" (× rate a layer), "linear" (+ rate a layer), "power" (like depth^rate), "superlinear" (q -> q^rate
+    times a constant).
+    """
 
     kind: str
     rate: Estimate
@@ -287,10 +291,13 @@ def _at_infinity(maps: Maps, q: Floats, along: Along, grows: bool) -> list[Fixed
 
 
 def _growth(maps: Maps, q: Floats, signs: Floats) -> Growth:
-    """The law of large variances: V(q) = g q, q + a, or q + a q^p."""
+    """The law of large variances: V(q) = g q, q + a, q + a q^p, or g q^p with p > 1."""
     top = maps.variance(q[[-13, -1]])
     ratio = top.value / q[[-13, -1]]
     error = float(top.value_error[1] / q[-1] + abs(ratio[1] - ratio[0]) / 9)
+    if ratio[1] > 1.05 * ratio[0]:
+        exponent = 1 + float(np.log(ratio[1] / ratio[0]) / np.log(q[-1] / q[-13]))
+        return Growth("superlinear", Estimate(exponent, 1e-3 * exponent))
     if ratio[1] - 1 > SURE * error:
         return Growth("geometric", Estimate(float(ratio[1]), error))
     # Increments, where they are large next to rounding.

@@ -180,11 +180,12 @@ def sentences(phase: Phase) -> list[str]:
         how = {
             "geometric": f"by a factor of {number_text(growth.rate)} a layer",
             "linear": f"by {number_text(growth.rate)} a layer",
+            "superlinear": f"faster than by any factor: like q -> q^{number_text(growth.rate)}",
             "power": f"like depth^{number_text(growth.rate)}",
         }[growth.kind]
         found.append(f"large variances grow without bound, {how}")
         end = phase.fixed_points[-1]
-        if end.kind == "infinity" and end.slope.value > 0:
+        if end.kind == "infinity" and growth.kind != "superlinear":
             ratio = Estimate(end.chi.value / end.slope.value, end.chi.error + end.slope.error)
             found.append(f"there 1 - correlation changes by a factor of {number_text(ratio)} a layer")
     if phase.dynamics.reach < 9e14:
@@ -213,9 +214,10 @@ def phase_table(phase: Phase) -> "RenderableType":
     from tpl.report import tables as t
 
     at = constants_text(phase)
+    about = f", {phase.activation}," if phase.activation else ""
     parts: list[RenderableType] = [
         t.heading(phase, seconds_text(phase.seconds)),
-        t.text(f"K_{phase.kernel} from layer to layer, {phase.activation}" + (f", at {at}" if at else ""), "dim"),
+        t.text(f"K_{phase.kernel} from layer to layer{about}" + (f" at {at}" if at else ""), "dim"),
         t.blank(),
         t.text("fixed points of the variance", "bold"),
         t.plain_table(VARIANCE_HEADER, variance_rows(phase)),

@@ -338,7 +338,7 @@ SCHEMAS: dict[str, Document] = {
         constants={"type": "object", "additionalProperties": _NUMBER},
         phase={"enum": ["ordered", "chaotic", "critical", "mixed", "unbounded", "unknown"]},
         fixed_points=_array(_FIXED_POINT),
-        growth=_or_null(_object(kind={"enum": ["geometric", "linear", "power"]}, rate=_BOUNDED)),
+        growth=_or_null(_object(kind={"enum": ["geometric", "linear", "power", "superlinear"]}, rate=_BOUNDED)),
         reach=_NOT_NEGATIVE,
         method=_TEXT,
         edge=_or_null(_EDGE),
