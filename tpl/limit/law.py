@@ -7,7 +7,7 @@ size that is summed over: v·m for W x, v·n for W.T y.
 """
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any
 
@@ -340,10 +340,15 @@ class Law:
         if all(c == 0 for c in covariances):
             return [ZERO] * len(leaves)
         depends = self.calculus.algebra.depends(x)
-        if not any(self.calculus.coefficient_in(k, i) != 0 for k in jumping(x) for i in leaves):
+        if not self.jumps_in(x, leaves):
             return [self._expected_derivative(x, depends, i) for i in leaves]
         gram = [[self.calculus.covariance(i, j) for j in leaves] for i in leaves]
         return _solve(gram, covariances)
+
+    def jumps_in(self, x: Expr, leaves: Iterable[int]) -> bool:
+        """May a Z jump in one of these leaves, so that its derivative almost everywhere is not all of it?"""
+        found = jumping(x)
+        return any(self.calculus.coefficient_in(k, i) != 0 for i in leaves for k in found)
 
     def _expected_derivative(self, x: Expr, depends: frozenset[int], base: int) -> Any:
         total = ZERO

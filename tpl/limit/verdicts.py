@@ -9,7 +9,7 @@ from itertools import combinations
 
 from tpl.core.expr import Expr
 from tpl.core.program import Kind, Program
-from tpl.limit.algebra import differentiable, parity
+from tpl.limit.algebra import parity
 from tpl.limit.law import Correction, Law
 
 MAX_GROUPS = 8  # of leaves whose sign may be flipped together
@@ -66,7 +66,7 @@ def _verdict(law: Law, index: int, opposite: tuple[int, ...]) -> Verdict:
         return Verdict(index, "independent", opposite)
     terms = law.corrections.get(index, ())
     if terms:
-        return Verdict(index, "kept", opposite, relevant, (), terms, not differentiable(x))
+        return Verdict(index, "kept", opposite, relevant, (), terms, law.jumps_in(x, map(law.leaf_of, relevant)))
     flipped = odd_in(law, x, frozenset(law.leaf_of(p) for p in relevant))
     return Verdict(index, "odd" if flipped else "vanishes", opposite, relevant, flipped)
 
