@@ -18,6 +18,7 @@ from tpl.limit.algebra import LeastNorm, NoLaw, Ratio, constant_name, quantity_i
 from tpl.limit.calculus import Atom, parts, used_quantities
 from tpl.limit.closed_forms import Dual, dual
 from tpl.limit.law import Law
+from tpl.numeric import series
 from tpl.numeric.quadrature import Integrand, expectation
 
 REPLICATES = 8  # of what is sampled
@@ -25,6 +26,7 @@ BATCH = 512  # integrands sampled at the same points
 CHUNK = 2048  # points at a time, so that what integrands share is kept in little memory
 LEVELS = 2  # the panels of a stubborn integral are halved so often
 TOLERANCE = 1e-11  # of one integral, relative to that of its absolute value
+TERMS = 128  # of a Hermite series; where it takes more, quadrature is faster (tests/benchmarks/bench_series.py)
 CANCELLED = 1e-13  # a sum so small next to its terms is rounding
 _UPPER_TAIL = 0.9772498680518208  # value ± 2 error covers what two standard deviations do
 
@@ -255,6 +257,20 @@ def _substituted(formula: Dual, atom: Atom, chain: Chain) -> float:
         return np.nan
 
 
+def _by_series(atoms: list[Atom], evaluator: _Evaluator) -> list[list[float]] | None:
+    """E φ(u) ψ(v) of smooth functions. The coarse chain is off by the bound, which so is carried on."""
+    if len(atoms) > 1 or len(atoms[0].covariance) != 2:
+        return None
+    found = []
+    for chain in evaluator.chains:
+        covariance = _covariance(atoms[0], chain)
+        answer = series.attempt(atoms[0].integrand, covariance, chain.env, chain.known, TERMS)
+        if isinstance(answer, series.Declined):
+            return None
+        found.append([answer.value + answer.bound if chain is evaluator.coarse else answer.value])
+    return found
+
+
 def _by_quadrature(atoms: list[Atom], evaluator: _Evaluator) -> list[list[float]] | None:
     columns = []
     for atom in atoms:
@@ -351,6 +367,7 @@ def _points(rank: int, log2_points: int, seed: int) -> np.ndarray:
 
 STRATEGIES = (
     Strategy("closed form", _by_closed_form),
+    Strategy("Hermite series", _by_series),
     Strategy("quadrature", _by_quadrature),
     Strategy("quasi-random points", _by_sampling),
 )
