@@ -19,6 +19,8 @@ from tpl.limit.calculus import Atom, parts, used_quantities
 from tpl.limit.closed_forms import Dual, dual
 from tpl.limit.law import Law
 from tpl.numeric import series
+from tpl.numeric.lattice import MAX_POINTS, lattice
+from tpl.numeric.nested import nested
 from tpl.numeric.quadrature import Integrand, expectation
 
 REPLICATES = 8  # of what is sampled
@@ -27,6 +29,7 @@ CHUNK = 2048  # points at a time, so that what integrands share is kept in littl
 LEVELS = 2  # the panels of a stubborn integral are halved so often
 TOLERANCE = 1e-11  # of one integral, relative to that of its absolute value
 TERMS = 128  # of a Hermite series; where it takes more, quadrature is faster (tests/benchmarks/bench_series.py)
+POINTS = 1 << 25  # for a batch of expectations in three dimensions and more
 CANCELLED = 1e-13  # a sum so small next to its terms is rounding
 _UPPER_TAIL = 0.9772498680518208  # value ± 2 error covers what two standard deviations do
 
@@ -274,18 +277,18 @@ def _by_series(atoms: list[Atom], evaluator: _Evaluator) -> list[list[float]] | 
 def _by_quadrature(atoms: list[Atom], evaluator: _Evaluator) -> list[list[float]] | None:
     columns = []
     for atom in atoms:
-        column = _integrate_all(atom, evaluator.chains)
+        column = _integrate_all(atom, evaluator.chains, len(atoms))
         if column is None:
             return None
         columns.append(column)
     return [list(row) for row in zip(*columns, strict=True)]
 
 
-def _integrate_all(atom: Atom, chains: list[Chain]) -> list[float] | None:
-    """Panels are halved until fine and coarse values agree, or halving stops helping."""
+def _integrate_all(atom: Atom, chains: list[Chain], count: int) -> list[float] | None:
+    """Panels are halved until fine and coarse values agree, or halving stops helping. count: of such atoms."""
     integrands = [_integrand(atom, chain) for chain in chains]
     if any(x.rank > 2 for x in integrands):
-        return None
+        return _in_space(integrands, POINTS // count)
     gap = np.inf
     for level in range(LEVELS + 1):
         memo: dict[tuple, tuple[float, float]] = {}
@@ -294,6 +297,19 @@ def _integrate_all(atom: Atom, chains: list[Chain]) -> list[float] | None:
         if gap <= TOLERANCE * found[0][1] or gap > last / 4 or not np.isfinite(gap):
             break
     return [value for value, _ in found]
+
+
+def _in_space(integrands: list[Integrand], most: int) -> list[float] | None:
+    """Three dimensions and more. The coarse chain is off by the error."""
+    found = []
+    for x in integrands:
+        answer = lattice(x, min(most, MAX_POINTS))
+        if isinstance(answer, series.Declined):
+            answer = nested(x, most=most)
+        if isinstance(answer, series.Declined):
+            return None
+        found.append(answer)
+    return [x.value for x in found[:-1]] + [found[-1].value + found[-1].bound]
 
 
 def _integrate(x: Integrand, chain: Chain, level: int, memo: dict[tuple, tuple[float, float]]) -> tuple[float, float]:

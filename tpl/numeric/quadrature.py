@@ -9,6 +9,7 @@ geometrically to its width. Kinks along curves, such as those of max(tanh(u), v)
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
+from itertools import product
 
 import numpy as np
 
@@ -20,6 +21,7 @@ TURN = 1.0  # the argument of a function may move so far over the panels next to
 GROWTH = 3.0  # of the panels around a steep slope
 PARALLEL = 1e-12
 MAX_POINTS = 1 << 20  # evaluated at once
+MAX_PIECES = 16  # of a piecewise affine function
 _RELATIVE = {"div", "log", "sqrt", "pow"}  # their natural scale is that of their argument
 
 
@@ -46,10 +48,14 @@ class Integrand:
     def at(self, z: np.ndarray, memo: dict[int, np.ndarray | float] | None = None) -> np.ndarray:
         """The integrand at points [rank, …], shape […]. `memo` is shared by integrands at the same points."""
         inside = values(self.expr, np.tensordot(self.factor, z, 1), self.env, self.known, memo)
-        if self.slopes is None or self.residual is None:
-            return inside
         with np.errstate(all="ignore"):
-            return inside * conditional_moment(self.powers, np.tensordot(self.slopes, z, 1), self.residual)
+            return inside * self.outside(z)
+
+    def outside(self, z: np.ndarray) -> np.ndarray | float:
+        """E[Π outside^k | u] at points [rank, …]."""
+        if self.slopes is None or self.residual is None:
+            return 1.0
+        return conditional_moment(self.powers, np.tensordot(self.slopes, z, 1), self.residual)
 
 
 def conditional_moment(powers: tuple[int, ...], means: np.ndarray, covariance: np.ndarray) -> np.ndarray:
@@ -137,7 +143,12 @@ class Analyst:
         for argument, kink, relative in _arguments(self._nodes.values()):
             directions = self._directions_of(argument)
             if len(directions) > 1 and kink:
-                curves.append(argument)
+                planes = self._planes(argument)
+                if planes is None:
+                    curves.append(argument)
+                for direction, position in planes or ():
+                    centres.setdefault(direction, set()).add(position)
+                    kinked.add((direction, position))
             elif len(directions) == 1:
                 (direction,) = directions
                 roots = [round(r, 12) for r in self.roots(argument, direction)]
@@ -193,6 +204,40 @@ class Analyst:
                 found = frozenset(_direction(line[0]))
             self._directions[id(node)] = found
         return found
+
+    def _planes(self, argument: Expr) -> set[tuple[tuple[float, ...], float]] | None:
+        """Directions and positions that cover the roots of a piecewise affine expression; None for others."""
+        pieces = self._pieces(argument)
+        if pieces is None:
+            return None
+        found = set()
+        for slope, offset in pieces:
+            for direction in _direction(slope):
+                position = -offset / float(slope @ np.array(direction))
+                if abs(position) < self.reach:
+                    found.add((direction, round(position, 12)))
+        return found
+
+    def _pieces(self, node: Expr) -> list[tuple[np.ndarray, float]] | None:
+        """The affine forms of which a piecewise affine expression is one at every point, MAX_PIECES at most."""
+        line = self.affine(node)
+        if line is not None:
+            return [line]
+        parts = [self._pieces(a) for a in node.args]
+        if any(p is None for p in parts):
+            return None
+        pieces = [p for p in parts if p is not None]
+        if node.op in ("max", "min"):
+            found = pieces[0] + pieces[1]
+        elif node.op == "relu":
+            found = [*pieces[0], (np.zeros(self.integrand.rank), 0.0)]
+        elif node.op == "abs":
+            found = pieces[0] + [(-slope, -offset) for slope, offset in pieces[0]]
+        else:
+            choices = product(*pieces) if np.prod([len(p) for p in pieces]) <= MAX_PIECES else ()
+            sums = [_combine(node.op, list(choice)) for choice in choices]
+            found = [x for x in sums if x is not None] if all(x is not None for x in sums) else []
+        return found if 0 < len(found) <= MAX_PIECES else None
 
     def _along(self, node: Expr, direction: tuple[float, ...], t: np.ndarray) -> np.ndarray:
         points = np.outer(self.integrand.factor @ np.array(direction), t)
@@ -309,7 +354,7 @@ def _legendre(nodes: int) -> tuple[np.ndarray, np.ndarray]:
     return np.polynomial.legendre.leggauss(nodes)
 
 
-def _graded(width: float) -> np.ndarray:
+def graded(width: float) -> np.ndarray:
     """Offsets of cuts around a centre: 0, and ± width · GROWTH^k up to a panel's length."""
     if width >= PANEL:
         return np.zeros(1)
@@ -348,8 +393,8 @@ def expectation(integrand: Integrand, nodes: int, level: int = 0, reach: float =
     analysis = Analyst(integrand, reach).analyse()
     outer, weights = np.zeros((0, 1)), np.ones((1, 1))
     if integrand.rank == 2:
-        outer, weights = panels(_outer_cuts(analysis.features)[None, :], nodes, level, reach)
-    value, size = _inner(integrand, analysis, outer, nodes, level, reach) @ weights[0]
+        outer, weights = panels(outer_cuts(analysis.features)[None, :], nodes, level, reach)
+    value, size = inner(integrand, analysis, outer, nodes, level, reach) @ weights[0]
     return float(value), float(size)
 
 
@@ -358,24 +403,29 @@ def steepness(integrand: Integrand, reach: float) -> float:
     return min((f.width for f in Analyst(integrand, reach).analyse().features), default=PANEL)
 
 
-def _inner(
+def inner(
     integrand: Integrand, analysis: Analysis, outer: np.ndarray, nodes: int, level: int, reach: float
 ) -> np.ndarray:
     """The integrals of F and |F| over the last dimension, for every column of `outer` [rank - 1, lines]: [2, lines]."""
     count = outer.shape[1]
-    cuts = [np.zeros((count, 0))]
-    for f in analysis.features:
-        last = f.direction[-1]
-        if abs(last) > PARALLEL:
-            centre = (f.position - f.direction[:-1] @ outer) / last
-            cuts.append(centre[:, None] + _graded(f.width / abs(last)))
-    known = np.concatenate(cuts, axis=1)
+    known = cuts_on_lines(analysis.features, outer)
     chunk = max(1, MAX_POINTS // ((known.shape[1] + 8) * nodes << level))
     parts = []
     for start in range(0, count, chunk):
         part = slice(start, start + chunk)
         parts.append(_inner_chunk(integrand, analysis.curves, outer[:, part], known[part], nodes, level, reach))
     return np.concatenate(parts, axis=1)
+
+
+def cuts_on_lines(features: list[Feature], outer: np.ndarray) -> np.ndarray:
+    """Where features cross the inner lines, [lines, k], for every column of `outer` [rank - 1, lines]."""
+    cuts = [np.zeros((outer.shape[1], 0))]
+    for f in features:
+        last = f.direction[-1]
+        if abs(last) > PARALLEL:
+            centre = (f.position - f.direction[:-1] @ outer) / last
+            cuts.append(centre[:, None] + graded(f.width / abs(last)))
+    return np.concatenate(cuts, axis=1)
 
 
 def _inner_chunk(
@@ -409,17 +459,17 @@ def _curve_cuts(integrand: Integrand, argument: Expr, outer: np.ndarray, cuts: n
     return found
 
 
-def _outer_cuts(features: list[Feature]) -> np.ndarray:
+def outer_cuts(features: list[Feature]) -> np.ndarray:
     """Where a feature is parallel to the inner axis, enters the inner range, or meets another."""
     cuts = [np.zeros(0)]
     for i, f in enumerate(features):
         a, b = f.direction
         if abs(b) <= PARALLEL:
-            cuts.append(f.position / a + _graded(f.width))
+            cuts.append(f.position / a + graded(f.width))
             continue
         if abs(a) > PARALLEL:
             blur = 0.0 if f.kink else f.width / abs(a)
-            cuts.append(f.position / a + _graded(max(abs(b / a) / 2, blur, 1e-12)))
+            cuts.append(f.position / a + graded(max(abs(b / a) / 2, blur, 1e-12)))
         for g in features[:i]:
             cuts.append(_crossing(f, g))
     return np.concatenate(cuts)
@@ -433,6 +483,6 @@ def _crossing(f: Feature, g: Feature) -> np.ndarray:
     place = (f.position * g.direction[1] - f.direction[1] * g.position) / determinant
     steep = [h.width / abs(determinant) for h in (f, g) if h.width < PANEL]
     if f.kink and g.kink:
-        return place + _graded(max(min(steep, default=PANEL), 1e-12))
+        return place + graded(max(min(steep, default=PANEL), 1e-12))
     width = max(steep)
-    return place + _graded(max(width, 1e-12)) if width < 1 else np.zeros(0)
+    return place + graded(max(width, 1e-12)) if width < 1 else np.zeros(0)
