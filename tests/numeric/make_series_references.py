@@ -66,6 +66,13 @@ def evaluate(expr, z):
     return RULES[expr.op](*(evaluate(a, z) for a in expr.args))
 
 
+@cache
+def density(step):
+    """Of the standard normal law on the grid."""
+    count = int(REACH / step)
+    return [mp.npdf(step * i) for i in range(-count, count + 1)]
+
+
 class Reference:
     """E φ(u) φ(v) at one pair of variances; values of φ on grids are remembered."""
 
@@ -84,6 +91,8 @@ class Reference:
     def at(self, c):
         rho = mp.mpf(c) / self.roots[0] / self.roots[1]
         rho = max(-mp.one, min(mp.one, rho))
+        if rho == 0:
+            return mp.fprod(self.settled(lambda step, k=k: self.mean(step, k), mp.mpf("0.2")) for k in (0, 1))
         if abs(rho) < 0.999:
             return self.settled(lambda step: self.plane(step, rho), mp.mpf("0.2"))
         short = rho - mp.sign(rho)
@@ -106,14 +115,20 @@ class Reference:
     def size(self):
         """√(E φ(u)² E φ(v)²), roughly."""
         step = mp.mpf("0.1")
-        return mp.sqrt(mp.fprod(mp.fsum(f**2 * step * mp.npdf(step * i) for i, f in enumerate(self.values(0, side, step), -130))
-                                for side in (0, 1)))  # fmt: skip
+        squares = (
+            mp.fsum(f**2 * p * step for f, p in zip(self.values(0, k, step), density(step), strict=True))
+            for k in (0, 1)
+        )
+        return mp.sqrt(mp.fprod(squares))
+
+    def mean(self, step, side):
+        values = self.values(0, side, step)
+        return step * mp.fsum(map(mp.fmul, values, density(step)))
 
     def line(self, step, order, sign):
         first, second = self.values(order, 0, step), self.values(order, 1, step)
-        count = len(first) // 2
-        pairs = zip(range(-count, count + 1), first, second if sign > 0 else second[::-1], strict=True)
-        return step * mp.fsum(a * b * mp.npdf(step * i) for i, a, b in pairs)
+        triples = zip(first, second if sign > 0 else second[::-1], density(step), strict=True)
+        return step * mp.fsum(a * b * p for a, b, p in triples)
 
     def plane(self, step, rho):
         one = 1 << BITS

@@ -19,9 +19,10 @@ from tpl.limit.calculus import Atom, parts, used_quantities
 from tpl.limit.closed_forms import Dual, dual
 from tpl.limit.law import Law
 from tpl.numeric import series
+from tpl.numeric.integrand import Integrand
 from tpl.numeric.lattice import MAX_POINTS, lattice
 from tpl.numeric.nested import nested
-from tpl.numeric.quadrature import Integrand, expectation
+from tpl.numeric.quadrature import expectation
 
 REPLICATES = 8  # of what is sampled
 BATCH = 512  # integrands sampled at the same points

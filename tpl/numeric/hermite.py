@@ -15,7 +15,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from tpl.core.expr import Expr
-from tpl.numeric.quadrature import Integrand, steepness, values
+from tpl.numeric.features import steepness
+from tpl.numeric.integrand import Integrand, values
 from tpl.numeric.rounding import EPSILON, values_and_rounding
 
 REACHES = (13.0, 17.0, 22.0, 28.0, 36.0)  # where the Gaussian law may be cut off

@@ -11,7 +11,8 @@ from math import gamma, pi
 
 import numpy as np
 
-from tpl.numeric.quadrature import Analyst, Integrand
+from tpl.numeric.features import Analyst
+from tpl.numeric.integrand import Integrand
 from tpl.numeric.rounding import values_and_rounding
 from tpl.numeric.series import Declined, Found
 from tpl.numeric.smoothness import smoothness

@@ -7,18 +7,9 @@ inner axis. Those are cut in turn.
 
 import numpy as np
 
-from tpl.numeric.quadrature import (
-    PANEL,
-    PARALLEL,
-    Analysis,
-    Analyst,
-    Feature,
-    Integrand,
-    cuts_on_lines,
-    inner,
-    outer_cuts,
-    panels,
-)
+from tpl.numeric.features import PANEL, Analysis, Analyst, Feature
+from tpl.numeric.integrand import Integrand
+from tpl.numeric.quadrature import PARALLEL, cuts_on_lines, inner, outer_cuts, panels
 from tpl.numeric.series import Declined, Found
 
 MAX_POINTS = 1 << 25

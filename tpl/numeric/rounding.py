@@ -11,8 +11,8 @@ from functools import lru_cache
 import numpy as np
 
 from tpl.core.expr import Expr
-from tpl.core.functions import FUNCTIONS
-from tpl.numeric.quadrature import values
+from tpl.core.functions import BUILTIN_CONSTANTS, FUNCTIONS
+from tpl.numeric.integrand import values
 
 EPSILON = 2.0**-52
 _FUNCTION = (
@@ -29,6 +29,7 @@ def values_and_rounding(
 ) -> tuple[np.ndarray, np.ndarray]:
     """An expression at points [k, …], which have relative errors up to 2 EPSILON: values and their errors, both […]."""
     memo = {} if memo is None else memo
+    env = {**BUILTIN_CONSTANTS, **env}  # derivatives may need them
     errors: dict[int, np.ndarray] = {}
     kept: list[tuple[Expr, ...]] = []  # the memory goes by id: what it knows must stay alive
 

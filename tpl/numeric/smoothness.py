@@ -13,7 +13,8 @@ import numpy as np
 
 from tpl.core.expr import Expr, evaluate, leaves, show
 from tpl.core.functions import FUNCTIONS
-from tpl.numeric.quadrature import Analyst, Integrand, values
+from tpl.numeric.features import Analyst
+from tpl.numeric.integrand import Integrand, values
 
 SIGHT = 64.0  # kinks are named as far as this from 0
 _ALWAYS_POSITIVE = {"exp", "sigmoid", "softplus"}
