@@ -18,6 +18,8 @@ from tpl.numeric.integrand import Integrand, values
 PANEL = 3.0  # a panel's greatest length, in standard deviations
 TURN = 1.0  # the argument of a function may move so far over the panels next to a centre
 GROWTH = 3.0  # of the panels around a steep slope
+BEND = 0.1  # a slope about a place that is no root of an argument counts if it is as steep as this
+MAX_BENDS = 12  # along one direction; waves have more, and every pair of features is a cut
 MAX_PIECES = 16  # of a piecewise affine function
 _RELATIVE = {"div", "log", "sqrt", "pow"}  # their natural scale is that of their argument
 
@@ -34,10 +36,12 @@ class Feature:
 
 @dataclass
 class Analysis:
-    """What stands in the way of smooth panels: features on lines, and the arguments whose roots are kinks on curves."""
+    """What stands in the way of smooth panels: features on lines, the arguments whose roots are kinks on curves, and
+    how fast waves turn, in radians a standard deviation."""
 
     features: list[Feature]
     curves: list[Expr]
+    turn: float = 0.0
 
 
 class Analyst:
@@ -55,6 +59,7 @@ class Analyst:
         centres: dict[tuple[float, ...], set[float]] = {}
         kinked: set[tuple] = set()
         scaled: dict[tuple[float, ...], list[tuple[Expr, bool]]] = {}
+        bends: dict[tuple[float, ...], set[float]] = {}
         curves: list[Expr] = []
         for argument, kink, relative in _arguments(self._nodes.values()):
             directions = self._directions_of(argument)
@@ -73,14 +78,17 @@ class Analyst:
                     kinked.update((direction, r) for r in roots)
                 else:
                     scaled.setdefault(direction, []).append((argument, relative))
+                    bends.setdefault(direction, set()).update(self._bends(argument, direction))
         features = []
         for direction, positions in centres.items():
-            for position in positions:
+            minor = bends.get(direction, set()) - positions
+            minor = minor if len(minor) <= MAX_BENDS else set()
+            for position in [*positions, *minor]:
                 width = self._width(direction, position, scaled.get(direction, []))
                 kink = (direction, position) in kinked
-                if width < PANEL or kink:
+                if width < (BEND if position in minor else PANEL) or kink:
                     features.append(Feature(np.array(direction), position, width, kink))
-        return Analysis(features, curves)
+        return Analysis(features, curves, self._turn())
 
     def _collect(self, root: Expr) -> None:
         stack = [root]
@@ -120,6 +128,17 @@ class Analyst:
                 found = frozenset(_direction(line[0]))
             self._directions[id(node)] = found
         return found
+
+    def _turn(self) -> float:
+        """The fastest turn of any sine or cosine of one direction."""
+        grid = np.linspace(-6, 6, 121)
+        fastest = 0.0
+        for node in self._nodes.values():
+            directions = self._directions_of(node.args[0]) if node.op in ("sin", "cos") else frozenset()
+            for direction in directions if len(directions) == 1 else ():
+                moved = np.abs(np.diff(self._along(node.args[0], direction, grid)))
+                fastest = max(fastest, float(np.max(moved[np.isfinite(moved)], initial=0.0)) / (grid[1] - grid[0]))
+        return fastest
 
     def _planes(self, argument: Expr) -> set[tuple[tuple[float, ...], float]] | None:
         """Directions and positions that cover the roots of a piecewise affine expression; None for others."""
@@ -173,6 +192,14 @@ class Analyst:
             function = lambda t: self._along(argument, direction, t)  # noqa: E731
             roots.update(_bracketed(function, grid))
         return [r for r in roots if abs(r) < self.reach]
+
+    def _bends(self, argument: Expr, direction: tuple[float, ...]) -> Iterator[float]:
+        """Where what a non-affine argument is made of vanishes: exp(-(100 (z² - 1))²) is steep about ±1."""
+        grid = np.linspace(-self.reach, self.reach, 182)
+        for node in _within(argument):
+            if node is not argument and node.args and self.affine(node) is None:
+                found = _bracketed(lambda t, node=node: self._along(node, direction, t), grid)
+                yield from (round(r, 12) for r in found)
 
     def _width(self, direction: tuple[float, ...], centre: float, scaled: list[tuple[Expr, bool]]) -> float:
         """The greatest distance from a centre within which no argument moves by more than TURN; PANEL at most."""

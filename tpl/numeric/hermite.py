@@ -75,7 +75,8 @@ def coefficients(
     q = np.asarray(q, dtype=np.float64)
     found = Coefficients(np.zeros((len(q), terms)), *(np.full(len(q), np.inf) for _ in range(4)))
     for rows in _groups(q):
-        part = _group(phi, np.sqrt(q[rows]), terms, env, known)
+        with np.errstate(all="ignore"):  # what is not finite is declined
+            part = _group(phi, np.sqrt(q[rows]), terms, env, known)
         for mine, theirs in zip(vars(found).values(), vars(part).values(), strict=True):
             mine[rows] = theirs
     return found
@@ -116,8 +117,7 @@ def _reach(
     for reach in REACHES:
         z = np.arange(-(reach + 8), reach + 8, 0.05)
         at = values(phi, (roots[:, None] * z)[None], env, known)
-        with np.errstate(all="ignore"):
-            mass = at**2 * (0.05 / np.sqrt(2 * np.pi)) * np.exp(-(z**2) / 2)
+        mass = at**2 * (0.05 / np.sqrt(2 * np.pi)) * np.exp(-(z**2) / 2)
         far = np.abs(z) >= reach - 0.1
         outside = np.sum(mass[:, far], axis=1)
         if np.all(outside <= 1e-32 * np.sum(mass[:, ~far], axis=1)):
@@ -166,10 +166,9 @@ class _Grids:
     def _accumulate(self, total: _Sums, z: np.ndarray, scale: float) -> None:
         at, rounding = values_and_rounding(self.phi, (self.roots[:, None] * z)[None], self.env, self.known)
         bell = np.exp(-(z**2) / 4)
-        with np.errstate(all="ignore"):
-            total.values += (at * (scale * bell)) @ hermite_functions(z, self.terms).T
-            total.energy += at**2 @ (scale * bell**2)
-            total.noise += rounding**2 @ (scale * bell**2)
+        total.values += (at * (scale * bell)) @ hermite_functions(z, self.terms).T
+        total.energy += at**2 @ (scale * bell**2)
+        total.noise += rounding**2 @ (scale * bell**2)
 
 
 def hermite_functions(z: np.ndarray, terms: int) -> np.ndarray:

@@ -15,6 +15,8 @@ from tpl.numeric.features import GROWTH, PANEL, Analysis, Analyst, Feature, bise
 from tpl.numeric.integrand import Integrand, values
 
 PARALLEL = 1e-12
+TURN_OF_PANEL = 12.0  # radians that a wave may turn over a panel
+MOST_HALVINGS = 10  # of panels for fast waves; on a line only, where they are cheap
 MAX_POINTS = 1 << 20  # evaluated at once
 
 
@@ -60,6 +62,9 @@ def expectation(integrand: Integrand, nodes: int, level: int = 0, reach: float =
         value = float(integrand.at(np.zeros((0, 1)))[0])
         return value, abs(value)
     analysis = Analyst(integrand, reach).analyse()
+    if integrand.rank == 1:
+        turns = analysis.turn * PANEL / TURN_OF_PANEL
+        level += min(int(np.ceil(np.log2(max(turns, 1.0)))), MOST_HALVINGS)
     outer, weights = np.zeros((0, 1)), np.ones((1, 1))
     if integrand.rank == 2:
         outer, weights = panels(outer_cuts(analysis.features)[None, :], nodes, level, reach)

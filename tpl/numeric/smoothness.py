@@ -116,6 +116,8 @@ def _words(node: Expr, obstacle: Expr, whole: Expr, env: Mapping[str, float], kn
     kinked = node.op in ("max", "min") or bool(FUNCTIONS[node.op].kinks)
     names = {"div": "a quotient", "pow": "a power"}
     what = f"kink of {node.op}" if kinked else f"singularity of {names.get(node.op, node.op)}"
+    if any(int(v) not in known for v in leaves(obstacle, "quantity")):  # type: ignore[arg-type]
+        return f"{what} somewhere"
     variables = [int(v) for v in leaves(obstacle, "ref")]  # type: ignore[arg-type]
     if len(variables) == 1 and len(leaves(whole, "ref")) == 1:
         factor = np.zeros((variables[0] + 1, 1))
