@@ -20,7 +20,7 @@ from tpl.limit.closed_forms import Dual, dual
 from tpl.limit.law import Law
 from tpl.numeric import series
 from tpl.numeric.integrand import Integrand
-from tpl.numeric.lattice import MAX_POINTS, lattice
+from tpl.numeric.lattice import lattice
 from tpl.numeric.nested import nested
 from tpl.numeric.quadrature import expectation
 
@@ -30,7 +30,7 @@ CHUNK = 2048  # points at a time, so that what integrands share is kept in littl
 LEVELS = 2  # the panels of a stubborn integral are halved so often
 TOLERANCE = 1e-11  # of one integral, relative to that of its absolute value
 TERMS = 128  # of a Hermite series; where it takes more, quadrature is faster (tests/benchmarks/bench_series.py)
-POINTS = 1 << 25  # for a batch of expectations in three dimensions and more
+POINTS = 1 << 23  # for a batch of expectations in three dimensions and more, in all chains
 CANCELLED = 1e-13  # a sum so small next to its terms is rounding
 _UPPER_TAIL = 0.9772498680518208  # value ± 2 error covers what two standard deviations do
 
@@ -289,7 +289,7 @@ def _integrate_all(atom: Atom, chains: list[Chain], count: int) -> list[float] |
     """Panels are halved until fine and coarse values agree, or halving stops helping. count: of such atoms."""
     integrands = [_integrand(atom, chain) for chain in chains]
     if any(x.rank > 2 for x in integrands):
-        return _in_space(integrands, POINTS // count)
+        return _in_space(integrands, POINTS // (count * len(chains)))
     gap = np.inf
     for level in range(LEVELS + 1):
         memo: dict[tuple, tuple[float, float]] = {}
@@ -304,7 +304,7 @@ def _in_space(integrands: list[Integrand], most: int) -> list[float] | None:
     """Three dimensions and more. The coarse chain is off by the error."""
     found = []
     for x in integrands:
-        answer = lattice(x, min(most, MAX_POINTS))
+        answer = lattice(x, most)
         if isinstance(answer, series.Declined):
             answer = nested(x, most=most)
         if isinstance(answer, series.Declined):
