@@ -30,7 +30,7 @@ CHUNK = 2048  # points at a time, so that what integrands share is kept in littl
 LEVELS = 2  # the panels of a stubborn integral are halved so often
 TOLERANCE = 1e-11  # of one integral, relative to that of its absolute value
 TERMS = 128  # of a Hermite series; where it takes more, quadrature is faster (tests/benchmarks/bench_series.py)
-POINTS = 1 << 23  # for a batch of expectations in three dimensions and more, in all chains
+POINTS = 1 << 21  # for a batch of expectations in three dimensions and more, in all chains
 CANCELLED = 1e-13  # a sum so small next to its terms is rounding
 _UPPER_TAIL = 0.9772498680518208  # value ± 2 error covers what two standard deviations do
 
