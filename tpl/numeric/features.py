@@ -20,6 +20,7 @@ TURN = 1.0  # the argument of a function may move so far over the panels next to
 GROWTH = 3.0  # of the panels around a steep slope
 BEND = 0.1  # a slope about a place that is no root of an argument counts if it is as steep as this
 MAX_BENDS = 12  # along one direction; waves have more, and every pair of features is a cut
+MAX_SIZE = 32  # of an argument that is searched for bends: every node in it is
 MAX_PIECES = 16  # of a piecewise affine function
 _RELATIVE = {"div", "log", "sqrt", "pow"}  # their natural scale is that of their argument
 
@@ -196,7 +197,7 @@ class Analyst:
     def _bends(self, argument: Expr, direction: tuple[float, ...]) -> Iterator[float]:
         """Where what a non-affine argument is made of vanishes: exp(-(100 (z² - 1))²) is steep about ±1."""
         grid = np.linspace(-self.reach, self.reach, 182)
-        for node in _within(argument):
+        for node in _within(argument) if argument.size <= MAX_SIZE else ():
             if node is not argument and node.args and self.affine(node) is None:
                 found = _bracketed(lambda t, node=node: self._along(node, direction, t), grid)
                 yield from (round(r, 12) for r in found)
