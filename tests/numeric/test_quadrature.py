@@ -15,7 +15,12 @@ from tpl.numeric.evaluate import evaluate_law, reduce_rank
 
 @pytest.fixture
 def without_closed_forms(monkeypatch):
-    monkeypatch.setattr(evaluation, "STRATEGIES", evaluation.STRATEGIES[1:])
+    monkeypatch.setattr(evaluation, "STRATEGIES", without_formulas())
+
+
+def without_formulas():
+    """Quadrature, and what comes after it."""
+    return tuple(s for s in evaluation.STRATEGIES if s.name not in ("closed form", "Hermite series"))
 
 
 def expectation(integrand, q1=1.0, rho=0.0, q2=1.0):
@@ -92,7 +97,7 @@ def test_closed_forms_agree_with_quadrature(monkeypatch):
         law, lines = Law(program), [i for shown in program.shows for i in shown.lines]
         first = evaluate_law(law, lines)
         with monkeypatch.context() as m:
-            m.setattr(evaluation, "STRATEGIES", evaluation.STRATEGIES[1:])
+            m.setattr(evaluation, "STRATEGIES", without_formulas())
             second = evaluate_law(law, lines)
         assert "closed form" in first.method
         assert second.method == "law, quadrature"

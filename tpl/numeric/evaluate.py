@@ -20,7 +20,11 @@ from tpl.limit.closed_forms import Dual
 from tpl.limit.formulas import formula
 from tpl.limit.jumps import FiniteWidth, Jump
 from tpl.limit.law import Law
-from tpl.numeric.quadrature import Integrand, expectation
+from tpl.numeric import series
+from tpl.numeric.integrand import Integrand
+from tpl.numeric.lattice import lattice
+from tpl.numeric.nested import nested
+from tpl.numeric.quadrature import expectation
 
 REPLICATES = 8  # of what is sampled
 BATCH = 512  # integrands sampled at the same points
@@ -28,6 +32,8 @@ CHUNK = 2048  # points at a time, so that what integrands share is kept in littl
 LEVELS = 2  # the panels of a stubborn integral are halved so often
 TOLERANCE = 1e-11  # of one integral, relative to that of its absolute value
 ROUNDING = 1e-15  # a coefficient so small is rounding
+TERMS = 128  # of a Hermite series; where it takes more, quadrature is faster (tests/benchmarks/bench_series.py)
+POINTS = 1 << 21  # for a batch of expectations in three dimensions and more, in all chains
 CANCELLED = 1e-13  # a sum so small next to its terms is rounding
 _UPPER_TAIL = 0.9772498680518208  # value ± 2 error covers what two standard deviations do
 
@@ -279,21 +285,35 @@ def _substituted(found: Dual, atom: Atom, chain: Chain) -> float:
         return np.nan
 
 
+def _by_series(atoms: list[Atom], evaluator: _Evaluator) -> list[list[float]] | None:
+    """E φ(u) ψ(v) of smooth functions. The coarse chain is off by the bound, which so is carried on."""
+    if len(atoms) > 1 or len(atoms[0].covariance) != 2:
+        return None
+    found = []
+    for chain in evaluator.chains:
+        covariance = _covariance(atoms[0], chain)
+        answer = series.attempt(atoms[0].integrand, covariance, chain.env, chain.known, TERMS)
+        if isinstance(answer, series.Declined):
+            return None
+        found.append([answer.value + answer.bound if chain is evaluator.coarse else answer.value])
+    return found
+
+
 def _by_quadrature(atoms: list[Atom], evaluator: _Evaluator) -> list[list[float]] | None:
     columns = []
     for atom in atoms:
-        column = _integrate_all(atom, evaluator.chains)
+        column = _integrate_all(atom, evaluator.chains, len(atoms))
         if column is None:
             return None
         columns.append(column)
     return [list(row) for row in zip(*columns, strict=True)]
 
 
-def _integrate_all(atom: Atom, chains: list[Chain]) -> list[float] | None:
-    """Panels are halved until fine and coarse values agree, or halving stops helping."""
+def _integrate_all(atom: Atom, chains: list[Chain], count: int) -> list[float] | None:
+    """Panels are halved until fine and coarse values agree, or halving stops helping. count: of such atoms."""
     integrands = [_integrand(atom, chain) for chain in chains]
     if any(x.rank > 2 for x in integrands):
-        return None
+        return _in_space(integrands, POINTS // (count * len(chains)))
     gap = np.inf
     for level in range(LEVELS + 1):
         memo: dict[tuple, tuple[float, float]] = {}
@@ -302,6 +322,19 @@ def _integrate_all(atom: Atom, chains: list[Chain]) -> list[float] | None:
         if gap <= TOLERANCE * found[0][1] or gap > last / 4 or not np.isfinite(gap):
             break
     return [value for value, _ in found]
+
+
+def _in_space(integrands: list[Integrand], most: int) -> list[float] | None:
+    """Three dimensions and more. The coarse chain is off by the error."""
+    found = []
+    for x in integrands:
+        answer = lattice(x, most)
+        if isinstance(answer, series.Declined):
+            answer = nested(x, most=most)
+        if isinstance(answer, series.Declined):
+            return None
+        found.append(answer)
+    return [x.value for x in found[:-1]] + [found[-1].value + found[-1].bound]
 
 
 def _integrate(x: Integrand, chain: Chain, level: int, memo: dict[tuple, tuple[float, float]]) -> tuple[float, float]:
@@ -375,6 +408,7 @@ def _points(rank: int, log2_points: int, seed: int) -> np.ndarray:
 
 STRATEGIES = (
     Strategy("closed form", _by_closed_form),
+    Strategy("Hermite series", _by_series),
     Strategy("quadrature", _by_quadrature),
     Strategy("quasi-random points", _by_sampling),
 )

@@ -13,7 +13,9 @@ from numpy.typing import NDArray
 
 from tpl.core.expr import Expr, leaves
 from tpl.core.functions import FUNCTIONS
-from tpl.numeric.quadrature import GROWTH, PANEL, TURN, panels, values
+from tpl.numeric.features import GROWTH, PANEL, TURN
+from tpl.numeric.integrand import values
+from tpl.numeric.quadrature import panels
 
 Floats = NDArray[np.float64]
 
