@@ -19,7 +19,7 @@ from tpl.limit.calculus import Atom
 from tpl.numeric import cache
 from tpl.numeric.codegen import CHUNK, Code, generate
 from tpl.numeric.evaluate import Chain, _covariance, _students_error, reduce_rank
-from tpl.numeric.nets import BITS, MAX_DIMENSION, generators, low_points, scrambled
+from tpl.numeric.nets import MAX_DIMENSION, first_points, generators, scrambled
 from tpl.numeric.quadrature import values
 
 VarianceReduction = Literal["none", "antithetic", "quasi"]
@@ -29,6 +29,7 @@ FIRST_BLOCKS = 8  # in the first round: error bars of fewer samples are not to b
 GROWTH = (1.25, 8.0)  # the least and the greatest factor from one round to the next
 MARGIN = 1.1  # samples beyond those that an error asks for
 REPLICATES = 32  # of a randomised net
+FIRST_NET = 4  # chunks in the first round: means over fewer points are skewed
 TASKS = 8  # a thread's share of a round, so that no thread waits long for another
 FEW = 100  # samples that make up a spread: fewer make its error bar doubtful
 
@@ -127,28 +128,40 @@ class _Sweep:
     def rank(self) -> int:
         return self.factor.shape[1]
 
-    def blocks(self, key: np.ndarray, net: tuple[np.ndarray, np.ndarray], pairs: bool, chunks: int,
-               first: int, last: int) -> np.ndarray:  # fmt: skip
+    def blocks(self, key: np.ndarray, pairs: bool, first: int, last: int) -> np.ndarray:
         """Means and sums of 2nd and 4th powers of deviations of blocks first … last - 1: [blocks, 3, integrands]."""
         result = np.empty((last - first, 3, self.count))
         size = max(1, -(-len(result) // (self.threads * TASKS)))
 
         def evaluate(start: int) -> None:
-            self.run(self.kernels, key, *net, self.factor, self.parameters, self.slots, pairs, chunks,
+            self.run(self.kernels, key, _NO_NET, _NO_NET, self.factor, self.parameters, self.slots, pairs, BLOCK,
                      first + start, result[start : start + size])  # fmt: skip
 
-        starts = range(0, len(result), size)
-        if self.threads == 1 or len(starts) == 1:
-            for start in starts:
-                evaluate(start)
-        else:
-            with ThreadPoolExecutor(self.threads) as pool:
-                list(pool.map(evaluate, starts))
+        self._in_threads(evaluate, range(0, len(result), size))
         return result
 
+    def nets(self, low: np.ndarray, high: np.ndarray, first: int, last: int) -> np.ndarray:
+        """Means over chunks first … last - 1 of every net, [nets, integrands]; first is 0 or half of last."""
+        result = np.empty((len(low), 1, 3, self.count))
+        key = np.zeros(2, dtype=np.uint64)
 
-def _key(seed: int) -> np.ndarray:
-    return np.random.SeedSequence(seed).generate_state(2).astype(np.uint64)
+        def evaluate(net: int) -> None:
+            self.run(self.kernels, key, low[net], high[net], self.factor, self.parameters, self.slots, False,
+                     last - first, int(first > 0), result[net])  # fmt: skip
+
+        self._in_threads(evaluate, range(len(low)))
+        return result[:, 0, 0]
+
+    def _in_threads(self, function: Callable[[int], None], items: range) -> None:
+        if self.threads == 1 or len(items) == 1:
+            for item in items:
+                function(item)
+        else:
+            with ThreadPoolExecutor(self.threads) as pool:
+                list(pool.map(function, items))
+
+
+_NO_NET = np.zeros((0, 0), dtype=np.uint64)
 
 
 # ---------------------------------------------------------------------------------------------- pseudo-random samples
@@ -176,14 +189,14 @@ class _Moments:
 
 
 def _by_samples(sweep: _Sweep, rtol: float, samples: int, seed: int, pairs: bool) -> Estimate:
-    key, no_net = _key(seed), (np.zeros((0, CHUNK), np.uint64), np.zeros((0, 0), np.uint64))
+    key = np.random.SeedSequence(seed).generate_state(2).astype(np.uint64)
     size = BLOCK * CHUNK
     most = max(1, -(-samples // (size * (1 + pairs))))
     moments = _Moments(0, *np.zeros((3, sweep.count)))
     target = min(FIRST_BLOCKS, most)
     while True:
         with np.errstate(all="ignore"):
-            moments.merge(sweep.blocks(key, no_net, pairs, BLOCK, moments.blocks, target), size)
+            moments.merge(sweep.blocks(key, pairs, moments.blocks, target), size)
             count = moments.blocks * size
             error = np.sqrt(moments.second / (count - 1) / count)
             excess = _excess(moments.mean, error, count, rtol)
@@ -216,17 +229,16 @@ def _doubts(value: np.ndarray, effective: np.ndarray) -> tuple[str, ...]:
 
 def _by_nets(sweep: _Sweep, rtol: float, samples: int, seed: int) -> Estimate:
     """Independent randomisations of one net, all doubled until their spread is small enough."""
-    key = _key(seed)
     rng = np.random.default_rng(np.random.SeedSequence(seed, spawn_key=(1,)))
-    randomised = [scrambled(generators(sweep.rank), rng) for _ in range(REPLICATES)]
-    nets = [(low_points(g, shift, CHUNK), np.ascontiguousarray(g[:, CHUNK.bit_length() - 1 :])) for g, shift in randomised]
-    done, means = 0, np.zeros((REPLICATES, sweep.count))
-    most = max(1, min(samples // (REPLICATES * CHUNK), 1 << (BITS - CHUNK.bit_length())))
-    target = 1
+    randomised, shifts = scrambled(generators(sweep.rank), REPLICATES, rng)
+    low = first_points(randomised, shifts, CHUNK)
+    high = np.ascontiguousarray(randomised[:, :, CHUNK.bit_length() - 1 :])
+    most = min(samples // (REPLICATES * CHUNK), 1 << high.shape[2])
+    done, target, means = 0, max(1, min(FIRST_NET, most)), np.zeros((REPLICATES, sweep.count))
     while True:
         with np.errstate(all="ignore"):
-            fresh = [sweep.blocks(key, net, False, 1, done, target)[:, 0].mean(axis=0) for net in nets]
-            means += (np.array(fresh) - means) * ((target - done) / target)
+            fresh = sweep.nets(low, high, done, target)
+            means += (fresh - means) * ((target - done) / target)
             done = target
             value, error = means.mean(axis=0), _students_error(means)
             excess = _excess(value, error, REPLICATES, rtol)

@@ -8,7 +8,7 @@ from functools import lru_cache
 
 import numpy as np
 
-BITS = 22  # of a point's number
+BITS = 20  # of a point's number
 WORD = 32  # bits of the net itself
 DIGITS = 53  # bits of a randomised point
 MAX_DIMENSION = 64  # beyond, nets of a size that we can afford are no better than independent samples
@@ -31,20 +31,21 @@ def generators(dimension: int) -> np.ndarray:
     return found
 
 
-def scrambled(net: np.ndarray, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
-    """Randomised generators [dimension, BITS] and shifts [dimension], fractions of 2^64."""
-    dimension = len(net)
-    result = np.zeros_like(net)
+def scrambled(net: np.ndarray, count: int, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
+    """Randomised generators [count, dimension, BITS] and shifts [count, dimension], fractions of 2^64."""
+    result = np.zeros((count, *net.shape), dtype=np.uint64)
     for digit in range(WORD):  # the digit's column of the matrix: 1 on the diagonal, random below it
-        below = rng.integers(0, 1 << (DIGITS - 1 - digit), size=(dimension, 1), dtype=np.uint64)
-        column = (np.uint64(1 << (DIGITS - 1 - digit)) | below) << np.uint64(64 - DIGITS)
-        result ^= np.where((net >> np.uint64(WORD - 1 - digit)) & np.uint64(1), column, np.uint64(0))
-    return result, rng.integers(0, 1 << 64, size=dimension, dtype=np.uint64)
+        diagonal = 1 << (DIGITS - 1 - digit)
+        below = rng.integers(0, diagonal, size=(count, len(net), 1), dtype=np.uint64)
+        column = (np.uint64(diagonal) | below) << np.uint64(64 - DIGITS)
+        held = (net >> np.uint64(WORD - 1 - digit)) & np.uint64(1)
+        result ^= held * column
+    return result, rng.integers(0, 1 << 64, size=(count, len(net)), dtype=np.uint64)
 
 
-def low_points(net: np.ndarray, shift: np.ndarray, count: int) -> np.ndarray:
-    """The first `count` points, a power of two, [dimension, count]."""
-    points = shift[:, None]
+def first_points(net: np.ndarray, shift: np.ndarray, count: int) -> np.ndarray:
+    """The first `count` points, a power of two, of nets [..., BITS] with shifts [...]: [..., count]."""
+    points = shift[..., None]
     for bit in range(count.bit_length() - 1):
-        points = np.concatenate([points, points ^ net[:, bit : bit + 1]], axis=1)
+        points = np.concatenate([points, points ^ net[..., bit : bit + 1]], axis=-1)
     return np.ascontiguousarray(points)
