@@ -65,17 +65,17 @@ def chunk(compiled, index, row, key=(1, 2)):
 
 
 def test_normals_follow_from_the_generator(compiled):
-    """Box and Muller's formula on the documented bits."""
+    """Box and Muller's formula on the documented bits: 40 for the radius, 24 for the angle."""
     z = chunk(compiled, (7 << 32) + 5, 3)
-    for i in range(128):
-        c = philox32([i, 3, 5, 7], [1, 2])
-        radius = (((c[0] | c[1] << 32) >> 12) + 0.5) * 2.0**-52
-        bits = c[2] | c[3] << 32
-        quarter = ((bits << 2 & (1 << 64) - 1) >> 12) * 2.0**-52 - 0.5
-        angle = ((bits >> 62) + quarter) * np.pi / 2
-        # In the odd quadrants the turn by a right angle is (x, y) -> (-y, x).
-        expected = np.sqrt(-2 * np.log(radius)) * np.array([np.cos(angle), np.sin(angle)])
-        assert z[[i, i + 128]] == pytest.approx(expected, rel=1e-13, abs=1e-14)
+    for i in range(64):
+        words = philox32([i, 3, 5, 7], [1, 2])
+        for half in (0, 1):
+            bits = words[2 * half] | words[2 * half + 1] << 32
+            radius = np.sqrt(-2 * np.log(((bits >> 24) + 0.5) * 2.0**-40))
+            quadrant, rest = divmod(bits & (1 << 24) - 1, 1 << 22)
+            angle = (quadrant + (rest + 0.5) * 2.0**-22 - 0.5) * np.pi / 2
+            expected = radius * np.array([np.cos(angle), np.sin(angle)])
+            assert z[[i + 128 * half, i + 128 * half + 64]] == pytest.approx(expected, rel=2e-11, abs=2e-11)
 
 
 def test_normals_are_normal(compiled):
@@ -95,6 +95,7 @@ def test_rows_chunks_and_keys_are_independent(compiled):
         "next chunk": np.concatenate([chunk(compiled, i + 1, 0) for i in range(count)]),
         "key": np.concatenate([chunk(compiled, i, 0, (2, 2)) for i in range(count)]),
         "far": np.concatenate([chunk(compiled, i + (1 << 40), 0) for i in range(count)]),
+        "quarter": np.roll(base.reshape(-1, 256), 64, axis=1).ravel(),
         "half": np.roll(base.reshape(-1, 256), 128, axis=1).ravel(),
         "neighbour": np.roll(base, 1),
     }

@@ -187,12 +187,17 @@ def expm1(x):
 
 
 @inline
-def log_of_normal(x):
-    """The logarithm of a positive normal number."""
+def exponent_and_mantissa(x):
+    """x = 2^k m for a positive normal number, m from sqrt(1/2) to sqrt(2)."""
     bits = bits_of(x)
     exponent = U(np.int64(bits - SQRT_HALF_BITS) >> 52)
-    k = float_of(exponent + MAGIC_BITS) - MAGIC
-    m = float_of(bits - (exponent << U(52)))  # from sqrt(1/2) to sqrt(2)
+    return float_of(exponent + MAGIC_BITS) - MAGIC, float_of(bits - (exponent << U(52)))
+
+
+@inline
+def log_of_normal(x):
+    """The logarithm of a positive normal number."""
+    k, m = exponent_and_mantissa(x)
     s = (m - 1.0) / (m + 1.0)
     w = s * s
     return k * LN2_HIGH + (2.0 * s + (s * w * log_rest(w) + k * LN2_LOW))

@@ -15,7 +15,7 @@ from llvmlite import ir
 from numba import njit, types
 from numba.extending import intrinsic
 
-from tpl.numeric.elementary import float_of, inline, log_of_normal, normal_quantile, polynomial
+from tpl.numeric.elementary import bits_of, exponent_and_mantissa, float_of, inline, normal_quantile, polynomial
 
 CHUNK = 256  # also in tpl.numeric.codegen
 U = np.uint64
@@ -25,6 +25,9 @@ MULTIPLY_0, MULTIPLY_1 = U(0xD2511F53), U(0xCD9E8D57)
 WEYL_0, WEYL_1 = U(0x9E3779B9), U(0xBB67AE85)
 ONE_BITS = U(0x3FF0000000000000)
 BELOW_ONE = 1.0 - 2.0**-53
+BELOW_ONE_40 = 1.0 - 2.0**-41
+MIDDLE_22 = 1.5 - 2.0**-23
+LN2 = math.log(2.0)
 
 SWEEP_SIGNATURE = types.void(
     types.int64[::1],  # kernels: addresses of the integrands' functions, called in turn
@@ -40,9 +43,10 @@ SWEEP_SIGNATURE = types.void(
     types.float64[:, :, ::1],  # result [blocks, 3, integrands]: mean, and sums of 2nd and 4th powers of deviations
 )
 
-# sin and cos of t π/2 for |t| ≤ 1/2.
-sine = polynomial([(-1) ** k * (math.pi / 2) ** (2 * k + 1) / math.factorial(2 * k + 1) for k in range(8)])
-cosine = polynomial([(-1) ** k * (math.pi / 2) ** (2 * k) / math.factorial(2 * k) for k in range(9)])
+# For the normals, to 1e-11: sin and cos of t π/2 for |t| ≤ 1/2, and log((1 + s) / (1 - s)) = 2 s + s³ ….
+sine = polynomial([(-1) ** k * (math.pi / 2) ** (2 * k + 1) / math.factorial(2 * k + 1) for k in range(6)])
+cosine = polynomial([(-1) ** k * (math.pi / 2) ** (2 * k) / math.factorial(2 * k) for k in range(7)])
+log_rest = polynomial([2 / (2 * k + 3) for k in range(6)])
 
 
 @inline
@@ -64,25 +68,39 @@ def uniform(bits):
 
 
 @inline
+def radius(bits):
+    """sqrt(-2 log u) for u uniform, from the upper 40 bits: up to 7.5."""
+    k, m = exponent_and_mantissa(float_of((bits >> U(24) << U(12)) | ONE_BITS) - BELOW_ONE_40)
+    s = (m - 1.0) / (m + 1.0)
+    w = s * s
+    return math.sqrt(-2.0 * (k * LN2 + (2.0 * s + s * w * log_rest(w))))
+
+
+@inline
 def turn(bits):
-    """The cosine and sine of a uniform angle: two bits for the quadrant, 52 for the angle in it."""
-    t = float_of(((bits << U(2)) >> U(12)) | ONE_BITS) - (2.0 - BELOW_ONE) - 0.5
+    """The cosine and sine of a uniform angle, from the lower 24 bits: two for the quadrant, 22 for the angle in it."""
+    t = float_of(((bits & U(0x3FFFFF)) << U(30)) | ONE_BITS) - MIDDLE_22
     s, c = t * sine(t * t), cosine(t * t)
-    odd = (bits & U(1 << 62)) != 0
-    flipped = -1.0 if bits & U(1 << 63) else 1.0
+    odd = (bits & U(1 << 22)) != 0
     x, y = (s, c) if odd else (c, s)
-    return (-flipped if odd else flipped) * x, flipped * y
+    lower = (bits & U(1 << 23)) << U(40)
+    across = lower ^ ((bits & U(1 << 22)) << U(41))
+    return float_of(bits_of(x) ^ across), float_of(bits_of(y) ^ lower)
 
 
 @inline
 def normals(index, row, key, z):
-    """A chunk of standard normal numbers (Box and Muller 1958)."""
-    for i in range(CHUNK // 2):
+    """A chunk of standard normal numbers (Box and Muller 1958), four from 128 random bits."""
+    quarter = CHUNK // 4
+    for i in range(quarter):
         c0, c1, c2, c3 = philox(U(i), U(row), U(index) & LOW, U(index) >> WORD, key[0], key[1])
-        radius = math.sqrt(-2.0 * log_of_normal(uniform(c0 | (c1 << WORD))))
-        x, y = turn(c2 | (c3 << WORD))
-        z[i] = radius * x
-        z[i + CHUNK // 2] = radius * y
+        first, second = c0 | (c1 << WORD), c2 | (c3 << WORD)
+        r, (x, y) = radius(first), turn(first)
+        z[i] = r * x
+        z[i + quarter] = r * y
+        r, (x, y) = radius(second), turn(second)
+        z[i + 2 * quarter] = r * x
+        z[i + 3 * quarter] = r * y
 
 
 @inline
