@@ -14,7 +14,9 @@ def interpolant(function: Callable[[mpmath.mpf], mpmath.mpf], degree: int) -> tu
         count = degree + 1
         angles = [mpmath.pi * (2 * j + 1) / (2 * count) for j in range(count)]
         at = [function(mpmath.cos(a)) for a in angles]
-        chebyshev = [2 * sum(f * mpmath.cos(k * a) for f, a in zip(at, angles, strict=True)) / count for k in range(count)]
+        chebyshev = [
+            2 * sum(f * mpmath.cos(k * a) for f, a in zip(at, angles, strict=True)) / count for k in range(count)
+        ]
         chebyshev[0] /= 2
         last, this = [mpmath.mpf(1)], [mpmath.mpf(0), mpmath.mpf(1)]
         total = [mpmath.mpf(0)] * count

@@ -4,10 +4,10 @@ import mpmath
 import numpy as np
 import pytest
 
-from tpl.core.expr import Expr, apply, ref
-from tpl.core.functions import FUNCTIONS
 from tests.numeric import make_polynomials
 from tests.numeric.compiled import evaluate
+from tpl.core.expr import Expr, apply, ref
+from tpl.core.functions import FUNCTIONS
 from tpl.numeric import elementary
 
 RNG = np.random.default_rng(0)
@@ -35,7 +35,9 @@ def test_generated_code_is_the_registrys_function(record):
     found = evaluate([Expr(record.name, tuple(ref(i) for i in range(arity)))], z)[0]
     with np.errstate(all="ignore"):
         expected = record.array(*z)
-        moved = [record.array(*np.where(np.arange(arity)[:, None] == i, np.nextafter(z, np.inf), z)) for i in range(arity)]
+        moved = [
+            record.array(*np.where(np.arange(arity)[:, None] == i, np.nextafter(z, np.inf), z)) for i in range(arity)
+        ]
         sensitivity = np.nansum([np.abs(m - expected) for m in moved], axis=0)
         # scipy's own tail of erf squares its argument in one part: 2 z² units; below 1e-290 nobody counts digits.
         own = 4 * np.spacing(expected) * z[0] ** 2 if record.name == "gelu" else 0.0

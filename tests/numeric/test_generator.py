@@ -34,7 +34,12 @@ def philox(counter, key, word, multipliers, weyl):
     mask, counter, key = (1 << word) - 1, list(counter), list(key)
     for _ in range(10):
         first, second = multipliers[0] * counter[0], multipliers[1] * counter[2]
-        counter = [second >> word ^ counter[1] ^ key[0], second & mask, first >> word ^ counter[3] ^ key[1], first & mask]
+        counter = [
+            second >> word ^ counter[1] ^ key[0],
+            second & mask,
+            first >> word ^ counter[3] ^ key[1],
+            first & mask,
+        ]
         key = [(k + w) & mask for k, w in zip(key, weyl, strict=True)]
     return counter
 
@@ -51,7 +56,9 @@ def test_known_answers(compiled, given, answer):
 
 def test_the_generator_is_philox_as_numpy_has_it_but_in_words_of_32_bits(compiled):
     counter, key = [5, 6, 7, 8], [9, 10]
-    long = philox([6, 6, 7, 8], key, 64, (0xD2E7470EE14C6C93, 0xCA5A826395121157), (0x9E3779B97F4A7C15, 0xBB67AE8584CAA73B))
+    long = philox(
+        [6, 6, 7, 8], key, 64, (0xD2E7470EE14C6C93, 0xCA5A826395121157), (0x9E3779B97F4A7C15, 0xBB67AE8584CAA73B)
+    )
     assert np.random.Philox(counter=counter, key=key).random_raw(4).tolist() == long  # numpy counts before it draws
     rng = np.random.default_rng(0)
     for row in rng.integers(0, 1 << 32, (200, 6), dtype=np.uint64):
@@ -132,4 +139,6 @@ def test_nets_are_mapped_by_the_normal_quantile(compiled):
     for index in (0, 1, 5):
         compiled.net(index, low, high, z)
         part = everything[256 * index : 256 * (index + 1)]
-        np.testing.assert_allclose(z, stats.norm.ppf((part >> np.uint64(12)) * 2.0**-52 + 2.0**-53), rtol=1e-11, atol=1e-13)
+        np.testing.assert_allclose(
+            z, stats.norm.ppf((part >> np.uint64(12)) * 2.0**-52 + 2.0**-53), rtol=1e-11, atol=1e-13
+        )

@@ -35,7 +35,7 @@ def test_known_values(case, mode):
 def test_threads_and_company_do_not_change_a_bit(mode):
     cov = np.array([[1.0, 0.4], [0.4, 2.0]])
     integrands = [mul(apply("tanh", ref(0)), apply("relu", ref(1))), SQUARE]
-    options = dict(rtol=1e-3, samples=1 << 19, seed=5, variance_reduction=mode)
+    options = {"rtol": 1e-3, "samples": 1 << 19, "seed": 5, "variance_reduction": mode}
     found = [estimate(integrands, cov, {}, {}, threads=t, **options) for t in (1, 2, 3, 7)]
     assert all(same_bits(found[0], x) for x in found[1:])
     assert not same_bits(found[0], estimate(integrands, cov, {}, {}, **{**options, "seed": 6}))
@@ -43,7 +43,7 @@ def test_threads_and_company_do_not_change_a_bit(mode):
 
 def test_a_longer_run_extends_a_shorter_one(monkeypatch):
     """Rounds split the same blocks otherwise: the value moves by rounding only."""
-    options = dict(rtol=0, samples=1 << 19)
+    options = {"rtol": 0, "samples": 1 << 19}
     first = estimate([SQUARE], ONE, {}, {}, **options)
     monkeypatch.setattr(montecarlo, "GROWTH", (1.25, 1.3))
     second = estimate([SQUARE], ONE, {}, {}, **options)
@@ -55,12 +55,14 @@ def test_a_longer_run_extends_a_shorter_one(monkeypatch):
 def test_errors_are_those_of_the_formula():
     """The standard error of u^2 is sqrt(2 / n); of a pair's half sum of exp, by hand; offsets do not spoil it."""
     n = 1 << 20
-    options = dict(rtol=0, samples=n)
+    options = {"rtol": 0, "samples": n}
     plain = estimate([SQUARE, add(SQUARE, number(10**9)), mul(number(10**6), SQUARE)], ONE, {}, {}, **options)
     assert plain.error[0] == pytest.approx(np.sqrt(2 / n), rel=0.02)
     assert plain.error[1] == pytest.approx(plain.error[0], rel=1e-6)
     assert plain.error[2] == pytest.approx(plain.error[0] * 1e6, rel=1e-12)
-    pairs = estimate([apply("exp", mul(symbol("a"), ref(0)))], ONE, {"a": 0.5}, {}, variance_reduction="antithetic", **options)
+    pairs = estimate(
+        [apply("exp", mul(symbol("a"), ref(0)))], ONE, {"a": 0.5}, {}, variance_reduction="antithetic", **options
+    )
     variance = (np.exp(0.5) - np.exp(0.25)) / 2 + (1 - np.exp(0.25)) / 2  # of (e^{u/2} + e^{-u/2}) / 2
     assert pairs.samples == n
     assert pairs.error[0] == pytest.approx(np.sqrt(variance / (n // 2)), rel=0.02)

@@ -8,7 +8,7 @@ import pytest
 from tests.numeric.gaussian_integrands import CASES
 from tpl.numeric.montecarlo import estimate
 
-SEEDS = 1000
+SEEDS = range(10_000, 11_000)
 TWO_SIDED = 1.959963984540054  # standard deviations on either side hold 95%
 
 
@@ -21,13 +21,13 @@ def coverage(case, mode, rtol):
         return abs(found.value[0] - case.truth) <= TWO_SIDED * found.error[0]
 
     with ThreadPoolExecutor(2) as pool:
-        return np.mean(list(pool.map(holds, range(SEEDS))))
+        return np.mean(list(pool.map(holds, SEEDS)))
 
 
 def tolerance(case):
-    """So that most runs stop after the first rounds, at some 100,000 samples."""
+    """So that most runs stop after a second round, at some 60,000 samples."""
     pilot = estimate([case.integrand], case.covariance, {}, {}, rtol=0, samples=1 << 16, seed=12345)
-    return 0.8 * pilot.error[0] / abs(case.truth)
+    return pilot.error[0] / abs(case.truth)
 
 
 @pytest.mark.slow

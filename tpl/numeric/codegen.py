@@ -188,9 +188,7 @@ def _segments(names: list[str], size: int) -> Iterator[list[str]]:
         yield names[start : start + size]
 
 
-def _slots(
-    segments: list[list[str]], assignments: Mapping[str, _Assignment], results: Sequence[str]
-) -> dict[str, int]:
+def _slots(segments: list[list[str]], assignments: Mapping[str, _Assignment], results: Sequence[str]) -> dict[str, int]:
     """Scratch rows for what one segment computes and a later one uses."""
     home = {name: i for i, names in enumerate(segments) for name in names}
     slots: dict[str, int] = {}
@@ -202,9 +200,7 @@ def _slots(
     return slots
 
 
-def _function(
-    number: int, names: list[str], writer: _Writer, results: Sequence[str], slots: Mapping[str, int]
-) -> str:
+def _function(number: int, names: list[str], writer: _Writer, results: Sequence[str], slots: Mapping[str, int]) -> str:
     """One loop over a chunk: earlier values from scratch rows, assignments, results and values for later ones."""
     last = not names or names[-1] == next(reversed(writer.assignments))
     own = set(names)

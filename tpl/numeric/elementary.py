@@ -101,7 +101,9 @@ def polynomial(coefficients: Sequence[float]) -> Any:
         def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
             total = ir.Constant(ir.DoubleType(), coefficients[-1])
             for c in coefficients[-2::-1]:
-                total = builder.fadd(builder.fmul(total, args[0], ("contract",)), ir.Constant(ir.DoubleType(), c), ("contract",))
+                total = builder.fadd(
+                    builder.fmul(total, args[0], ("contract",)), ir.Constant(ir.DoubleType(), c), ("contract",)
+                )
             return total
 
         return types.float64(types.float64), generate

@@ -26,6 +26,7 @@ VarianceReduction = Literal["none", "antithetic", "quasi"]
 
 BLOCK = 16  # chunks of pseudo-random samples
 FIRST_BLOCKS = 8  # in the first round: error bars of fewer samples are not to be trusted
+ROUND_NUMBERS = 1 << 14  # blocks times integrands that are kept before they are merged
 GROWTH = (1.25, 8.0)  # the least and the greatest factor from one round to the next
 MARGIN = 1.1  # samples beyond those that an error asks for
 REPLICATES = 32  # of a randomised net
@@ -65,7 +66,8 @@ def estimate(
 
     `ref(i)` is the i-th variable, a symbol's value stands in `env`, a quantity's in `known`. Stops when every error is
     below `rtol` times its value (of a value that cannot be told from 0: times the integrand's root mean square), or
-    after about `samples` samples, though never before a first round of some 10,000. Raises NotGenerated for a function without a rule.
+    after about `samples` samples, though never before a first round of some 10,000. Estimates with one seed share their
+    random numbers. Raises NotGenerated for a function without a rule.
     """
     factor = reduce_rank(np.asarray(covariance, dtype=float), rank_tolerance)
     if factor.shape[1] == 0:
@@ -196,7 +198,9 @@ def _by_samples(sweep: _Sweep, rtol: float, samples: int, seed: int, pairs: bool
     target = FIRST_BLOCKS
     while True:
         with np.errstate(all="ignore"):
-            moments.merge(sweep.blocks(key, pairs, moments.blocks, target), size)
+            while moments.blocks < target:
+                step = min(target, moments.blocks + max(FIRST_BLOCKS, ROUND_NUMBERS // sweep.count))
+                moments.merge(sweep.blocks(key, pairs, moments.blocks, step), size)
             count = moments.blocks * size
             error = np.sqrt(moments.second / (count - 1) / count)
             excess = _excess(moments.mean, error, count, rtol)

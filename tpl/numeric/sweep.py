@@ -134,9 +134,7 @@ def call(typing: Any, address: Any, u: Any, out: Any, parameters: Any, scratch: 
     def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
         pointer = ir.IntType(8).as_pointer()
         kind = ir.FunctionType(ir.VoidType(), [pointer] * 4)
-        builder.call(
-            builder.inttoptr(args[0], kind.as_pointer()), [builder.inttoptr(a, pointer) for a in args[1:]]
-        )
+        builder.call(builder.inttoptr(args[0], kind.as_pointer()), [builder.inttoptr(a, pointer) for a in args[1:]])
         return context.get_dummy_value()
 
     return types.void(*[types.int64] * 5), generate
