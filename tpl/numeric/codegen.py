@@ -15,7 +15,7 @@ from tpl.core.expr import Expr
 from tpl.numeric.quadrature import values
 
 CHUNK = 256  # samples at a time, also in tpl.numeric.sweep
-SEGMENT = 256  # assignments in one function: compilers take longer than linear in the length
+SEGMENT = 40  # assignments in one function: long loops compile slowly, and are not vectorised
 MAX_WHOLE_POWER = 16  # beyond, repeated multiplication loses digits
 
 _SIGNS = {"add": " + ", "sub": " - ", "mul": " * ", "div": " / "}
@@ -58,7 +58,7 @@ class Code:
 
 @dataclass(frozen=True)
 class _Assignment:
-    """name = text, of earlier names `uses`."""
+    """The right side of an assignment, and the earlier names in it."""
 
     text: str
     uses: tuple[str, ...]
@@ -69,9 +69,8 @@ def generate(integrands: Sequence[Expr], variables: int) -> Code:
     writer = _Writer(variables)
     results = [writer.write(x) for x in integrands]
     segments = list(_segments(list(writer.assignments), SEGMENT))
-    slots = _slots(segments, writer.assignments, results)
+    slots = _slots(segments, writer.assignments)
     functions = [_function(i, names, writer, results, slots) for i, names in enumerate(segments)]
-    # What no segment computes, parameters and variables themselves, the last one copies out.
     addresses = ", ".join(f"kernel{i}.address" for i in range(len(functions)))
     text = "\n\n".join([_HEAD.strip("\n"), *functions]) + f"\n\nKERNELS = [{addresses}]\n"
     return Code(text, tuple(writer.parameters), len(slots))
@@ -91,7 +90,7 @@ class _Writer:
 
     def write(self, root: Expr) -> str:
         self._kept.append(root)
-        for node in _in_order(root):
+        for node in _in_order(root, self._free):
             self._free[id(node)] = node.op != "ref" and all(self._free[id(a)] for a in node.args)
         stack = [root]
         while stack:
@@ -166,15 +165,15 @@ def _fixed_power(node: Expr) -> Fraction | None:
     return exponent if small else None
 
 
-def _in_order(root: Expr) -> Iterator[Expr]:
-    """All nodes once, operands first."""
+def _in_order(root: Expr, before: Mapping[int, bool]) -> Iterator[Expr]:
+    """All nodes once, operands first, but for those met before."""
     seen: set[int] = set()
     stack = [(root, False)]
     while stack:
         node, ready = stack.pop()
         if ready:
             yield node
-        elif id(node) not in seen:
+        elif id(node) not in before and id(node) not in seen:
             seen.add(id(node))
             stack.append((node, True))
             stack.extend((a, False) for a in node.args)
@@ -188,7 +187,7 @@ def _segments(names: list[str], size: int) -> Iterator[list[str]]:
         yield names[start : start + size]
 
 
-def _slots(segments: list[list[str]], assignments: Mapping[str, _Assignment], results: Sequence[str]) -> dict[str, int]:
+def _slots(segments: list[list[str]], assignments: Mapping[str, _Assignment]) -> dict[str, int]:
     """Scratch rows for what one segment computes and a later one uses."""
     home = {name: i for i, names in enumerate(segments) for name in names}
     slots: dict[str, int] = {}
@@ -201,7 +200,10 @@ def _slots(segments: list[list[str]], assignments: Mapping[str, _Assignment], re
 
 
 def _function(number: int, names: list[str], writer: _Writer, results: Sequence[str], slots: Mapping[str, int]) -> str:
-    """One loop over a chunk: earlier values from scratch rows, assignments, results and values for later ones."""
+    """One loop over a chunk: earlier values from scratch rows, assignments, results and values for later ones.
+
+    Integrands without variables are copied out by the last function.
+    """
     last = not names or names[-1] == next(reversed(writer.assignments))
     own = set(names)
     outputs = [(i, r) for i, r in enumerate(results) if r in own or (last and r in writer.parameters.values())]
