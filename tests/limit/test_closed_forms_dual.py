@@ -51,7 +51,7 @@ ANGULAR_EDGES = np.linspace(0, 1, 4)
 
 def polar(left, right, q1, q2, c, env):
     """2-d quadrature in polar coordinates, split where u or v changes sign: for kinks at 0 and smooth functions."""
-    root, slope, rest = np.sqrt(q1), c / np.sqrt(q1), np.sqrt(max(q2 - c**2 / q1, 0.0))
+    root, slope, rest = np.sqrt(q1), c / np.sqrt(q1), np.sqrt(max(q1 * q2 - c * c, 0.0) / q1)
     turn = np.arctan2(-slope, rest)  # v = 0 at this angle from u's axis
     cuts = np.sort(np.mod([np.pi / 2, -np.pi / 2, turn, turn + np.pi], 2 * np.pi))
     cuts = np.append(cuts, cuts[0] + 2 * np.pi)
@@ -64,7 +64,7 @@ def polar(left, right, q1, q2, c, env):
 
 def squared_grid(left, right, q1, q2, c, env, kink):
     """2-d quadrature split at u = kink, for one shifted kink on the left and a smooth right."""
-    root, slope, rest = np.sqrt(q1), c / np.sqrt(q1), np.sqrt(max(q2 - c**2 / q1, 0.0))
+    root, slope, rest = np.sqrt(q1), c / np.sqrt(q1), np.sqrt(max(q1 * q2 - c * c, 0.0) / q1)
     x, wx = panels(np.sort([-10, -6, -3, 0, 3, 6, 10, kink / root]))
     y, wy = panels(np.linspace(-10, 10, 9))
     values = evaluate(left, root * x, env)[:, None] * evaluate(right, slope * x[:, None] + rest * y, env)

@@ -91,7 +91,7 @@ def test_the_plane_holds_what_the_fixed_points_do(tanh):
 @pytest.mark.parametrize(
     ("program", "options", "message"),
     [
-        ("rnn", {}, "no map from one layer's kernel to the next: `x` is counted by more than a layer"),
+        ("rnn", {}, "no map from one layer's kernel to the next: `h` is counted by more than a layer"),
         ("transpose_correction", {}, "only networks have layers"),
         ("mlp", {"x": "sigma_q=0..1"}, "depends on no constant `sigma_q`"),
         ("mlp", {"x": "L=1..4"}, "depends on no constant `L`"),

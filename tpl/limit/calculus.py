@@ -117,18 +117,19 @@ class Calculus:
         return found
 
     def as_quantity(self, value: Any, label: str = "", lines: tuple[int, ...] = (), alias: bool = False) -> Any:
-        """A symbol for a value, unless it is a constant or, but for `alias`, a symbol already."""
+        """A symbol for a value, unless it is plain arithmetic of constants or, but for `alias`, a symbol already."""
         mentioned = used_quantities([value])
-        if not mentioned and not value.is_Atom and not value.has(sympy.Function):
-            value = sympy.expand(value)  # moments of matrices are polynomials in constants
         if value.is_Symbol and mentioned and label and lines and not alias:
             only = self.quantities[next(iter(mentioned))]
             if only.label == "expectation":  # a nameless atom: this says what it is
                 only.label, only.lines = label, lines
-        generic = label == "covariance" and any(x.name.startswith("gram_") for x in value.free_symbols)
+        grams = any(x.name.startswith("gram_") for x in value.free_symbols)
+        generic = label == "covariance" and grams
+        if not mentioned and not grams and not value.is_Atom and not value.has(sympy.Function):
+            value = sympy.expand(value)  # moments of matrices are polynomials in constants
         if value.has(sympy.nan, sympy.zoo, sympy.oo, sympy.I):
             raise NoLaw(f"{label or 'a number'} of the limit is not defined")
-        solved = value.has(Ratio, LeastNorm)
+        solved = value.has(Ratio, LeastNorm) or bool(value.free_symbols and value.has(sympy.Function))
         if (value.is_Atom and not alias) or not (mentioned or generic or solved):
             return value
         self.quantities.append(Quantity(value, label, lines))
