@@ -45,6 +45,7 @@ FIXED = {
     "a difference that is zero": (["y = step(x - x) + sign(w - w)", "t = avg(y)"], 0.5),
     "a vector without variance": (["y = step(o)", "t = avg(y * x * x)"], 0.5),
     "its product": (["g = W @ o", "y = step(g)", "t = avg(y)"], 0.5),
+    "a matrix without variance": (["V : [n, n] ~ N(0, c / n)", "g = V @ x", "y = step(g)", "t = avg(y)"], 0.5),
     "opposite terms": (["z = tanh(x) + tanh(-x)", "g = W @ z", "y = step(g)", "t = avg(y)"], 0.5),
     "equal products": (["g = W @ x", "h = W @ x", "y = step(g - h)", "t = avg(y)"], 0.5),
     "a moment of nothing": (["a = avg(o)", "y = step(a * x)", "t = avg(y)"], 0.5),

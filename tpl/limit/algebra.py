@@ -160,18 +160,22 @@ class Algebra:
         self._terms: dict[Expr, tuple[Term, ...]] = {}
         self._numbers: dict[Expr, int] = {}
         self._interned: dict[Expr, Expr] = {}
+        self._known: set[int] = set()  # the identities of those
 
     def intern(self, expr: Expr) -> Expr:
         """The same expression, its equal parts being one object: comparing such expressions takes no time."""
         memo: dict[int, Expr] = {}
 
         def walk(node: Expr) -> Expr:
+            if id(node) in self._known:
+                return node
             found = memo.get(id(node))
             if found is None:
                 args = tuple(map(walk, node.args))
                 same = all(a is b for a, b in zip(args, node.args, strict=True))
                 found = node if same else Expr(node.op, args, node.value)
                 found = memo[id(node)] = self._interned.setdefault(found, found)
+                self._known.add(id(found))
             return found
 
         return walk(expr)

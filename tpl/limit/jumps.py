@@ -67,6 +67,7 @@ class FiniteWidth:
         self._sign = sign
         self._constants = {name: e.from_float(value) for name, value in program.constant_values().items()}
         self._algebra = Algebra()
+        self._values = {**program.constant_values(), **dict.fromkeys(program.widths, 1.0)}
         self._forms: dict[int, Expr] = {}
         self._leaves: dict[tuple, int] = {}
 
@@ -92,16 +93,16 @@ class FiniteWidth:
             assert line.expr is not None
             return self._opened(line, line.expr)
         key: tuple = (index,)
-        if line.op == "gaussian" and line.expr is not None and line.expr.is_value(0):
-            return line.mean
+        if line.op == "gaussian" and self._has_no_variance(index):
+            return self._opened(line, line.mean)
         if line.op == "input":
             key = (line.args, line.row)
-            if not any(line.row):
+            if not any(line.row) or self._has_no_variance(line.args[0]):
                 return e.ZERO
         elif line.op == "matmul":
             matrix, vector = line.args
             key = (matrix, line.transposed, self._forms[vector])
-            if self._algebra.constant(self._forms[vector]) == 0:
+            if self._has_no_variance(matrix) or self._algebra.constant(self._forms[vector]) == 0:
                 return e.ZERO
         elif line.op == "moment":
             assert line.expr is not None
@@ -110,6 +111,10 @@ class FiniteWidth:
             if not self._algebra.depends(inside):
                 return inside
         return ref(self._leaves.setdefault(key, index))
+
+    def _has_no_variance(self, drawn: int) -> bool:
+        variance = self._program.lines[drawn].expr
+        return variance is not None and e.evaluate(variance, self._values) == 0
 
     def _opened(self, line: Line, expr: Expr) -> Expr:
         memo: dict[int, Expr] = {}
