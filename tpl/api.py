@@ -63,7 +63,7 @@ class TensorProgram:
 
         return check_report(self._compiled, samples, replicates, threads)
 
-    def derive(self) -> "DerivationReport":
+    def derive(self) -> "DerivationReport | ExplanationReport":
         """The limit as equations, for any two inputs and any depth: `str`, `.latex()`, `.markdown()`, `.html()`."""
         from tpl.stages import derive_limit
 

@@ -72,11 +72,12 @@ def compile_program(
     settings: Sequence[str] = (),
     limits: Limits = Limits(),
     generic_rows: dict[tuple[float, ...], int] | None = None,
+    name_all: bool = False,
 ) -> Compiled:
     """From text to a verified core program. Raises TplError with every mistake found.
 
     data: name -> array, Dataset, or a source as `--data` takes it. settings: `L=10`, `phi(z)=tanh(z)`.
-    generic_rows: see `elaborate`; with them, what networks leave nameless gets a name (`spell_out`).
+    generic_rows: see `elaborate`. name_all: what networks leave nameless gets a name (`spell_out`).
     """
     source = _with_settings(source, settings)
     file, diagnostics, lost = parse(source)
@@ -86,7 +87,7 @@ def compile_program(
     if lost:
         raise TplError(source, diagnostics)
     introduced: tuple[Introduced, ...] = ()
-    if generic_rows is not None:
+    if name_all:
         file, introduced = spell_out(file, source, frozenset(CALLABLE))
     program, inputs = elaborate(file, source, datasets, limits, diagnostics, generic_rows)
     return Compiled(verify(program), file, inputs, introduced)

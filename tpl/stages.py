@@ -3,6 +3,7 @@
 import time
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
@@ -16,6 +17,7 @@ from tpl.report.results import CheckReport, Result, Run, ShowShape, Verification
 from tpl.sampling.errors import MemoryRefused, NumericalError
 
 if TYPE_CHECKING:
+    from tpl.limit.derive import Derivation
     from tpl.numeric.edge import Axis
     from tpl.report.derivation import DerivationReport
     from tpl.report.explanation import ExplanationReport
@@ -135,17 +137,30 @@ def verify_limit(
 
 def derive_limit(
     source: Source, data: Mapping[str, Any] | None, settings: Sequence[str], limits: Limits, compiled: Compiled
-) -> "DerivationReport":
-    """The limit as equations: of networks for any two inputs and any depth, of bare programs as they stand."""
-    from tpl.limit.derive import derive, plan_generic
+) -> "DerivationReport | ExplanationReport":
+    """The limit as equations: of networks for any two inputs and any depth, of bare programs as they stand.
+
+    Between kernels where that is short, between random variables where it is not.
+    """
+    from tpl.limit.derive import TooLong
     from tpl.report.derivation import DerivationReport
+
+    try:
+        return DerivationReport(_kernel_form(source, settings, limits, compiled))
+    except TooLong:
+        return replace(explain_limit(source, data, settings, limits, compiled), equations_only=True)
+
+
+def _kernel_form(source: Source, settings: Sequence[str], limits: Limits, compiled: Compiled) -> "Derivation":
+    """Equations between kernels. Raises TooLong."""
+    from tpl.limit.derive import derive, plan_generic
 
     plan = plan_generic(compiled.file, {name: x.array.shape for name, x in compiled.inputs.items()})
     if plan is None:
-        return DerivationReport(derive(compiled.program, compiled.file, None))
+        return derive(compiled.program, compiled.file, None)
     kept = [x for x in settings if x.split("=")[0].strip() not in {p.split("=")[0] for p in plan.settings}]
-    generic = compile_program(source, plan.data, [*kept, *plan.settings], limits, plan.rows)
-    return DerivationReport(derive(generic.program, generic.file, plan, generic.introduced))
+    generic = compile_program(source, plan.data, [*kept, *plan.settings], limits, plan.rows, name_all=True)
+    return derive(generic.program, generic.file, plan, generic.introduced)
 
 
 def explain_limit(
@@ -188,7 +203,7 @@ def phase_diagram(
     start = time.perf_counter()
     program = compiled.program
     try:
-        step = find_step(derive_limit(source, data, settings, limits, compiled).derivation)
+        step = find_step(_kernel_form(source, settings, limits, compiled))
         layer = Layer(step)
         used = _reachable(step.constants, program)
         axes = _axes(program, used, x, y, grid)
@@ -201,7 +216,9 @@ def phase_diagram(
             edge = Edge(across, along, find_edge(maps, find_plane(maps, across, along)))
     except NoStep as problem:
         hint = "a network whose loop `for l in 2..L` makes each layer from the one before, such as `tpl phase mlp`"
-        message = f"there is no map from one layer's kernel to the next: {problem}"
+        message = (
+            f"there is no map from one layer's kernel to the next: {problem or 'its kernels follow no short recursion'}"
+        )
         raise TplError(program.source, [Diagnostic(None, message, hint)]) from None
 
     def draw() -> Any:

@@ -53,7 +53,7 @@ def test_what_has_a_name_or_no_product_is_left_alone(line):
 @pytest.mark.parametrize("name", ["rnn", "attention"])
 def test_the_network_computes_the_same(name):
     source = read_source(name)
-    plain, spelled = compile_program(source), compile_program(source, generic_rows={})
+    plain, spelled = compile_program(source), compile_program(source, name_all=True)
     assert spelled.introduced
     values = [
         evaluate_law(Law(c.program), [x for shown in c.program.shows for x in shown.lines[:3]]).value

@@ -54,15 +54,26 @@ class Quantity:
     lines: tuple[int, ...] = field(default=())
 
 
+class TooLong(Exception):
+    """More expectations than were allowed for."""
+
+
 class Calculus:
     """Leaves, their covariances, and expectations over them.
 
     `base_covariance(i, j)` gives the covariance of two leaves without parts, in sympy over quantities. `leaf_key`: the
-    number of the input that a leaf belongs to, by which the variables of an atom are ordered.
+    number of the input that a leaf belongs to, by which the variables of an atom are ordered. most: distinct
+    expectations before TooLong is raised.
     """
 
-    def __init__(self, base_covariance: Callable[[int, int], Any], leaf_key: Callable[[int], int] = lambda leaf: 0):
+    def __init__(
+        self,
+        base_covariance: Callable[[int, int], Any],
+        leaf_key: Callable[[int], int] = lambda leaf: 0,
+        most: int | None = None,
+    ):
         self.leaf_key = leaf_key
+        self.most = most
         self.leaves: list[Leaf] = []
         self._generations: list[int] = []
         self.quantities: list[Quantity] = []
@@ -158,6 +169,8 @@ class Calculus:
         key = (term.powers, term.factors)
         found = self._terms.get(key)
         if found is None:
+            if self.most is not None and len(self._terms) >= self.most:
+                raise TooLong
             found = self._terms[key] = self._expect_factors(term)
         return found
 
@@ -379,6 +392,7 @@ __all__ = [
     "Leaf",
     "NoLaw",
     "Quantity",
+    "TooLong",
     "from_sympy",
     "parts",
     "used_quantities",

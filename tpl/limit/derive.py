@@ -8,7 +8,7 @@ they stand.
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
-from itertools import product
+from itertools import islice, product
 from typing import Any
 
 import numpy as np
@@ -20,6 +20,8 @@ from tpl.core.program import Program, Show
 from tpl.language import syntax as s
 from tpl.language.spell_out import Introduced
 from tpl.limit.algebra import constant_symbol
+from tpl.limit.calculus import TooLong
+from tpl.limit.exact import exact_value
 from tpl.limit.frame import Axes, Frame, find_axes
 from tpl.limit.law import Law
 from tpl.limit.naming import Named, Names, Variable
@@ -28,16 +30,19 @@ from tpl.limit.recursion import Folder, Rule
 LONG_ENOUGH = 5  # iterations of a loop in a derivation
 MANY = 4  # kernels at inner indices beyond which what is left is no mere boundary
 FEW = 6  # entries of an axis that no loop runs over
+MOST_EXPECTATIONS = 10_000  # distinct ones in a law that is written as kernels
+MOST_WRITTEN = 200  # symbols of one equation
 LONG_SUM = 6  # terms from which on a sum that a kernel is defined by is written out where it is used
 
 
 @dataclass(frozen=True)
 class Answer:
-    """What a show becomes: its value for each index."""
+    """What a show becomes: its value for each index, and that at the values of the constants."""
 
     name: str
     entries: tuple[tuple[tuple[int, ...], Any], ...]
     kernel: bool
+    exact: tuple[Any, ...] = ()  # the entries' values at the constants' values, None where there is no exact number
 
 
 @dataclass(frozen=True)
@@ -165,9 +170,12 @@ def _generic_shape(
 
 
 def derive(program: Program, file: s.File, plan: Plan | None, introduced: tuple[Introduced, ...] = ()) -> Derivation:
-    """Equations for everything that a program shows. The program must have been elaborated by the plan."""
+    """Equations for everything that a program shows. The program must have been elaborated by the plan.
+
+    Raises TooLong where they would fill pages.
+    """
     rows = plan.rows if plan is not None else {}
-    law = Law(program, dot=lambda a, b: _symbolic_dot(rows, a, b))
+    law = Law(program, dot=lambda a, b: _symbolic_dot(rows, a, b), most=MOST_EXPECTATIONS)
     names = Names(law, plan.labels if plan is not None else {})
     if plan is not None:
         law.name_second_moments()
@@ -179,10 +187,13 @@ def derive(program: Program, file: s.File, plan: Plan | None, introduced: tuple[
     folder = Folder(names, find_axes(file, LONG_ENOUGH, values))
     writer = _Answers(names, folder, equations)
     answers = tuple(
-        Answer(x.name, tuple((i, writer.value(v, _is_kernel(x))) for i, v in entries), _is_kernel(x))
+        Answer(x.name, tuple((i, writer.value(v, _is_kernel(x))) for i, v in entries), _is_kernel(x), _exact(law, x))
         for x, entries in zip(program.shows, written, strict=True)
     )
     rules = folder.rules({n: v for n, v in equations.items() if n in writer.reached})
+    shown = [value for answer in answers for _, value in answer.entries]
+    if any(_is_long(value) for value in (*(r.right for r in rules), *shown)):
+        raise TooLong
     title = program.title.splitlines()[0] if program.title else program.source.name
     return Derivation(title, program, law, names, folder, tuple(rules), answers, introduced, plan is not None)
 
@@ -194,6 +205,10 @@ def _equations(names: Names) -> dict[Named, Any]:
         for named in pending:
             found[named] = names.define(names.definitions[named])
     return dict(sorted(found.items(), key=lambda x: names.definitions[x[0]]))
+
+
+def _is_long(value: Any) -> bool:
+    return sum(1 for _ in islice(sympy.preorder_traversal(value), MOST_WRITTEN)) == MOST_WRITTEN
 
 
 class _Answers:
@@ -303,8 +318,12 @@ def _entries(law: Law, names: Names, shown: Show) -> list[tuple[tuple[int, ...],
     ]
 
 
+def _exact(law: Law, shown: Show) -> tuple[Any, ...]:
+    return () if _is_kernel(shown) else tuple(exact_value(law, line) for line in shown.lines)
+
+
 def _is_kernel(shown: Show) -> bool:
     return shown.name.replace(" ", "").startswith(("nngp(", "ntk(")) and shown.shape[0] > 1
 
 
-__all__ = ["Answer", "Derivation", "Plan", "derive", "plan_generic"]
+__all__ = ["Answer", "Derivation", "Plan", "TooLong", "derive", "plan_generic"]

@@ -192,9 +192,12 @@ class Writer:
 
     def answer(self, answer: Answer) -> list[Formula]:
         formulas = []
-        for index, value in answer.entries:
+        for k, (index, value) in enumerate(answer.entries):
             equation = _Equation(self, Letters(self.derivation, Frame(self.derivation.axes), False))
             right = equation.value(value)
+            if k < len(answer.exact) and answer.exact[k] is not None and answer.exact[k] != value:
+                exact = self.style.arithmetic(answer.exact[k], {})
+                right = right if exact == right else right + self.style.equal + exact
             left = answer.name if not index else f"{answer.name} [{', '.join(map(str, index))}]"
             if answer.kernel:
                 left = left.partition("(")[0].upper() + "(ξ, ξ′)"

@@ -72,9 +72,15 @@ _CORRECTION = Formula("eq", (_DOT, Formula("mul", (_SIGMA, Formula("sum", (
 _XI, _XI2 = Formula("name", (), "ξ", "data"), Formula("name", (), "ξ′", "data")
 
 
-def introduction(account: Account) -> list[Sentence]:
+_NO_KERNELS: Sentence = (
+    "No short recursion between numbers says it all here: the limit is stated as equations between random variables.",
+)
+
+
+def introduction(account: Account, equations_only: bool = False) -> list[Sentence]:
     """What the symbols mean; the theorem that all products go by."""
-    said: list[Sentence] = [(
+    said: list[Sentence] = [_NO_KERNELS] if equations_only else []
+    said += [(
         "As the width grows, the coordinates of a vector ", _X, " become independent copies of one random variable ", _ZX,
         ", and averages over coordinates become expectations; a scalar's name stands for its limit.",
     ), (
@@ -138,10 +144,9 @@ def _text(report: ExplanationReport) -> Iterator[str]:
     def prose(sentence: Sentence) -> str:
         return _prose(sentence, str, lambda x: write(x, TEXT))
 
-    if not report.equations_only:
-        for sentence in introduction(account):
-            yield from textwrap.wrap(prose(sentence), WIDTH)
-        yield ""
+    for sentence in introduction(account, report.equations_only):
+        yield from textwrap.wrap(prose(sentence), WIDTH)
+    yield ""
     for section, entries in _sections(report):
         yield section
         yield "─" * len(section)
@@ -180,9 +185,8 @@ def _markdown(report: ExplanationReport) -> Iterator[str]:
     def prose(sentence: Sentence) -> str:
         return _prose(sentence, _markdown_words, lambda x: f"${write(x, LATEX)}$")
 
-    if not report.equations_only:
-        for sentence in introduction(account):
-            yield from (prose(sentence), "")
+    for sentence in introduction(account, report.equations_only):
+        yield from (prose(sentence), "")
     for section, entries in _sections(report):
         yield from (f"## {section}", "")
         if not report.equations_only:
@@ -244,8 +248,7 @@ def _latex(report: ExplanationReport) -> Iterator[str]:
 
     yield from _PREAMBLE
     yield rf"\section*{{{latex_text(account.title)}}}"
-    if not report.equations_only:
-        yield from (f"{prose(s)}\n" for s in introduction(account))
+    yield from (f"{prose(s)}\n" for s in introduction(account, report.equations_only))
     for section, entries in _sections(report):
         yield rf"\subsection*{{{section}}}"
         if not report.equations_only:
@@ -302,8 +305,7 @@ def _html(report: ExplanationReport) -> Iterator[str]:
         return _prose(sentence, html.escape, inline)
 
     yield f"<h1>{html.escape(account.title)}</h1>"
-    if not report.equations_only:
-        yield from (f"<p>{prose(s)}</p>" for s in introduction(account))
+    yield from (f"<p>{prose(s)}</p>" for s in introduction(account, report.equations_only))
     for section, entries in _sections(report):
         yield f"<h2>{section}</h2>"
         if not report.equations_only:

@@ -33,6 +33,7 @@ class Style:
     covariance: Callable[[str, str, str], str]
     big_sum: Callable[[str, str], str]
     product: Callable[[str, str], str]  # of a factor, which may be empty, and a sum
+    equal: str
     plus: str
     minus: str
     comma: str
@@ -96,6 +97,7 @@ TEXT = Style(
     covariance=lambda a, b, c: f"Var {a} = {c}" if a == b else f"Cov({a}, {b}) = {c}",
     big_sum=lambda condition, term: f"Σ_{{{condition}}} {term}",
     product=lambda factor, total: f"{factor} {total}".lstrip(),
+    equal=" = ",
     plus=" + ",
     minus=" - ",
     comma=", ",
@@ -150,6 +152,7 @@ LATEX = Style(
     ),
     big_sum=lambda condition, term: rf"\sum_{{{latex_range(condition)}}} {term}",
     product=lambda factor, total: f"{factor} {total}".lstrip(),
+    equal=" = ",
     plus=" + ",
     minus=" - ",
     comma=r",\; ",
@@ -213,6 +216,7 @@ MATHML = Style(
         f"<mrow><munder><mo>∑</mo><mtext>{html.escape(condition)}</mtext></munder>{term}</mrow>"
     ),
     product=lambda factor, total: f"<mrow>{factor}{total}</mrow>",
+    equal="<mo>=</mo>",
     plus="<mo>+</mo>",
     minus="<mo>−</mo>",
     comma="<mo>,</mo><mspace width='.6em'/>",
