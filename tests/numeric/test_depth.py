@@ -336,6 +336,7 @@ def test_the_edge_of_erf_without_bias():
     assert abs(crossing.x - np.sqrt(np.pi) / 2) <= 2 * crossing.error < 1e-5
 
 
+@pytest.mark.slow
 def test_leaps_are_called_leaps():
     """gelu at small biases: q* leaps from order to infinity, and chi_1 with it."""
     crossings = edge("mlp", "phi(z)=gelu(z)", x=("sigma_w", 1.2, 1.8), y=("sigma_b", (0.1, 1.0)))
@@ -344,6 +345,7 @@ def test_leaps_are_called_leaps():
     assert crossings[0].low < 1
 
 
+@pytest.mark.slow
 def test_leaps_are_where_two_fixed_points_meet():
     """exp(z/4): V(q) = sigma_w^2 e^(q/8) touches q at q = 8, where sigma_w^2 = 8/e."""
     (crossing,) = edge("mlp", "phi(z)=exp(z/4)", x=("sigma_w", 1.0, 2.0), y=("sigma_b", (0.0,)))

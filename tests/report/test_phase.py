@@ -73,6 +73,7 @@ def test_pictures(tmp_path, tanh, suffix):
     assert tanh.savefig(tmp_path / f"p.{suffix}").stat().st_size > 5000
 
 
+@pytest.mark.slow
 def test_pictures_of_one_constant_and_of_unbounded_places(tmp_path, residual):
     pytest.importorskip("matplotlib")
     assert residual.plot(tmp_path / "line.png").exists()

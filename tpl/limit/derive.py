@@ -31,7 +31,8 @@ LONG_ENOUGH = 5  # iterations of a loop in a derivation
 MANY = 4  # kernels at inner indices beyond which what is left is no mere boundary
 FEW = 6  # entries of an axis that no loop runs over
 MOST_EXPECTATIONS = 10_000  # distinct ones in a law that is written as kernels
-MOST_WRITTEN = 200  # symbols of one equation
+MOST_UNROLLED = 2_000  # symbols of one equation before its sums are folded
+MOST_WRITTEN = 200  # and after
 LONG_SUM = 6  # terms from which on a sum that a kernel is defined by is written out where it is used
 
 
@@ -192,23 +193,25 @@ def derive(program: Program, file: s.File, plan: Plan | None, introduced: tuple[
     )
     rules = folder.rules({n: v for n, v in equations.items() if n in writer.reached})
     shown = [value for answer in answers for _, value in answer.entries]
-    if any(_is_long(value) for value in (*(r.right for r in rules), *shown)):
+    if any(_is_longer(value, MOST_WRITTEN) for value in (*(r.right for r in rules), *shown)):
         raise TooLong
     title = program.title.splitlines()[0] if program.title else program.source.name
     return Derivation(title, program, law, names, folder, tuple(rules), answers, introduced, plan is not None)
 
 
 def _equations(names: Names) -> dict[Named, Any]:
-    """The definitions of all names that are used, in the order in which they can be computed."""
+    """The definitions of all names that are used, in the order in which they can be computed. Raises TooLong."""
     found: dict[Named, Any] = {}
     while pending := [n for n in names.definitions if n not in found]:
         for named in pending:
             found[named] = names.define(names.definitions[named])
+            if _is_longer(found[named], MOST_UNROLLED):
+                raise TooLong
     return dict(sorted(found.items(), key=lambda x: names.definitions[x[0]]))
 
 
-def _is_long(value: Any) -> bool:
-    return sum(1 for _ in islice(sympy.preorder_traversal(value), MOST_WRITTEN)) == MOST_WRITTEN
+def _is_longer(value: Any, most: int) -> bool:
+    return sum(1 for _ in islice(sympy.preorder_traversal(value), most)) == most
 
 
 class _Answers:
