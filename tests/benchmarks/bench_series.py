@@ -20,7 +20,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
 from tpl.core.expr import Expr, mul, ref, substitute
 from tpl.core.text import parse_program
-from tpl.numeric.evaluate import reduce_rank
+from tpl.numeric.chains import reduce_rank
 from tpl.numeric.hermite import coefficients
 from tpl.numeric.integrand import Integrand
 from tpl.numeric.quadrature import expectation

@@ -16,7 +16,8 @@ from tpl.limit.derive import LONG_ENOUGH
 from tpl.limit.frame import Frame, Place, Step
 from tpl.limit.law import Law
 from tpl.limit.naming import Bound
-from tpl.numeric.evaluate import evaluate_law, reduce_rank
+from tpl.numeric.chains import reduce_rank
+from tpl.numeric.evaluate import evaluate_law
 from tpl.numeric.quadrature import integrate
 from tpl.report.derivation import DerivationReport
 from tpl.report.explanation import ExplanationReport

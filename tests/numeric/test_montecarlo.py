@@ -10,9 +10,10 @@ from tpl.limit.algebra import quantity
 from tpl.limit.calculus import Atom
 from tpl.limit.law import Law
 from tpl.numeric import montecarlo
-from tpl.numeric.evaluate import Chain, _integrate_all
-from tpl.numeric.evaluate import number as value_of
+from tpl.numeric.chains import Chain
+from tpl.numeric.chains import number as value_of
 from tpl.numeric.montecarlo import estimate, sample_atoms
+from tpl.numeric.strategies import integrate_all
 
 ONE = np.eye(1)
 MODES = ["none", "antithetic", "quasi"]
@@ -143,7 +144,7 @@ def test_atoms_of_a_law():
     for i, q in enumerate(law.calculus.quantities[:40]):
         if isinstance(q.definition, Atom):
             found = sample_atoms([q.definition], chain, samples=1 << 18)
-            (chain.known[i],) = _integrate_all(q.definition, [chain], 1)
+            (chain.known[i],), _ = integrate_all(q.definition, [chain], 1)
             assert abs(found.value[0] - chain.known[i]) < 4.5 * found.error[0]
             checked += 1
         else:

@@ -10,7 +10,8 @@ import tpl
 import tpl.numeric.evaluate as evaluation
 from tpl.core.text import parse_program
 from tpl.limit.law import Law
-from tpl.numeric.evaluate import evaluate_law, reduce_rank
+from tpl.numeric.chains import reduce_rank
+from tpl.numeric.evaluate import evaluate_law
 
 
 @pytest.fixture

@@ -11,7 +11,7 @@ from mpmath import mp
 from tpl.core.expr import mul, ref, substitute
 from tpl.core.gradient import partial_derivatives
 from tpl.core.text import parse_program
-from tpl.numeric.evaluate import reduce_rank
+from tpl.numeric.chains import reduce_rank
 from tpl.numeric.hermite import MAX_TERMS, coefficients, hermite_functions
 from tpl.numeric.integrand import Integrand
 from tpl.numeric.quadrature import expectation

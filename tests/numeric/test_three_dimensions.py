@@ -7,7 +7,8 @@ import pytest
 
 from tpl.core.text import parse_program
 from tpl.limit.law import Law
-from tpl.numeric.evaluate import evaluate_law, reduce_rank
+from tpl.numeric.chains import reduce_rank
+from tpl.numeric.evaluate import evaluate_law
 from tpl.numeric.integrand import Integrand
 from tpl.numeric.lattice import lattice
 from tpl.numeric.nested import nested

@@ -22,7 +22,7 @@ from tpl.core.gradient import partial_derivatives
 from tpl.limit.algebra import jumping, quantity
 from tpl.limit.closed_forms import Dual, dual
 from tpl.limit.step import BOTH, FIRST, SECOND, Moment, NoStep, Step
-from tpl.numeric.evaluate import reduce_rank
+from tpl.numeric.chains import reduce_rank
 from tpl.numeric.integrand import Integrand, values
 from tpl.numeric.line import COARSE, FINE, Precision, means
 from tpl.numeric.quadrature import expectation

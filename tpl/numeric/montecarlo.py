@@ -17,8 +17,8 @@ import numpy as np
 from tpl.core.expr import Expr
 from tpl.limit.calculus import Atom
 from tpl.numeric import cache
+from tpl.numeric.chains import Chain, covariance_of, reduce_rank, students_error
 from tpl.numeric.codegen import CHUNK, Code, generate
-from tpl.numeric.evaluate import Chain, _covariance, _students_error, reduce_rank
 from tpl.numeric.nets import MAX_DIMENSION, first_points, generators, scrambled
 from tpl.numeric.quadrature import values
 
@@ -96,7 +96,7 @@ def sample_atoms(
     """
     return estimate(
         [atom.integrand for atom in atoms],
-        _covariance(atoms[0], chain),
+        covariance_of(atoms[0], chain),
         chain.env,
         chain.known,
         rtol=rtol,
@@ -240,7 +240,7 @@ def _replicates_error(means: np.ndarray) -> np.ndarray:
     deviation = means - means.mean(axis=0)
     second, third = (deviation**2).mean(axis=0), (deviation**3).mean(axis=0)
     squared_skewness = np.divide(third**2, second**3, out=np.zeros(len(second)), where=second**3 > 0)
-    return _students_error(means) * (1 + 7 / 6 * squared_skewness / len(means))
+    return students_error(means) * (1 + 7 / 6 * squared_skewness / len(means))
 
 
 def _by_nets(sweep: _Sweep, rtol: float, samples: int, seed: int) -> Estimate:

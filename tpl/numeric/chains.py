@@ -1,0 +1,112 @@
+"""Ways through the quantities of a law: what a number of the limit is, in float64, and what it may differ by."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import sympy
+
+from tpl.core.functions import FUNCTIONS
+from tpl.limit.algebra import LeastNorm, NoLaw, Ratio, constant_name, quantity_index
+from tpl.limit.calculus import Atom
+
+CANCELLED = 1e-13  # a sum so small next to its terms is rounding
+_UPPER_TAIL = 0.9772498680518208  # value ± 2 error covers what two standard deviations do
+
+
+class NotDefined(NoLaw):
+    """A quantity of the law is not a finite number."""
+
+
+@dataclass
+class Chain:
+    """One way through the quantities: its settings, and the values so far.
+
+    nodes: Gauss-Legendre nodes a panel; reach: where the Gaussian law is cut off; rank_tolerance: a correlation's
+    residual below it is rounding; seed and log2_points: of quasi-random point sets.
+    """
+
+    env: Mapping[str, float]
+    nodes: int
+    reach: float
+    rank_tolerance: float
+    seed: int
+    log2_points: int
+    known: dict[int, float] = field(default_factory=dict)
+
+
+def students_error(rows: np.ndarray) -> np.ndarray:
+    """The error of the mean of independent rows, such that ± 2 errors cover 95%."""
+    from scipy.special import stdtrit  # heavy to import
+
+    spread = rows.std(axis=0, ddof=1) / np.sqrt(len(rows))
+    return spread * float(stdtrit(len(rows) - 1, _UPPER_TAIL)) / 2
+
+
+def number(value: Any, env: Mapping[str, float], known: Mapping[int, float]) -> float:
+    """The float value of a sympy expression over constants and quantities. Raises NotDefined where arithmetic does."""
+    try:
+        return _number(value, env, known)
+    except (ArithmeticError, TypeError, ValueError) as problem:
+        raise NotDefined(f"{str(value)[:80]}: {problem}") from None
+
+
+def _number(value: Any, env: Mapping[str, float], known: Mapping[int, float]) -> float:
+    if value.is_Symbol:
+        index = quantity_index(value)
+        return known[index] if index is not None else env[constant_name(value)]
+    if not value.args or value.is_number:
+        return float(value)
+    if isinstance(value, LeastNorm):
+        return _least_norm(value, env, known)
+    arguments = [_number(a, env, known) for a in value.args]
+    if isinstance(value, Ratio):
+        return arguments[0] / arguments[1] if arguments[1] > 0 else 0.0
+    if value.is_Add:
+        total, size = sum(arguments), sum(map(abs, arguments))
+        return 0.0 if abs(total) <= CANCELLED * size else total
+    if value.is_Mul:
+        return float(np.prod(arguments))
+    if value.is_Pow:
+        return float(arguments[0] ** arguments[1])
+    result = value.func(*(sympy.Float(a, 17) for a in arguments))
+    return float(result) if result.is_number else float(FUNCTIONS[value.func.__name__].scalar(*arguments))
+
+
+def _least_norm(value: LeastNorm, env: Mapping[str, float], known: Mapping[int, float]) -> float:
+    component, size, entries, right = value.system
+    gram = np.array([_number(c, env, known) for c in entries]).reshape(size, size)
+    scale = np.sqrt(np.maximum(np.diag(gram), 0.0))
+    inverse = np.divide(1.0, scale, out=np.zeros(size), where=scale > 0)
+    target = np.array([_number(c, env, known) for c in right]) * inverse
+    solution = np.linalg.pinv(gram * np.outer(inverse, inverse), rcond=1e-11, hermitian=True) @ target
+    return float(solution[component] * inverse[component])
+
+
+def covariance_of(atom: Atom, chain: Chain) -> np.ndarray:
+    """The covariance matrix of an atom's variables."""
+    size = len(atom.covariance)
+    covariance = np.zeros((size, size))
+    for i, row in enumerate(atom.covariance):
+        for j, entry in enumerate(row):
+            covariance[i, j] = covariance[j, i] = number(entry, chain.env, chain.known)
+    return covariance
+
+
+def reduce_rank(covariance: np.ndarray, tolerance: float = 2e-15) -> np.ndarray:
+    """F with F F^T = C and as few columns as the rank; triangular where C is regular. What is rounding vanishes."""
+    scale = np.sqrt(np.maximum(np.diag(covariance), 0.0))
+    safe = np.where(scale > 0, scale, 1.0)
+    residual = covariance / np.outer(safe, safe)
+    residual[scale == 0] = 0.0
+    residual[:, scale == 0] = 0.0
+    factor = np.zeros((len(scale), 0))
+    for _ in range(len(scale)):
+        pivot = int(np.argmax(np.diag(residual)))
+        if residual[pivot, pivot] <= tolerance:
+            break
+        column = residual[:, pivot] / np.sqrt(residual[pivot, pivot])
+        factor = np.column_stack([factor, column])
+        residual = residual - np.outer(column, column)
+    return factor * scale[:, None]
