@@ -9,6 +9,7 @@ from tpl.language.source import Source
 from tpl.pipeline import Compiled, compile_program, read_source
 
 if TYPE_CHECKING:
+    from tpl.kernels import Kernel
     from tpl.report.derivation import DerivationReport
     from tpl.report.results import CheckReport, Run, Verification
 
@@ -41,6 +42,7 @@ class TensorProgram:
         self.limits = limits
         self._data, self._settings = data, tuple(settings)
         self._compiled: Compiled = compile_program(source, data, settings, limits)
+        self._kernels: dict = {}
 
     @property
     def program(self) -> Program:
@@ -87,6 +89,28 @@ class TensorProgram:
 
         options = (samples, replicates, seed, threads, gradient_independence)
         return run_limit(self._compiled, self.limits, *options, progress=progress)
+
+    def kernel(
+        self,
+        X1: Any,
+        X2: Any = None,
+        get: Sequence[str] = ("nngp", "ntk"),
+        dtype: Any = "float64",
+        out: Any = None,
+        threads: int | None = None,
+        progress: Progress | None = None,
+    ) -> "Kernel":
+        """Kernels of the first network shown, between inputs X1 [N1, …] and X2 [N2, …]; X2 None: of X1 with itself.
+
+        The law of a pair is compiled once and evaluated for every pair; `.nngp` and `.ntk` are matrices [N1, N2],
+        `.error` bounds their errors. out: a .npy file, filled block by block for matrices beyond memory, [N1, N2] or
+        [kernels, N1, N2]; the same call resumes it after an interruption. The bits depend on neither. Raises TplError
+        for programs whose inputs interact (`run` samples those), and for inputs of a wrong shape.
+        """
+        from tpl.kernels import kernel_over_data
+
+        options = {"dtype": dtype, "out": out, "threads": threads, "progress": progress}
+        return kernel_over_data(self._compiled, self.limits, X1, X2, tuple(get), self._kernels, **options)
 
     def verify(
         self,

@@ -4,7 +4,6 @@ The elementwise part of a graph becomes straight-line functions of one pair, wit
 vectorises; between them stand operations on whole blocks (Hermite series, closed forms that have no such code).
 """
 
-import hashlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
@@ -33,13 +32,15 @@ GATHERED = 4096  # pairs at a time whose defects are computed anew
 
 @dataclass(frozen=True)
 class Inputs:
-    """One side of a block: data [N, rows, d], and the values of this side's nodes, [N]."""
+    """One side of a block: data [N, rows, d], this side's nodes [N], and every output's value at (ξ, ξ), [N]."""
 
     rows: np.ndarray
     values: Mapping[int, Any]
+    diagonal: Mapping[str, np.ndarray]
 
     def block(self, part: slice) -> "Inputs":
-        return Inputs(self.rows[part], {k: _part(v, part) for k, v in self.values.items()})
+        values = {k: _part(v, part) for k, v in self.values.items()}
+        return Inputs(self.rows[part], values, {k: v[part] for k, v in self.diagonal.items()})
 
 
 def _part(value: Any, part: slice) -> Any:
@@ -51,19 +52,18 @@ def _part(value: Any, part: slice) -> Any:
 
 
 class PairProgram:
-    """A graph and the nodes that are asked for, by name."""
+    """A graph and the nodes that are asked for, by name: of a pair (`outputs`), of one input twice (`diagonals`)."""
 
-    def __init__(self, graph: Graph, outputs: Mapping[str, int], methods: tuple[str, ...]):
+    def __init__(
+        self, graph: Graph, outputs: Mapping[str, int], diagonals: Mapping[str, int], methods: tuple[str, ...] = ()
+    ):
         self.graph = graph
         self.outputs = dict(outputs)
+        self.diagonals = dict(diagonals)
         self.methods = methods
         self.order = [n for n in graph.closure(outputs.values()) if graph.side(n) == PAIR]
         used = {a for n in self.order for a in graph.nodes[n].args} | set(outputs.values())
         self.single = {side: sorted(n for n in used if graph.side(n) == side) for side in (LEFT, RIGHT)}
-        self.diagonal = {name: self._diagonal(node) for name, node in outputs.items()}
-
-    def _diagonal(self, node: int) -> int | None:
-        return None
 
     @cached_property
     def compiled(self) -> "Compiled":
@@ -71,11 +71,14 @@ class PairProgram:
 
     # ------------------------------------------------------------------------------------------ one input
     def prepare(self, rows: np.ndarray, side: int, same: bool = False, coarse: bool = False) -> Inputs:
-        """The numbers of every input of one side. same: the right inputs are the left ones."""
-        nodes = self.single[side]
-        roots = {n: self.graph.twin(n) if same else n for n in nodes}
-        found = evaluate_single(self.graph, roots.values(), rows, coarse)
-        return Inputs(rows, {n: found[root] for n, root in roots.items()})
+        """The numbers of every input of one side. same: the right inputs are the left ones.
+
+        Raises ArithmeticError where an expectation has no value that could be found.
+        """
+        roots = {n: self.graph.twin(n) if same else n for n in self.single[side]}
+        found = evaluate_single(self.graph, [*roots.values(), *self.diagonals.values()], rows, coarse)
+        diagonal = {name: found[node] for name, node in self.diagonals.items()}
+        return Inputs(rows, {n: found[root] for n, root in roots.items()}, diagonal)
 
     # ------------------------------------------------------------------------------------------ pairs
     def block(self, left: Inputs, right: Inputs, compiled: bool, coarse: bool = False) -> dict[str, np.ndarray]:
@@ -291,11 +294,3 @@ def horner(a: np.ndarray, b: np.ndarray, x: np.ndarray) -> np.ndarray:
     total = np.zeros(x.shape)
     steps(padded[0], np.ascontiguousarray(padded[1].T), np.ascontiguousarray(x), total)
     return total
-
-
-def content_hash(*parts: bytes) -> str:
-    """A name for what was computed from what."""
-    digest = hashlib.sha256()
-    for part in parts:
-        digest.update(len(part).to_bytes(8, "little") + part)
-    return digest.hexdigest()

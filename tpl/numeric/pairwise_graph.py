@@ -67,7 +67,10 @@ def estrin(coefficients: Sequence[float], powers: Sequence[str]) -> str:
 
 
 def arcsine_ratio(z: Any) -> Any:
-    """asin(√z) / √z for z in [0, 1/2]."""
+    """asin(√z) / √z for z in [0, 1/2]; in more than double precision from the library's arcsine."""
+    if np.asarray(z).dtype == np.longdouble != np.dtype(float):
+        root = np.sqrt(z)
+        return np.divide(np.arcsin(root), root, out=np.ones_like(z), where=root > 0)
     total = np.full_like(z, ARCSINE[-1])
     for c in ARCSINE[-2::-1]:
         total = total * z + c

@@ -12,8 +12,8 @@ from tpl.core.expr import Expr
 from tpl.numeric.hermite import coefficients
 from tpl.numeric.pairwise_graph import ArrayOp
 
-TERMS = (48, 96, 192, 384, 768)
-REMAINDER = 3e-15  # relative to √(E φ² E ψ²); where it is smaller, no more terms are taken
+TERMS = (64, 256, 1024, 2048)
+NEGLIGIBLE = 1e-9  # √Σ of the squares of coefficients that are left out, relative to √E φ²; two of them meet
 COARSER = 4 / 5  # of the terms, to see what the others are worth
 
 
@@ -23,7 +23,7 @@ class SeriesFailed(ArithmeticError):
 
 @dataclass(frozen=True)
 class Coefficients:
-    """values: a_k, [N, k]; stride 2 if every other one vanishes, from `first` on. tail: √Σ of the squares left out, [N]."""
+    """values: a_k, [N, k], k = first, first + stride, … tail: a bound on √Σ of the squares left out over √E φ², [N]."""
 
     values: np.ndarray
     first: int
@@ -37,34 +37,33 @@ def coefficients_op(function: Expr, env: Mapping[str, float]) -> ArrayOp:
 
     def find_coarse(q: np.ndarray) -> Coefficients:
         found = find(q)
-        kept = int(found.values.shape[1] * COARSER)
+        kept = int(np.ceil(found.values.shape[1] * COARSER))
         return Coefficients(found.values[:, :kept], found.first, found.stride, found.tail)
 
     return ArrayOp("Hermite coefficients", find, find_coarse)
 
 
 def find_coefficients(function: Expr, q: np.ndarray, env: Mapping[str, float]) -> Coefficients:
-    """As many coefficients as it takes. Raises SeriesFailed."""
-    distinct, back = np.unique(q, return_inverse=True)
+    """As many coefficients as it takes. Raises SeriesFailed where they fall off too slowly."""
+    distinct, back = np.unique(np.asarray(q, dtype=float), return_inverse=True)
     for terms in TERMS:
         found = coefficients(function, distinct, terms, env, {})
         if not np.all(np.isfinite(found.norm)):
             break
-        if np.all(found.tail**2 <= REMAINDER * found.norm**2) or terms == TERMS[-1]:
-            return _trimmed(found.values, found.norm, found.tail, back)
-    raise SeriesFailed("a Hermite series that does not converge")
+        norm = np.where(found.norm > 0, found.norm, 1.0)
+        relative = np.max(np.abs(found.values) / norm[:, None], axis=0)
+        left = np.sqrt(np.cumsum(relative[::-1] ** 2)[::-1])
+        if left[3 * terms // 4] <= NEGLIGIBLE:
+            kept = max(1, int(np.sum(left > NEGLIGIBLE)))
+            return _trimmed(found.values[:, :kept], relative[:kept], found.tail / norm + left[kept], back)
+    raise SeriesFailed("a Hermite series that falls off too slowly")
 
 
-def _trimmed(values: np.ndarray, norm: np.ndarray, tail: np.ndarray, back: np.ndarray) -> Coefficients:
-    """Without coefficients that are rounding, and without every other one if those vanish."""
-    relative = np.max(np.abs(values) / np.where(norm > 0, norm, 1.0)[:, None], axis=0)
-    left = np.sqrt(np.cumsum(relative[::-1] ** 2)[::-1])
-    kept = max(1, int(np.sum(left > np.sqrt(REMAINDER) / 8)))
-    values = values[:, :kept]
-    even, odd = (np.max(relative[k:kept:2], initial=0.0) for k in (0, 1))
-    first, stride = (1, 2) if even < 1e-15 and kept > 1 else (0, 2) if odd < 1e-15 else (0, 1)
-    beyond = np.sqrt(tail**2 + (left[kept] * norm) ** 2) if kept < len(left) else tail
-    return Coefficients(np.ascontiguousarray(values[:, first::stride])[back], first, stride, beyond[back])
+def _trimmed(values: np.ndarray, relative: np.ndarray, tail: np.ndarray, back: np.ndarray) -> Coefficients:
+    """Without every other coefficient if those vanish."""
+    even, odd = (np.max(relative[k::2], initial=0.0) for k in (0, 1))
+    first, stride = (1, 2) if even < 1e-15 and len(relative) > 1 else (0, 2) if odd < 1e-15 else (0, 1)
+    return Coefficients(np.ascontiguousarray(values[:, first::stride])[back], first, stride, tail[back])
 
 
 def mean_op(function: Expr, env: Mapping[str, float]) -> ArrayOp:

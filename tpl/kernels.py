@@ -1,0 +1,192 @@
+"""Kernels of networks over data by pairs: from a compiled program to its `PairProgram`, where its inputs do not interact.
+
+The program is elaborated again on two inputs in general position, whose inner products stay symbols; the law of that
+pair is the law of every pair.
+"""
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+
+from tpl.core.elaborate import Limits, elaborate
+from tpl.core.program import Program, verify
+from tpl.data import Dataset, from_array
+from tpl.language import syntax as s
+from tpl.language.source import Diagnostic, Source, TplError
+from tpl.numeric.kernel import Kernel, Progress, kernel_matrix
+from tpl.numeric.pairwise_code import PairProgram
+from tpl.numeric.pairwise_law import NotPairwise
+from tpl.pipeline import Compiled
+
+KERNELS = ("nngp", "ntk")
+MAX_LINES = 2000  # of the core program of a pair; beyond, its law takes long
+_SHOWN = re.compile(r"(nngp|ntk)\((\w+), ?(\w+)\)")
+
+
+@dataclass(frozen=True)
+class Shown:
+    """A kernel that a program shows: of a network over data."""
+
+    kernel: str
+    network: str
+    data: str
+
+
+def shown_kernels(compiled: Compiled) -> list[Shown | None]:
+    """What each show asks for; None for what is no kernel over named data."""
+    found = (_SHOWN.fullmatch(x.name) for x in compiled.program.shows)
+    return [Shown(*m.groups()) if m is not None else None for m in found]
+
+
+@dataclass(frozen=True)
+class PairKernel:
+    """The pair law of a network over data of one shape, ready to be evaluated. identity: the text of what it computes."""
+
+    program: PairProgram
+    identity: str
+    shape: tuple[int, ...]
+
+    def __call__(self, left: np.ndarray, right: np.ndarray | None = None, **options: Any) -> Kernel:
+        """Kernels of all pairs of inputs; see `kernel_matrix`."""
+        sides = [None if x is None else self._rows(x) for x in (left, right)]
+        assert sides[0] is not None
+        return kernel_matrix(self.program, sides[0], sides[1], identity=self.identity, **options)
+
+    def _rows(self, array: np.ndarray) -> np.ndarray:
+        return np.ascontiguousarray(array, dtype=np.float64).reshape(len(array), -1, self.shape[-1])
+
+
+def pair_kernel(
+    compiled: Compiled, limits: Limits, shown: Shown, kernels: Sequence[str], shape: tuple[int, ...]
+) -> PairKernel:
+    """The pair law of kernels ("nngp", "ntk") for inputs of a shape.
+
+    Raises NotPairwise where inputs interact or the law of a pair holds something without a rule.
+    """
+    statement = next(x for x in compiled.file.statements if isinstance(x, s.Data) and x.name == shown.data)
+    network = next(x for x in compiled.file.statements if isinstance(x, s.Network) and x.name == shown.network)
+    if len(network.inputs) != 1 or len(network.inputs[0].dims) != len(statement.dims) - 1:
+        raise NotPairwise("a network that is not applied to one input at a time")
+    count = statement.dims[0]
+    others = [x for x in compiled.file.statements if not isinstance(x, s.Data)]
+    if isinstance(count, s.Name) and _mentions(others, count.name):
+        raise NotPairwise(f"the number of inputs, `{count.name}`, is part of the network")
+    first, second = (_elaborated(compiled, limits, shown, kernels, shape, seed) for seed in (1, 2))
+    if _without_data(first[0]) != _without_data(second[0]):
+        raise NotPairwise("entries of the inputs that act on their own")
+    return _lowered(*first, kernels, shape)
+
+
+def _mentions(node: Any, name: str) -> bool:
+    if isinstance(node, s.Name):
+        return node.name == name
+    if isinstance(node, list | tuple):
+        return any(_mentions(x, name) for x in node)
+    return any(_mentions(getattr(node, f), name) for f in getattr(node, "__dataclass_fields__", ()))
+
+
+def _elaborated(
+    compiled: Compiled, limits: Limits, shown: Shown, kernels: Sequence[str], shape: tuple[int, ...], seed: int
+) -> tuple[Program, dict[tuple[float, ...], int]]:
+    """The program on two inputs in general position, and the numbers of their data vectors."""
+    array = np.random.default_rng(seed).standard_normal((2, *shape))
+    vectors = array.reshape(-1, shape[-1])
+    rows = {tuple(v.tolist()): i for i, v in enumerate(vectors)}
+    data: dict[str, Dataset] = {**compiled.inputs, shown.data: from_array(shown.data, array, limits.max_memory)}
+    call = _call(compiled.file, shown)
+    shows = tuple(s.Show((replace(call, function=k),), call.span) for k in kernels)
+    kept = tuple(x for x in compiled.file.statements if not isinstance(x, s.Show))
+    file = replace(compiled.file, statements=kept + shows)
+    program, _ = elaborate(file, compiled.program.source, data, limits, (), rows)
+    if len(program.lines) > MAX_LINES:
+        raise NotPairwise(f"the core program of two inputs has {len(program.lines):,} lines")
+    return verify(program), rows
+
+
+def _call(file: s.File, shown: Shown) -> s.Call:
+    for show in (x for x in file.statements if isinstance(x, s.Show)):
+        for item in show.items:
+            if isinstance(item, s.Call) and item.function == shown.kernel:
+                names = [a.name for a in item.arguments if isinstance(a, s.Name)]
+                if names == [shown.network, shown.data]:
+                    return item
+    raise NotPairwise("a kernel of something other than a network and its data")
+
+
+def _without_data(program: Program) -> list[Any]:
+    return [replace(line, row=()) for line in program.lines]
+
+
+def _lowered(
+    program: Program, rows: dict[tuple[float, ...], int], kernels: Sequence[str], shape: tuple[int, ...]
+) -> PairKernel:
+    from tpl.core.builder import gram_name
+    from tpl.core.text import print_program
+    from tpl.limit.algebra import constant_symbol
+    from tpl.limit.law import Law
+    from tpl.numeric.pairwise_law import Lowering
+
+    def dot(a: tuple[float, ...], b: tuple[float, ...]) -> Any:
+        return constant_symbol(gram_name(rows[a], rows[b])) if a in rows and b in rows else None
+
+    if any(x.shape != (2, 2) for x in program.shows):
+        raise NotPairwise("a network with several outputs")
+    law = Law(program, dot)
+    lowering = Lowering(law, len(rows) // 2, program.constant_values())
+    asked = dict(zip(kernels, program.shows, strict=True))
+    outputs = {k: lowering.number(law.scalars[x.lines[1]]) for k, x in asked.items()}
+    diagonals = {k: lowering.number(law.scalars[x.lines[0]]) for k, x in asked.items()}
+    pairs = PairProgram(lowering.graph, outputs, diagonals, tuple(sorted(lowering.methods)))
+    return PairKernel(pairs, print_program(program), shape)
+
+
+def kernel_over_data(
+    compiled: Compiled, limits: Limits, left: Any, right: Any, get: Sequence[str], known: dict, **options: Any
+) -> Kernel:
+    """`TensorProgram.kernel`. known: pair kernels by what they were made for. Raises TplError."""
+    source = compiled.program.source
+    wrong = [k for k in get if k not in KERNELS]
+    if wrong or not get:
+        raise _refusal(source, f"no kernel {wrong[0]!r}" if wrong else "no kernel is asked for", 'get=("nngp", "ntk")')
+    shown = next((x for x in shown_kernels(compiled) if x is not None), None)
+    if shown is None:
+        raise _refusal(source, "the program shows no kernel of a network over data", "`show nngp(f, X)`")
+    arrays = [None if x is None else _checked(source, x, compiled.inputs[shown.data].array.ndim) for x in (left, right)]
+    first, second = arrays
+    assert first is not None
+    if second is not None and first.shape[1:] != second.shape[1:]:
+        raise _refusal(source, f"inputs of shapes {list(first.shape[1:])} and {list(second.shape[1:])}", None)
+    key = (shown, tuple(get), first.shape[1:])
+    try:
+        if key not in known:
+            known[key] = pair_kernel(compiled, limits, shown, get, first.shape[1:])
+        return known[key](first, second, **options)
+    except NotPairwise as problem:
+        hint = "`run` samples the limit of any program"
+        raise _refusal(source, f"this kernel is not one of pairs: {problem}", hint) from None
+    except FileExistsError as problem:
+        raise _refusal(source, str(problem), None) from None
+    except OSError as problem:
+        raise _refusal(source, f"the file cannot be written: {problem.strerror or problem}", None) from None
+    except ArithmeticError as problem:
+        raise _refusal(source, f"the kernel of some pair: {problem}", "`run` samples the limit of any program") from None
+
+
+def _checked(source: Source, given: Any, axes: int) -> np.ndarray:
+    array = np.asarray(given)
+    if array.dtype.kind not in "fiub" or array.ndim != axes or 0 in array.shape:
+        raise _refusal(source, f"inputs are numbers with {axes} axes; these are {array.dtype} of shape {list(array.shape)}", None)
+    array = np.asarray(array, dtype=np.float64)
+    if not np.isfinite(array).all():
+        raise _refusal(source, "some inputs are not finite", None)
+    return array
+
+
+def _refusal(source: Source, message: str, hint: str | None) -> TplError:
+    return TplError(source, [Diagnostic(None, message, hint)])
+
+
+__all__ = ["Kernel", "NotPairwise", "PairKernel", "Progress", "Shown", "kernel_over_data", "pair_kernel", "shown_kernels"]

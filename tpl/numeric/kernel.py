@@ -1,0 +1,240 @@
+"""Kernel matrices over data in blocks: in parallel, the symmetric half only, in memory or in a file beyond it."""
+
+import os
+from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from contextlib import ExitStack
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from tpl.numeric.kernel_file import KernelFile
+from tpl.numeric.pairwise_code import Inputs, PairProgram
+from tpl.numeric.pairwise_graph import LEFT, RIGHT, ArrayOp
+from tpl.numeric.pairwise_series import Coefficients
+
+BLOCK = 256  # inputs a side
+COMPILE_FROM = 1 << 16  # pairs from which compiling pays
+PROBES = 24  # inputs a side at which rounding is measured
+SEARCHED = 512  # inputs among which the nearest and the most opposite are looked for
+SAFETY = 4.0  # what is measured at probes, for all pairs
+EPSILON = float(np.finfo(float).eps)
+Progress = Callable[[int, int], None]
+
+
+@dataclass(frozen=True, eq=False)
+class Kernel:
+    """Kernel matrices by name, [N1, N2].
+
+    error: bounds on |error| by name, the greatest over all entries; `errors(name)` bounds each entry. An entry's
+    error is at most `relative` times √(K(ξ, ξ) K(ξ', ξ')). diagonals: K(ξ, ξ) for both sides.
+    """
+
+    matrices: Mapping[str, np.ndarray]
+    relative: Mapping[str, float]
+    diagonals: Mapping[str, tuple[np.ndarray, np.ndarray]]
+    method: str
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        return tuple(self.matrices)
+
+    @property
+    def nngp(self) -> np.ndarray:
+        return self.matrices["nngp"]
+
+    @property
+    def ntk(self) -> np.ndarray:
+        return self.matrices["ntk"]
+
+    def __getitem__(self, name: str) -> np.ndarray:
+        return self.matrices[name]
+
+    def _sizes(self, name: str) -> tuple[np.ndarray, np.ndarray]:
+        left, right = (np.sqrt(np.maximum(d, 0.0)) for d in self.diagonals[name])
+        return left, right
+
+    def errors(self, name: str) -> np.ndarray:
+        """A bound for every entry, [N1, N2]."""
+        return self.relative[name] * np.multiply.outer(*self._sizes(name))
+
+    @property
+    def error(self) -> dict[str, float]:
+        largest = {name: [float(np.max(s, initial=0.0)) for s in self._sizes(name)] for name in self.names}
+        return {name: self.relative[name] * a * b for name, (a, b) in largest.items()}
+
+    def __repr__(self) -> str:
+        shape = " × ".join(map(str, next(iter(self.matrices.values())).shape))
+        bounds = ", ".join(f"{name} ± {error:.1g}" for name, error in self.error.items())
+        return f"<kernel {shape}: {bounds} ({self.method})>"
+
+
+def kernel_matrix(
+    program: PairProgram,
+    left: np.ndarray,
+    right: np.ndarray | None = None,
+    dtype: Any = np.float64,
+    out: str | os.PathLike[str] | None = None,
+    identity: str = "",
+    threads: int | None = None,
+    progress: Progress | None = None,
+) -> Kernel:
+    """The kernels of all pairs. left, right: data [N, rows, d], float64; right None: of `left` with itself.
+
+    out: a .npy file for the matrices, [N1, N2], or [kernels, N1, N2] if there are several; one that was interrupted
+    is resumed. identity: what the program is, so that no file of another one is resumed. The bits depend on neither
+    `threads` nor interruptions. Raises ArithmeticError where an expectation cannot be found, FileExistsError for a
+    file begun with other inputs.
+    """
+    sides = _prepared(program, left, right)
+    names = tuple(program.outputs)
+    shape = (len(left), len(left if right is None else right))
+    relative = _accuracy(program, sides, right is None, np.dtype(dtype))
+    diagonals = {name: (sides[0].diagonal[name], sides[1].diagonal[name]) for name in names}
+    blocks = list(_blocks(*shape, right is None))
+    whole = (len(names), *shape)
+    with ExitStack() as stack:
+        if out is None:
+            file, arrays = None, np.empty(whole, dtype)
+        else:
+            file = stack.enter_context(KernelFile(Path(out), whole, np.dtype(dtype), (identity, left, right), len(blocks)))
+            arrays = file.array
+        _fill(program, sides, right is None, arrays, blocks, file, threads, progress)
+    methods = " and ".join(program.methods) or "exact"
+    return Kernel(dict(zip(names, arrays, strict=True)), relative, diagonals, f"{methods}, every pair")
+
+
+def _prepared(program: PairProgram, left: np.ndarray, right: np.ndarray | None) -> tuple[Inputs, Inputs]:
+    first = program.prepare(left, LEFT)
+    return first, program.prepare(left if right is None else right, RIGHT, same=right is None)
+
+
+def _blocks(rows: int, columns: int, symmetric: bool) -> Iterator[tuple[slice, slice]]:
+    for i in range(0, rows, BLOCK):
+        for j in range(i if symmetric else 0, columns, BLOCK):
+            yield slice(i, min(i + BLOCK, rows)), slice(j, min(j + BLOCK, columns))
+
+
+def _fill(
+    program: PairProgram, sides: tuple[Inputs, Inputs], symmetric: bool, arrays: np.ndarray,
+    blocks: list[tuple[slice, slice]], file: KernelFile | None, threads: int | None, progress: Progress | None,
+) -> None:  # fmt: skip
+    """Compute the blocks that are not there yet, a few ahead of those that are written."""
+    from threadpoolctl import threadpool_limits
+
+    compiled = arrays[0].size >= COMPILE_FROM
+    if compiled:
+        _ = program.compiled
+    missing = (k for k in range(len(blocks)) if file is None or not file.done(k))
+    count = threads or len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else threads or 1
+    finished = 0 if file is None else file.count
+
+    def work(k: int) -> int:
+        rows, columns = blocks[k]
+        found = program.block(sides[0].block(rows), sides[1].block(columns), compiled)
+        for target, (name, values) in zip(arrays, found.items(), strict=True):
+            _place(target, values, rows, columns, symmetric, sides[0].diagonal[name])
+        return k
+
+    with threadpool_limits(1, "blas"), ThreadPoolExecutor(count) as pool:
+        running: set[Future[int]] = {pool.submit(work, k) for k in islice(missing, 2 * count)}
+        try:
+            while running:
+                ready, running = wait(running, return_when=FIRST_COMPLETED)
+                for future in ready:
+                    k = future.result()
+                    running |= {pool.submit(work, k) for k in islice(missing, 1)}
+                    if file is not None:
+                        file.mark(k)
+                    finished += 1
+                    if progress is not None:
+                        progress(finished, len(blocks))
+        except BaseException:
+            for future in running:
+                future.cancel()
+            raise
+
+
+def _place(
+    target: np.ndarray, values: np.ndarray, rows: slice, columns: slice, symmetric: bool, diagonal: np.ndarray
+) -> None:
+    """Write a block, and its mirror image."""
+    if symmetric and rows == columns:
+        values = np.array(values)
+        lower = np.tril_indices(len(values), -1)
+        values[lower] = values.T[lower]
+        np.fill_diagonal(values, diagonal[rows])
+    target[rows, columns] = values
+    if symmetric and rows != columns:
+        target[columns, rows] = values.T
+
+
+# ---------------------------------------------------------------------------------------------- errors
+
+
+def _accuracy(
+    program: PairProgram, sides: tuple[Inputs, Inputs], symmetric: bool, dtype: np.dtype
+) -> dict[str, float]:
+    """Errors relative to √(K(ξ, ξ) K(ξ', ξ')).
+
+    Rounding, and what series leave out, are measured at some pairs, the nearest and most opposite ones among them: in
+    higher precision, and with fewer terms. To that come the bounds on the series' tails.
+    """
+    left, right = _probes(sides[0].rows, sides[1].rows)
+    values = _at(program, left, right)
+    others = [_at(program, left, right, coarse=True)]
+    if np.finfo(np.longdouble).eps < EPSILON:
+        others.append(_at(program, left.astype(np.longdouble), right.astype(np.longdouble)))
+        floor = 4 * EPSILON
+    else:
+        floor = len(program.order) * EPSILON
+    floor += _tails(program, sides) + (0.0 if dtype == np.float64 else float(np.finfo(dtype).eps))
+    found = {}
+    for name, (value, size) in values.items():
+        gaps = [np.abs(other[name][0] - value) for other in others]
+        with np.errstate(all="ignore"):
+            worst = max(float(np.max(np.where(size > 0, gap / size, 0.0), initial=0.0)) for gap in gaps)
+        found[name] = SAFETY * worst + floor
+    return found
+
+
+def _at(
+    program: PairProgram, left: np.ndarray, right: np.ndarray, coarse: bool = False
+) -> dict[str, tuple[np.ndarray, np.ndarray]]:
+    """Values and √(K(ξ, ξ) K(ξ', ξ')) of all pairs."""
+    a, b = program.prepare(left, LEFT, coarse=coarse), program.prepare(right, RIGHT, coarse=coarse)
+    found = program.block(a, b, compiled=False, coarse=coarse)
+    outer = np.multiply.outer
+    return {
+        name: (value, outer(*(np.sqrt(np.maximum(x.diagonal[name], 0.0)).astype(float) for x in (a, b))))
+        for name, value in found.items()
+    }
+
+
+def _probes(left: np.ndarray, right: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Inputs of both sides: spread over the data, with their nearest and most opposite partners."""
+    some = np.unique(np.linspace(0, len(left) - 1, min(PROBES, len(left))).astype(int))
+    searched = np.unique(np.linspace(0, len(right) - 1, min(SEARCHED, len(right))).astype(int))
+    a, b = (x.reshape(len(x), -1) for x in (left[some], right[searched]))
+    cosines = a @ b.T / np.maximum(np.outer(np.linalg.norm(a, axis=1), np.linalg.norm(b, axis=1)), 1e-300)
+    distinct = np.where(cosines < 1 - 1e-15, cosines, -1.0)
+    partners = np.concatenate([np.argmax(distinct, axis=1), np.argmin(cosines, axis=1)])
+    chosen = np.unique(np.concatenate([searched[partners], some[some < len(right)]]))
+    return left[some], right[chosen]
+
+
+def _tails(program: PairProgram, sides: tuple[Inputs, Inputs]) -> float:
+    """What series leave out at most, relative, summed over them."""
+    total = 0.0
+    for node in program.graph.nodes:
+        if isinstance(node.value, ArrayOp) and node.op == "series":
+            tails = [x.values[a].tail for x in sides for a in node.args[:2] if a in x.values]
+            tails = [float(np.max(t, initial=0.0)) for t in tails]
+            total += float(np.prod(tails)) if len(tails) == 2 else 0.0
+    return total
+
+
+__all__ = ["Coefficients", "Kernel", "kernel_matrix"]
