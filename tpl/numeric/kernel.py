@@ -18,7 +18,7 @@ from tpl.numeric.pairwise_series import Coefficients
 
 BLOCK = 256  # inputs a side
 COMPILE_FROM = 1 << 16  # pairs from which compiling pays
-PROBES = 24  # inputs a side at which rounding is measured
+PROBES = 16  # inputs at which rounding is measured
 SEARCHED = 512  # inputs among which the nearest and the most opposite are looked for
 SAFETY = 4.0  # what is measured at probes, for all pairs
 EPSILON = float(np.finfo(float).eps)
@@ -183,38 +183,37 @@ def _accuracy(
     Rounding, and what series leave out, are measured at some pairs, the nearest and most opposite ones among them: in
     higher precision, and with fewer terms. To that come the bounds on the series' tails.
     """
-    left, right = _probes(sides[0].rows, sides[1].rows)
-    values = _at(program, left, right)
-    others = [_at(program, left, right, coarse=True)]
+    probes = _probes(sides[0].rows, sides[1].rows)
+    value, size = _at(program, probes)
+    others = []
+    if any(node.op == "series" for node in program.graph.nodes):
+        others.append(_at(program, probes, coarse=True)[0])
     if np.finfo(np.longdouble).eps < EPSILON:
-        others.append(_at(program, left.astype(np.longdouble), right.astype(np.longdouble)))
+        others.append(_at(program, probes.astype(np.longdouble))[0])
         floor = 4 * EPSILON
     else:
         floor = len(program.order) * EPSILON
     floor += _tails(program, sides) + (0.0 if dtype == np.float64 else float(np.finfo(dtype).eps))
     found = {}
-    for name, (value, size) in values.items():
-        gaps = [np.abs(other[name][0] - value) for other in others]
+    for name in program.outputs:
+        gaps = [np.abs(other[name] - value[name]) for other in others]
         with np.errstate(all="ignore"):
-            worst = max(float(np.max(np.where(size > 0, gap / size, 0.0), initial=0.0)) for gap in gaps)
-        found[name] = SAFETY * worst + floor
+            ratios = [np.where(size[name] > 0, gap / size[name], 0.0) for gap in gaps]
+        found[name] = SAFETY * max((float(np.max(r, initial=0.0)) for r in ratios), default=0.0) + floor
     return found
 
 
 def _at(
-    program: PairProgram, left: np.ndarray, right: np.ndarray, coarse: bool = False
-) -> dict[str, tuple[np.ndarray, np.ndarray]]:
+    program: PairProgram, rows: np.ndarray, coarse: bool = False
+) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray]]:
     """Values and √(K(ξ, ξ) K(ξ', ξ')) of all pairs."""
-    a, b = program.prepare(left, LEFT, coarse=coarse), program.prepare(right, RIGHT, coarse=coarse)
-    found = program.block(a, b, compiled=False, coarse=coarse)
-    outer = np.multiply.outer
-    return {
-        name: (value, outer(*(np.sqrt(np.maximum(x.diagonal[name], 0.0)).astype(float) for x in (a, b))))
-        for name, value in found.items()
-    }
+    left, right = program.prepare(rows, LEFT, coarse=coarse), program.prepare(rows, RIGHT, same=True, coarse=coarse)
+    sizes = {name: np.sqrt(np.maximum(d, 0.0)) for name, d in left.diagonal.items()}
+    found = program.block(left, right, compiled=False, coarse=coarse)
+    return found, {name: np.multiply.outer(s, s).astype(float) for name, s in sizes.items()}
 
 
-def _probes(left: np.ndarray, right: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def _probes(left: np.ndarray, right: np.ndarray) -> np.ndarray:
     """Inputs of both sides: spread over the data, with their nearest and most opposite partners."""
     some = np.unique(np.linspace(0, len(left) - 1, min(PROBES, len(left))).astype(int))
     searched = np.unique(np.linspace(0, len(right) - 1, min(SEARCHED, len(right))).astype(int))
@@ -222,8 +221,7 @@ def _probes(left: np.ndarray, right: np.ndarray) -> tuple[np.ndarray, np.ndarray
     cosines = a @ b.T / np.maximum(np.outer(np.linalg.norm(a, axis=1), np.linalg.norm(b, axis=1)), 1e-300)
     distinct = np.where(cosines < 1 - 1e-15, cosines, -1.0)
     partners = np.concatenate([np.argmax(distinct, axis=1), np.argmin(cosines, axis=1)])
-    chosen = np.unique(np.concatenate([searched[partners], some[some < len(right)]]))
-    return left[some], right[chosen]
+    return np.concatenate([left[some], right[np.unique(searched[partners])]])
 
 
 def _tails(program: PairProgram, sides: tuple[Inputs, Inputs]) -> float:

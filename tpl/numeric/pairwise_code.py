@@ -27,6 +27,7 @@ from tpl.numeric.pairwise_graph import (
 )
 
 NEAR = 2.0**-8  # a defect below this share of |x||y| is computed anew from the inputs
+LOOPED_FROM = 1 << 14  # entries of a block from which numba is worth its import
 GATHERED = 4096  # pairs at a time whose defects are computed anew
 
 
@@ -138,18 +139,30 @@ def _row(value: Any) -> Any:
 
 
 def defects(dots: np.ndarray, left: np.ndarray, right: np.ndarray) -> np.ndarray:
-    """|x||y| - |⟨x, y⟩| for all pairs; where x and ±y nearly agree, from the part of y across x."""
+    """|x||y| - |⟨x, y⟩| for all pairs; where x and ±y nearly agree, from their difference."""
     lengths = np.sqrt(np.einsum("nd,nd->n", left, left)), np.sqrt(np.einsum("nd,nd->n", right, right))
-    whole = np.multiply.outer(*lengths)
-    found = np.maximum(whole - np.abs(dots), 0.0)
-    i, j = np.nonzero(found < NEAR * whole)
+    found = np.empty(dots.shape, dots.dtype)
+    if dots.size >= LOOPED_FROM:
+        near = _loops().plain_defects(*lengths, dots, NEAR, found)
+    else:
+        whole = np.multiply.outer(*lengths)
+        found[:] = np.maximum(whole - np.abs(dots), 0.0)
+        near = np.count_nonzero(found < NEAR * whole)
+    if near:
+        _correct(found, dots, left, right, lengths)
+    return found
+
+
+def _correct(
+    found: np.ndarray, dots: np.ndarray, left: np.ndarray, right: np.ndarray, lengths: tuple[np.ndarray, np.ndarray]
+) -> None:
+    """|x||y| - |⟨x, y⟩| = |x||y| |x/|x| ∓ y/|y||² / 2 for the pairs where it is small."""
+    i, j = np.nonzero(found < NEAR * np.multiply.outer(*lengths))
     for start in range(0, len(i), GATHERED):
         a, b = i[start : start + GATHERED], j[start : start + GATHERED]
         x, y = left[a] / lengths[0][a, None], right[b] / lengths[1][b, None]
-        sign = np.where(dots[a, b] < 0, -1.0, 1.0)
-        gap = x - sign[:, None] * y  # |gap|² = 2 (1 - |cos|)
-        found[a, b] = whole[a, b] * np.einsum("nd,nd->n", gap, gap) / 2
-    return found
+        gap = x - np.where(dots[a, b] < 0, -1.0, 1.0)[:, None] * y
+        found[a, b] = lengths[0][a] * lengths[1][b] * np.einsum("nd,nd->n", gap, gap) / 2
 
 
 # ---------------------------------------------------------------------------------------------- compiled
@@ -253,6 +266,10 @@ def _loaded(text: str) -> ModuleType:
     return cache.load(text)
 
 
+def _loops() -> ModuleType:
+    return _loaded((Path(__file__).parent / "pairwise_loops.py").read_text(encoding="utf-8"))
+
+
 def _stacked(inputs: Inputs, nodes: tuple[int, ...]) -> np.ndarray:
     return np.array([inputs.values[n] for n in nodes]).reshape(len(nodes), len(inputs.rows))
 
@@ -276,21 +293,19 @@ def arcsine_ratio(z):
 # ---------------------------------------------------------------------------------------------- series
 
 _STEP = 8
-_HORNER_FROM = 1 << 14  # entries from which numba is worth its import
 
 
 def horner(a: np.ndarray, b: np.ndarray, x: np.ndarray) -> np.ndarray:
     """Σ_k a[i, k] b[j, k] x[i, j]^k."""
-    if x.size < _HORNER_FROM:
+    if x.size < LOOPED_FROM:
         total = np.zeros_like(x)
         for k in range(a.shape[1] - 1, -1, -1):
             total = total * x + np.multiply.outer(a[:, k], b[:, k])
         return total
-    steps = _loaded((Path(__file__).parent / "pairwise_loops.py").read_text(encoding="utf-8")).horner_steps
     terms = -(-a.shape[1] // _STEP) * _STEP
     padded = [np.zeros((len(c), terms)) for c in (a, b)]
     for target, source in zip(padded, (a, b), strict=True):
         target[:, : source.shape[1]] = source
     total = np.zeros(x.shape)
-    steps(padded[0], np.ascontiguousarray(padded[1].T), np.ascontiguousarray(x), total)
+    _loops().horner_steps(padded[0], np.ascontiguousarray(padded[1].T), np.ascontiguousarray(x), total)
     return total

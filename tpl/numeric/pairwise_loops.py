@@ -21,3 +21,19 @@ def horner_steps(a: np.ndarray, b: np.ndarray, x: np.ndarray, total: np.ndarray)
                 t = t * y + a2 * b[k + 2, j]
                 t = t * y + a1 * b[k + 1, j]
                 total[i, j] = t * y + a0 * b[k, j]
+
+
+@njit(
+    "int64(float64[::1], float64[::1], float64[:, ::1], float64, float64[:, ::1])",
+    error_model="numpy", nogil=True, cache=True, fastmath={"contract"},
+)  # fmt: skip
+def plain_defects(left: np.ndarray, right: np.ndarray, dots: np.ndarray, near: float, found: np.ndarray) -> int:
+    """found[i, j] = left[i] right[j] - |dots[i, j]|, at least 0; returns how many are below a share `near` of the first."""
+    count = 0
+    for i in range(dots.shape[0]):
+        for j in range(dots.shape[1]):
+            whole = left[i] * right[j]
+            defect = max(whole - abs(dots[i, j]), 0.0)
+            found[i, j] = defect
+            count += 1 if defect < near * whole else 0
+    return count

@@ -118,7 +118,7 @@ class Analysis:
     curves: list[Expr]
 
 
-class Analyst:
+class _Analyst:
     """Finds the features of one integrand."""
 
     def __init__(self, integrand: Integrand, reach: float):
@@ -140,7 +140,7 @@ class Analyst:
                 curves.append(argument)
             elif len(directions) == 1:
                 (direction,) = directions
-                roots = [round(r, 12) for r in self.roots(argument, direction)]
+                roots = [round(r, 12) for r in self._roots(argument, direction)]
                 centres.setdefault(direction, set()).update(roots)
                 if kink:
                     kinked.update((direction, r) for r in roots)
@@ -198,7 +198,7 @@ class Analyst:
         points = np.outer(self.integrand.factor @ np.array(direction), t)
         return values(node, points, self.integrand.env, self.integrand.known)
 
-    def roots(self, argument: Expr, direction: tuple[float, ...]) -> list[float]:
+    def _roots(self, argument: Expr, direction: tuple[float, ...]) -> list[float]:
         """Where an expression of one direction vanishes, and where the affine forms in it do."""
         roots = set()
         for node in _within(argument):
@@ -345,17 +345,12 @@ def expectation(integrand: Integrand, nodes: int, level: int = 0, reach: float =
     if integrand.rank == 0:
         value = float(integrand.at(np.zeros((0, 1)))[0])
         return value, abs(value)
-    analysis = Analyst(integrand, reach).analyse()
+    analysis = _Analyst(integrand, reach).analyse()
     outer, weights = np.zeros((0, 1)), np.ones((1, 1))
     if integrand.rank == 2:
         outer, weights = panels(_outer_cuts(analysis.features)[None, :], nodes, level, reach)
     value, size = _inner(integrand, analysis, outer, nodes, level, reach) @ weights[0]
     return float(value), float(size)
-
-
-def steepness(integrand: Integrand, reach: float) -> float:
-    """The least width of any feature, in standard deviations; PANEL at most."""
-    return min((f.width for f in Analyst(integrand, reach).analyse().features), default=PANEL)
 
 
 def _inner(
