@@ -13,7 +13,7 @@ import numpy as np
 
 from tpl.numeric.kernel_file import KernelFile
 from tpl.numeric.pairwise_code import Inputs, PairProgram
-from tpl.numeric.pairwise_graph import LEFT, RIGHT, ArrayOp
+from tpl.numeric.pairwise_graph import ArrayOp
 from tpl.numeric.pairwise_series import Coefficients
 
 BLOCK = 256  # inputs a side
@@ -89,10 +89,20 @@ def kernel_matrix(
     `threads` nor interruptions. Raises ArithmeticError where an expectation cannot be found, FileExistsError for a
     file begun with other inputs.
     """
-    sides = _prepared(program, left, right)
+    from threadpoolctl import threadpool_limits
+
+    with threadpool_limits(1, "blas"):  # blocks are computed by threads of our own
+        return _kernel_matrix(program, left, right, np.dtype(dtype), out, identity, threads, progress)
+
+
+def _kernel_matrix(
+    program: PairProgram, left: np.ndarray, right: np.ndarray | None, dtype: np.dtype,
+    out: str | os.PathLike[str] | None, identity: str, threads: int | None, progress: Progress | None,
+) -> Kernel:  # fmt: skip
+    sides = program.prepare(left, right)
     names = tuple(program.outputs)
     shape = (len(left), len(left if right is None else right))
-    relative = _accuracy(program, sides, right is None, np.dtype(dtype))
+    relative = _accuracy(program, sides, right is None, dtype)
     diagonals = {name: (sides[0].diagonal[name], sides[1].diagonal[name]) for name in names}
     blocks = list(_blocks(*shape, right is None))
     whole = (len(names), *shape)
@@ -100,16 +110,11 @@ def kernel_matrix(
         if out is None:
             file, arrays = None, np.empty(whole, dtype)
         else:
-            file = stack.enter_context(KernelFile(Path(out), whole, np.dtype(dtype), (identity, left, right), len(blocks)))
+            file = stack.enter_context(KernelFile(Path(out), whole, dtype, (identity, left, right), len(blocks)))
             arrays = file.array
         _fill(program, sides, right is None, arrays, blocks, file, threads, progress)
     methods = " and ".join(program.methods) or "exact"
     return Kernel(dict(zip(names, arrays, strict=True)), relative, diagonals, f"{methods}, every pair")
-
-
-def _prepared(program: PairProgram, left: np.ndarray, right: np.ndarray | None) -> tuple[Inputs, Inputs]:
-    first = program.prepare(left, LEFT)
-    return first, program.prepare(left if right is None else right, RIGHT, same=right is None)
 
 
 def _blocks(rows: int, columns: int, symmetric: bool) -> Iterator[tuple[slice, slice]]:
@@ -123,8 +128,6 @@ def _fill(
     blocks: list[tuple[slice, slice]], file: KernelFile | None, threads: int | None, progress: Progress | None,
 ) -> None:  # fmt: skip
     """Compute the blocks that are not there yet, a few ahead of those that are written."""
-    from threadpoolctl import threadpool_limits
-
     compiled = arrays[0].size >= COMPILE_FROM
     if compiled:
         _ = program.compiled
@@ -139,7 +142,7 @@ def _fill(
             _place(target, values, rows, columns, symmetric, sides[0].diagonal[name])
         return k
 
-    with threadpool_limits(1, "blas"), ThreadPoolExecutor(count) as pool:
+    with ThreadPoolExecutor(count) as pool:
         running: set[Future[int]] = {pool.submit(work, k) for k in islice(missing, 2 * count)}
         try:
             while running:
@@ -180,19 +183,18 @@ def _accuracy(
 ) -> dict[str, float]:
     """Errors relative to √(K(ξ, ξ) K(ξ', ξ')).
 
-    Rounding, and what series leave out, are measured at some pairs, the nearest and most opposite ones among them: in
-    higher precision, and with fewer terms. To that come the bounds on the series' tails.
+    Measured at some pairs, the nearest and most opposite ones among them: rounding in higher precision, or, where there
+    are series, what fewer terms make of them. To that come the bounds on the series' tails.
     """
     probes = _probes(sides[0].rows, sides[1].rows)
     value, size = _at(program, probes)
+    floor = len(program.order) * EPSILON
     others = []
     if any(node.op == "series" for node in program.graph.nodes):
         others.append(_at(program, probes, coarse=True)[0])
-    if np.finfo(np.longdouble).eps < EPSILON:
+    elif np.finfo(np.longdouble).eps < EPSILON:
         others.append(_at(program, probes.astype(np.longdouble))[0])
         floor = 4 * EPSILON
-    else:
-        floor = len(program.order) * EPSILON
     floor += _tails(program, sides) + (0.0 if dtype == np.float64 else float(np.finfo(dtype).eps))
     found = {}
     for name in program.outputs:
@@ -207,7 +209,7 @@ def _at(
     program: PairProgram, rows: np.ndarray, coarse: bool = False
 ) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray]]:
     """Values and √(K(ξ, ξ) K(ξ', ξ')) of all pairs."""
-    left, right = program.prepare(rows, LEFT, coarse=coarse), program.prepare(rows, RIGHT, same=True, coarse=coarse)
+    left, right = program.prepare(rows, coarse=coarse)
     sizes = {name: np.sqrt(np.maximum(d, 0.0)) for name, d in left.diagonal.items()}
     found = program.block(left, right, compiled=False, coarse=coarse)
     return found, {name: np.multiply.outer(s, s).astype(float) for name, s in sizes.items()}

@@ -71,15 +71,24 @@ class PairProgram:
         return Compiled(self)
 
     # ------------------------------------------------------------------------------------------ one input
-    def prepare(self, rows: np.ndarray, side: int, same: bool = False, coarse: bool = False) -> Inputs:
-        """The numbers of every input of one side. same: the right inputs are the left ones.
+    def prepare(
+        self, left: np.ndarray, right: np.ndarray | None = None, coarse: bool = False
+    ) -> tuple[Inputs, Inputs]:
+        """The numbers of every input of both sides; right None: the left inputs again.
 
         Raises ArithmeticError where an expectation has no value that could be found.
         """
-        roots = {n: self.graph.twin(n) if same else n for n in self.single[side]}
-        found = evaluate_single(self.graph, [*roots.values(), *self.diagonals.values()], rows, coarse)
-        diagonal = {name: found[node] for name, node in self.diagonals.items()}
-        return Inputs(rows, {n: found[root] for n, root in roots.items()}, diagonal)
+        graph, ends = self.graph, self.diagonals
+        own, others = self.single[LEFT], self.single[RIGHT]
+        roots = {n: graph.twin(n) if right is None else n for n in others}
+        again = [*roots.values(), *ends.values()]
+        first = evaluate_single(graph, [*own, *ends.values(), *(again if right is None else [])], left, coarse)
+        second = first if right is None else evaluate_single(graph, again, right, coarse)
+        diagonals = [{name: found[node] for name, node in ends.items()} for found in (first, second)]
+        return (
+            Inputs(left, {n: first[n] for n in own}, diagonals[0]),
+            Inputs(left if right is None else right, {n: second[r] for n, r in roots.items()}, diagonals[1]),
+        )
 
     # ------------------------------------------------------------------------------------------ pairs
     def block(self, left: Inputs, right: Inputs, compiled: bool, coarse: bool = False) -> dict[str, np.ndarray]:

@@ -153,6 +153,9 @@ class Lowering:
         formula = dual(function, number(1))
         if formula is not None:
             zero = self.graph.constant(0.0)
+            found = self.native.expectation(formula, lambda: Geometry(self.graph, variance, zero, zero, zero, True))
+            if found is not None:
+                return found
             return self.graph.make("dual", (variance, zero, zero), self._dual_op(formula))
         return self.graph.make("mean", (variance,), self._operation(("mean", function), lambda: mean_op(function, self.env)))
 

@@ -15,7 +15,7 @@ from tpl.core.expr import Expr
 from tpl.numeric.pairwise_graph import ArrayOp
 from tpl.numeric.quadrature import values
 
-TERMS = (64, 512, 2048)
+TERMS = (64, 256, 512, 1024, 2048)
 REACH = 13.0  # where the Gaussian law is cut off
 LEVELS = 5  # the step is halved so often
 AGREEMENT = 1e-13  # of two grids, relative to √E φ²
@@ -24,6 +24,7 @@ FLOOR = 2e-15  # rounding of E φ² - Σ a_k², relative to E φ²
 HOPELESS = 1e-3  # a tail so large is no answer
 NODES = (16, 32, 64)  # of interpolation in log q
 INTERPOLATED = 1e-14  # its error at inputs that are no nodes, relative
+REMEMBERED = 8  # sets of inputs, of one function
 COARSER = 4 / 5  # of the terms, to see what the others are worth
 DROPPED = 1e-17  # remainders of single pairs below this are left out
 
@@ -43,8 +44,18 @@ class Coefficients:
 
 
 def coefficients_op(function: Expr, env: Mapping[str, float]) -> ArrayOp:
+    last: dict[bytes, Coefficients] = {}
+
     def find(q: np.ndarray) -> Coefficients:
-        return find_coefficients(function, np.atleast_1d(q), env)
+        q = np.ascontiguousarray(np.atleast_1d(q), dtype=float)
+        key = q.tobytes()
+        found = last.get(key)
+        if found is None:
+            found = find_coefficients(function, q, env)
+            if len(last) == REMEMBERED:
+                last.clear()
+            last[key] = found
+        return found
 
     def find_coarse(q: np.ndarray) -> Coefficients:
         found = find(q)
@@ -65,19 +76,14 @@ def mean_op(function: Expr, env: Mapping[str, float]) -> ArrayOp:
 
 def find_coefficients(function: Expr, q: np.ndarray, env: Mapping[str, float]) -> Coefficients:
     """As many coefficients as it takes. Raises SeriesFailed where they fall off too slowly."""
-    for terms in TERMS:
+    terms = _enough_terms(function, q, env)
 
-        def both(x: np.ndarray, terms: int = terms) -> np.ndarray:
-            found, energy = _integrals(function, x, env, terms)
-            return np.column_stack([found, energy])
+    def both(x: np.ndarray) -> np.ndarray:
+        return np.column_stack(_integrals(function, x, env, terms))
 
-        table = _over_variances(both, np.asarray(q, dtype=float))
-        found, energy = table[:, :-1], np.maximum(table[:, -1], 0.0)
-        norm = np.sqrt(np.where(energy > 0, energy, 1.0))
-        relative = np.max(np.abs(found) / norm[:, None], axis=0)
-        left = np.sqrt(np.cumsum(relative[::-1] ** 2)[::-1])
-        if left[3 * terms // 4] <= NEGLIGIBLE:
-            break
+    table = _over_variances(both, q)
+    found, energy = table[:, :-1], np.maximum(table[:, -1], 0.0)
+    norm, relative, left = _decay(found, energy)
     kept = max(2, int(np.sum(left > NEGLIGIBLE)))
     found, relative = found[:, :kept], relative[:kept]
     lost = np.maximum(energy - np.sum(found**2, axis=1), 0.0) + FLOOR * energy
@@ -89,10 +95,26 @@ def find_coefficients(function: Expr, q: np.ndarray, env: Mapping[str, float]) -
     return Coefficients(np.ascontiguousarray(found[:, first::stride]), first, stride, tail)
 
 
+def _enough_terms(function: Expr, q: np.ndarray, env: Mapping[str, float]) -> int:
+    """Steeper functions take more: the greatest variance decides."""
+    for terms in TERMS:
+        left = _decay(*_integrals(function, np.array([q.max()]), env, terms))[2]
+        if left[3 * terms // 4] <= NEGLIGIBLE:
+            break
+    return terms
+
+
+def _decay(found: np.ndarray, energy: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """√E φ² [N]; relative to it, the greatest |a_k| over inputs, and √Σ of their squares from k on, [terms]."""
+    norm = np.sqrt(np.where(energy > 0, energy, 1.0))
+    relative = np.max(np.abs(found) / norm[:, None], axis=0)
+    return norm, relative, np.sqrt(np.cumsum(relative[::-1] ** 2)[::-1])
+
+
 # ---------------------------------------------------------------------------------------------- integrals
 
 
-@lru_cache(maxsize=16)
+@lru_cache(maxsize=40)
 def _rule(terms: int, level: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Points z, weights for the coefficients [points, terms], and for E φ²."""
     step = 2 * np.pi / (np.sqrt(terms) + 16 * 2**level)
