@@ -5,7 +5,7 @@ pair is the law of every pair.
 """
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -13,16 +13,18 @@ import numpy as np
 
 from tpl.core.elaborate import Limits, elaborate
 from tpl.core.program import Program, verify
-from tpl.data import Dataset, from_array
+from tpl.data import DataError, Dataset, from_array, load_source
 from tpl.language import syntax as s
 from tpl.language.source import Diagnostic, Source, TplError
 from tpl.numeric.kernel import Kernel, Progress, kernel_matrix
 from tpl.numeric.pairwise_code import PairProgram
 from tpl.numeric.pairwise_law import NotPairwise
-from tpl.pipeline import Compiled
+from tpl.pipeline import Compiled, compile_program
 
 KERNELS = ("nngp", "ntk")
 MAX_LINES = 2000  # of the core program of a pair; beyond, its law takes long
+MANY = 8  # inputs of which a program is not written out, if pairs say it all
+FEW = 3
 _SHOWN = re.compile(r"(nngp|ntk)\((\w+), ?(\w+)\)")
 
 
@@ -172,13 +174,68 @@ def kernel_over_data(
     except OSError as problem:
         raise _refusal(source, f"the file cannot be written: {problem.strerror or problem}", None) from None
     except ArithmeticError as problem:
-        raise _refusal(source, f"the kernel of some pair: {problem}", "`run` samples the limit of any program") from None
+        raise _refusal(
+            source, f"the kernel of some pair: {problem}", "`run` samples the limit of any program"
+        ) from None
+
+
+def kernels_of_run(
+    compiled: Compiled, limits: Limits, inputs: Mapping[str, Dataset], **options: Any
+) -> list[tuple[np.ndarray, np.ndarray, str]]:
+    """Value, error and method of every show. inputs: the data, of which `compiled` may hold the first few.
+
+    Raises NotPairwise if something else than kernels by pairs is shown, or their law is not to be had.
+    """
+    asked = [x for x in shown_kernels(compiled) if x is not None]
+    if len(asked) < len(compiled.program.shows):
+        raise NotPairwise("something else than a kernel is shown")
+    found: dict[tuple[str, str], Kernel] = {}
+    for shown in asked:
+        key = (shown.network, shown.data)
+        if key not in found:
+            array = inputs[shown.data].array
+            wanted = tuple(dict.fromkeys(x.kernel for x in asked if (x.network, x.data) == key))
+            try:
+                found[key] = pair_kernel(compiled, limits, shown, wanted, array.shape[1:])(array, **options)
+            except (ArithmeticError, TplError) as problem:
+                raise NotPairwise(str(problem).splitlines()[0]) from None
+    kernels = [(found[x.network, x.data], x.kernel) for x in asked]
+    return [(k[name], k.errors(name), k.method) for k, name in kernels]
+
+
+def compiled_for_few(
+    source: Source, data: Mapping[str, Any], settings: Sequence[str], limits: Limits
+) -> tuple[Compiled, dict[str, Dataset]] | None:
+    """A program with the first few of many inputs, and all its data; None unless kernels over those are all it shows."""
+    try:
+        whole = {name: _dataset(name, given, limits) for name, given in data.items()}
+        cut = {name: Dataset(x.array[:FEW], x.description) for name, x in whole.items() if len(np.atleast_2d(x.array)) > MANY}
+        few = compile_program(source, {**whole, **cut}, settings, limits) if cut else None
+    except (DataError, TplError):  # compiling all of it will say so
+        return None
+    if few is None:
+        return None
+    shown = shown_kernels(few)
+    over = {x.data for x in shown if x is not None}
+    return (few, {**few.inputs, **whole}) if None not in shown and cut.keys() <= over else None
+
+
+def _dataset(name: str, given: Any, limits: Limits) -> Dataset:
+    if isinstance(given, Dataset):
+        return given
+    size = limits.max_memory // 4
+    return load_source(given, size) if isinstance(given, str) else from_array(name, given, size)
 
 
 def _checked(source: Source, given: Any, axes: int) -> np.ndarray:
-    array = np.asarray(given)
+    try:
+        array = np.asarray(given)
+    except ValueError:
+        raise _refusal(source, "these inputs are no array of numbers", None) from None
     if array.dtype.kind not in "fiub" or array.ndim != axes or 0 in array.shape:
-        raise _refusal(source, f"inputs are numbers with {axes} axes; these are {array.dtype} of shape {list(array.shape)}", None)
+        raise _refusal(
+            source, f"inputs are numbers with {axes} axes; these are {array.dtype} of shape {list(array.shape)}", None
+        )
     array = np.asarray(array, dtype=np.float64)
     if not np.isfinite(array).all():
         raise _refusal(source, "some inputs are not finite", None)
@@ -188,5 +245,3 @@ def _checked(source: Source, given: Any, axes: int) -> np.ndarray:
 def _refusal(source: Source, message: str, hint: str | None) -> TplError:
     return TplError(source, [Diagnostic(None, message, hint)])
 
-
-__all__ = ["Kernel", "NotPairwise", "PairKernel", "Progress", "Shown", "kernel_over_data", "pair_kernel", "shown_kernels"]

@@ -47,9 +47,7 @@ class Inputs:
 def _part(value: Any, part: slice) -> Any:
     from tpl.numeric.pairwise_series import Coefficients
 
-    if isinstance(value, Coefficients):
-        return Coefficients(value.values[part], value.first, value.stride, value.tail[part])
-    return value[part]
+    return value.part(part) if isinstance(value, Coefficients) else value[part]
 
 
 class PairProgram:
@@ -71,9 +69,7 @@ class PairProgram:
         return Compiled(self)
 
     # ------------------------------------------------------------------------------------------ one input
-    def prepare(
-        self, left: np.ndarray, right: np.ndarray | None = None, coarse: bool = False
-    ) -> tuple[Inputs, Inputs]:
+    def prepare(self, left: np.ndarray, right: np.ndarray | None = None, coarse: bool = False) -> tuple[Inputs, Inputs]:
         """The numbers of every input of both sides; right None: the left inputs again.
 
         Raises ArithmeticError where an expectation has no value that could be found.
@@ -232,26 +228,24 @@ class Compiled:
     def _plan(self, level: int) -> tuple[list[int], tuple[int, ...], tuple[int, ...], tuple[int, ...], tuple[int, ...]]:
         """The elementwise nodes of a level, what they read, and those that others read."""
         graph = self.graph
-        inside = [
-            n for n in self.program.order if self._levels[n] == level and graph.nodes[n].op in PRIMITIVES
-        ]
+        inside = [n for n in self.program.order if self._levels[n] == level and graph.nodes[n].op in PRIMITIVES]
         own = set(inside)
         read = {a for n in inside for a in graph.nodes[n].args} - own
         later = {a for n in self.program.order if n not in own for a in graph.nodes[n].args}
         later |= set(self.program.outputs.values())
-        left, right, tiles = (
-            tuple(sorted(a for a in read if graph.side(a) == side)) for side in (LEFT, RIGHT, PAIR)
-        )
+        left, right, tiles = (tuple(sorted(a for a in read if graph.side(a) == side)) for side in (LEFT, RIGHT, PAIR))
         return inside, tiles, left, right, tuple(n for n in inside if n in later)
 
-    def _text(
-        self, number: int, inside: list[int], tiles: tuple, left: tuple, right: tuple, stored: tuple
-    ) -> str:
+    def _text(self, number: int, inside: list[int], tiles: tuple, left: tuple, right: tuple, stored: tuple) -> str:
         names = {n: f"t{n}[i, j]" for n in tiles} | {n: f"l{n}" for n in left}
         names |= {n: f"right[{k}, j]" for k, n in enumerate(right)} | {n: f"v{n}" for n in inside}
         parameters = ", ".join(["left", "right", *(f"t{n}" for n in tiles), *(f"o{n}" for n in stored)])
         arrays = ", ".join(["float64[:, ::1]"] * (2 + len(tiles) + len(stored)))
-        lines = [_DECORATOR.format(arrays), f"def segment{number}({parameters}):", f"    for i in range(o{stored[0]}.shape[0]):"]
+        lines = [
+            _DECORATOR.format(arrays),
+            f"def segment{number}({parameters}):",
+            f"    for i in range(o{stored[0]}.shape[0]):",
+        ]
         lines += [f"        l{n} = left[{k}, i]" for k, n in enumerate(left)]
         lines.append(f"        for j in range(o{stored[0]}.shape[1]):")
         for n in inside:

@@ -69,13 +69,9 @@ class Lowering:
             return self._power(self.number(value.base), value.exp)
         arguments = [self.number(a) for a in value.args]
         if value.is_Add:
-            found = graph.add(*arguments)
-            self._sums.setdefault(found, arguments)
-            return found
+            return self._remembered(self._sums, graph.add(*arguments), arguments)
         if value.is_Mul:
-            found = graph.mul(*arguments)
-            self._products.setdefault(found, arguments)
-            return found
+            return self._remembered(self._products, graph.mul(*arguments), arguments)
         if isinstance(value, Ratio):
             return graph.mul(arguments[0], graph.apply("inverse", arguments[1]))
         name = _FUNCTIONS.get(type(value).__name__)
@@ -86,6 +82,12 @@ class Lowering:
             return graph.apply(name, found)
         for other in arguments[1:]:
             found = graph.apply(name, found, other)
+        return found
+
+    def _remembered(self, made: dict[int, list[int]], found: int, arguments: list[int]) -> int:
+        """Remember what a sum or a product was made of, unless it is one of its parts."""
+        if found not in arguments and found not in self._sums and found not in self._products:
+            made[found] = arguments
         return found
 
     def _symbol(self, symbol: Any) -> int:
@@ -114,9 +116,8 @@ class Lowering:
             return graph.mul(*[base] * int(exponent))
         if exponent == 0.5:
             return graph.apply("sqrt", base)
-        if exponent.is_Integer or (2 * exponent).is_Integer:
-            if exponent < 0:
-                return graph.apply("div", graph.constant(1.0), self._power(base, -exponent))
+        if (2 * exponent).is_Integer and exponent < 0:
+            return graph.apply("div", graph.constant(1.0), self._power(base, -exponent))
         return graph.apply("pow", base, self.number(exponent))
 
     def quantity(self, index: int) -> int:
@@ -141,7 +142,7 @@ class Lowering:
         if size == 1:
             return self._mean(functions[0], variances[0])
         both = self.graph.mul(*factors, covariance[1][0])
-        self._products.setdefault(both, [*factors, covariance[1][0]])
+        self._remembered(self._products, both, [*factors, covariance[1][0]])
         if self.graph.side(variances[0]) == RIGHT and self.graph.side(variances[1]) == LEFT:
             functions.reverse()
             variances.reverse()
@@ -157,7 +158,9 @@ class Lowering:
             if found is not None:
                 return found
             return self.graph.make("dual", (variance, zero, zero), self._dual_op(formula))
-        return self.graph.make("mean", (variance,), self._operation(("mean", function), lambda: mean_op(function, self.env)))
+        return self.graph.make(
+            "mean", (variance,), self._operation(("mean", function), lambda: mean_op(function, self.env))
+        )
 
     def _covariance(self, left: Expr, right: Expr, first: int, second: int, both: int) -> int:
         graph = self.graph
@@ -169,7 +172,8 @@ class Lowering:
                 for side, variance in ((left, first), (right, second))
             )
             roots = (graph.apply("inverse", graph.apply("sqrt", v)) for v in (first, second))
-            return graph.make("series", (a, b, graph.mul(both, *roots)), self._operation(("series",), series_op))
+            operation = self._operation(("series", left, right), lambda: series_op(left, right, self.env))
+            return graph.make("series", (a, b, graph.mul(both, *roots)), operation)
         self.methods.add("closed form")
         if graph.side(both) == PAIR:
             found = self.native.expectation(formula, lambda: self._geometry(first, second, both))

@@ -4,7 +4,13 @@ import numpy as np
 from numba import njit
 
 
-@njit("void(float64[:, ::1], float64[:, ::1], float64[:, ::1], float64[:, ::1])", error_model="numpy", nogil=True, cache=True, fastmath={"contract"})
+@njit(
+    "void(float64[:, ::1], float64[:, ::1], float64[:, ::1], float64[:, ::1])",
+    error_model="numpy",
+    nogil=True,
+    cache=True,
+    fastmath={"contract"},
+)
 def horner_steps(a: np.ndarray, b: np.ndarray, x: np.ndarray, total: np.ndarray) -> None:
     """total[i, j] = Σ_k a[i, k] b[k, j] x[i, j]^k, total zero before; the number of terms is a multiple of 8."""
     for i in range(x.shape[0]):

@@ -6,22 +6,23 @@ step is halved until two grids agree. Coefficients are smooth in q: for many inp
 """
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 
 import numpy as np
 
-from tpl.core.expr import Expr
+from tpl.core.expr import Expr, mul, ref, substitute
 from tpl.numeric.pairwise_graph import ArrayOp
-from tpl.numeric.quadrature import values
+from tpl.numeric.quadrature import Integrand, expectation, values
 
 TERMS = (64, 256, 512, 1024, 2048)
 REACH = 13.0  # where the Gaussian law is cut off
-LEVELS = 5  # the step is halved so often
-AGREEMENT = 1e-13  # of two grids, relative to √E φ²
+LEVELS = 10  # the step is halved so often
+AGREEMENT = 2e-14  # of two grids, relative to √E φ²
 NEGLIGIBLE = 1e-9  # √Σ of the squares of coefficients left out, relative to √E φ²; two of them meet
 FLOOR = 2e-15  # rounding of E φ² - Σ a_k², relative to E φ²
-HOPELESS = 1e-3  # a tail so large is no answer
+REMAINDER = 1e-13  # of one pair, relative; where more may be left out, the pair is integrated
+INTEGRATED = 4096  # pairs of a block that may be
 NODES = (16, 32, 64)  # of interpolation in log q
 INTERPOLATED = 1e-14  # its error at inputs that are no nodes, relative
 REMEMBERED = 8  # sets of inputs, of one function
@@ -35,12 +36,19 @@ class SeriesFailed(ArithmeticError):
 
 @dataclass(frozen=True)
 class Coefficients:
-    """values: a_k, [N, k], k = first, first + stride, … tail: a bound on √Σ of the squares left out over √E φ², [N]."""
+    """values: a_k, [N, k], k = first, first + stride, … tail: a bound on √Σ of the squares left out over √E φ², [N].
+
+    variance: q, [N].
+    """
 
     values: np.ndarray
     first: int
     stride: int
     tail: np.ndarray
+    variance: np.ndarray
+
+    def part(self, rows: slice) -> "Coefficients":
+        return replace(self, values=self.values[rows], tail=self.tail[rows], variance=self.variance[rows])
 
 
 def coefficients_op(function: Expr, env: Mapping[str, float]) -> ArrayOp:
@@ -60,7 +68,7 @@ def coefficients_op(function: Expr, env: Mapping[str, float]) -> ArrayOp:
     def find_coarse(q: np.ndarray) -> Coefficients:
         found = find(q)
         kept = int(np.ceil(found.values.shape[1] * COARSER))
-        return Coefficients(found.values[:, :kept], found.first, found.stride, found.tail)
+        return replace(found, values=found.values[:, :kept])
 
     return ArrayOp("Hermite coefficients", find, find_coarse)
 
@@ -88,11 +96,9 @@ def find_coefficients(function: Expr, q: np.ndarray, env: Mapping[str, float]) -
     found, relative = found[:, :kept], relative[:kept]
     lost = np.maximum(energy - np.sum(found**2, axis=1), 0.0) + FLOOR * energy
     tail = np.sqrt(lost) / norm
-    if not np.all(tail <= HOPELESS):
-        raise SeriesFailed("a Hermite series that falls off too slowly")
     even, odd = (np.max(relative[k::2], initial=0.0) for k in (0, 1))
     first, stride = (1, 2) if even < FLOOR else (0, 2) if odd < FLOOR else (0, 1)
-    return Coefficients(np.ascontiguousarray(found[:, first::stride]), first, stride, tail)
+    return Coefficients(np.ascontiguousarray(found[:, first::stride]), first, stride, tail, q)
 
 
 def _enough_terms(function: Expr, q: np.ndarray, env: Mapping[str, float]) -> int:
@@ -131,9 +137,7 @@ def _rule(terms: int, level: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     return z, (columns * (scale * bell)).T.copy(), scale * bell**2
 
 
-def _integrals(
-    function: Expr, q: np.ndarray, env: Mapping[str, float], terms: int
-) -> tuple[np.ndarray, np.ndarray]:
+def _integrals(function: Expr, q: np.ndarray, env: Mapping[str, float], terms: int) -> tuple[np.ndarray, np.ndarray]:
     """Coefficients [N, terms] and E φ² [N]. Raises SeriesFailed where grids do not agree."""
     roots = np.sqrt(q)
     last: np.ndarray | None = None
@@ -190,18 +194,45 @@ def _interpolated(function: Callable[[np.ndarray], np.ndarray], q: np.ndarray) -
 # ---------------------------------------------------------------------------------------------- pairs
 
 
+def series_op(left: Expr, right: Expr, env: Mapping[str, float]) -> ArrayOp:
+    """Σ a_k b_k ρ^k for coefficients a, b and ρ: [N] for numbers of one input, [N, M] for pairs."""
+
+    def pairs(a: Coefficients, b: Coefficients, rho: np.ndarray) -> np.ndarray:
+        rho = np.clip(np.asarray(rho, dtype=float), -1.0, 1.0)
+        total = series(a, b, rho)
+        first, second = (a.tail, b.tail) if rho.ndim == 1 else (a.tail[:, None], b.tail[None, :])
+        power = min(x.first + x.stride * x.values.shape[1] for x in (a, b))
+        beyond = np.argwhere(first * second * np.abs(rho) ** power > REMAINDER)
+        if len(beyond) > INTEGRATED:
+            raise SeriesFailed(f"a Hermite series that falls off too slowly for {len(beyond):,} pairs of a block")
+        integrand = mul(left, substitute(right, lambda x: ref(1) if x.op == "ref" else x))
+        for index in map(tuple, beyond):
+            total[index] = _integral(integrand, a.variance[index[0]], b.variance[index[-1]], rho[index], env)
+        return total
+
+    return ArrayOp("Hermite series", pairs)
+
+
+def _integral(integrand: Expr, q1: float, q2: float, rho: float, env: Mapping[str, float]) -> float:
+    """E of one pair by panels that are cut where the integrand is steep. Raises SeriesFailed where two sets disagree."""
+    roots = np.sqrt([q1, q2])
+    across = np.sqrt((1 - rho) * (1 + rho))
+    factor = np.array([[roots[0], 0.0], [rho * roots[1], across * roots[1]]])[:, : 2 if across > 1e-9 else 1]
+    x = Integrand(integrand, factor, env, {})
+    (fine, size), (coarse, _) = (expectation(x, nodes, 0, reach) for nodes, reach in ((16, 9.5), (12, 8.5)))
+    if not abs(fine - coarse) <= REMAINDER * 100 * size:
+        raise SeriesFailed("an expectation whose integral does not converge")
+    return fine
+
+
 def series(a: Coefficients, b: Coefficients, rho: np.ndarray) -> np.ndarray:
-    """Σ a_k b_k ρ^k; rho is [N] for numbers of one input, [N, M] for pairs."""
-    rho = np.clip(np.asarray(rho, dtype=float), -1.0, 1.0)
+    """The sum alone."""
     if (a.first, a.stride) != (b.first, b.stride):
         a, b = _dense(a), _dense(b)
     terms = min(a.values.shape[1], b.values.shape[1])
     left, right = a.values[:, :terms], b.values[:, :terms]
     variable = rho**a.stride
-    if rho.ndim == 1:
-        total = _single(left, right, variable)
-    else:
-        total = _pairs(left, right, variable)
+    total = _single(left, right, variable) if rho.ndim == 1 else _pairs(left, right, variable)
     return total * rho if a.first else total
 
 
@@ -235,13 +266,9 @@ def _pairs(a: np.ndarray, b: np.ndarray, x: np.ndarray) -> np.ndarray:
     return total
 
 
-def series_op() -> ArrayOp:
-    return ArrayOp("Hermite series", series)
-
-
 def _dense(a: Coefficients) -> Coefficients:
     if a.stride == 1:
         return a
     values = np.zeros((len(a.values), a.first + 2 * a.values.shape[1] - 1))
     values[:, a.first :: 2] = a.values
-    return Coefficients(values, 0, 1, a.tail)
+    return replace(a, values=values, first=0, stride=1)
