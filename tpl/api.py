@@ -121,19 +121,40 @@ class TensorProgram:
         out: Any = None,
         threads: int | None = None,
         progress: Progress | None = None,
+        elsewhere: Any = None,
     ) -> "Kernel":
         """Kernels of the first network shown, between inputs X1 [N1, …] and X2 [N2, …]; X2 None: of X1 with itself.
 
         The law of a pair is compiled once and evaluated for every pair; `.nngp` and `.ntk` are matrices [N1, N2],
         `.error` bounds their errors. out: a .npy file, filled block by block for matrices beyond memory, [N1, N2] or
-        [kernels, N1, N2]; the same call resumes it after an interruption. The bits depend on neither. Raises TplError
-        for programs whose inputs interact (`run` samples those), and for inputs of a wrong shape.
+        [kernels, N1, N2]; the same call resumes it after an interruption. The bits depend on neither that nor `threads`.
+        elsewhere: workers for the blocks (`tpl.extras.dask` has them on a cluster). Raises TplError for programs whose
+        inputs interact (`run` samples those), and for inputs of a wrong shape.
         """
         from tpl.kernels import kernel_over_data
 
-        options = {"dtype": dtype, "out": out, "threads": threads, "progress": progress}
-        compiled = self._few[0] if self._few is not None else self._compiled
-        return kernel_over_data(compiled, self.limits, X1, X2, tuple(get), self._kernels, **options)
+        options = {"dtype": dtype, "out": out, "threads": threads, "progress": progress, "elsewhere": elsewhere}
+        return kernel_over_data(self._for_pairs, self.limits, X1, X2, tuple(get), self._kernels, **options)
+
+    def kernel_diagonal(self, X: Any, kernel: str = "ntk") -> Any:
+        """K(ξ, ξ) for inputs X [N, …]: "nngp" or "ntk" of the first network shown. Raises TplError."""
+        from tpl.kernels import diagonal_over_data
+
+        return diagonal_over_data(self._for_pairs, self.limits, X, kernel, self._kernels)
+
+    @property
+    def _for_pairs(self) -> Compiled:
+        return self._few[0] if self._few is not None else self._compiled
+
+    def with_few_inputs(self) -> "TensorProgram":
+        """An equal program for `kernel`, without most of the inputs given: small enough to be sent around."""
+        if self._few is None:
+            return self
+        data = {name: self._few[0].inputs[name] for name in self._data or {}}
+        return TensorProgram(self.source, data, self._settings, self.limits)
+
+    def __reduce__(self) -> tuple:
+        return TensorProgram, (self.source, self._data, self._settings, self.limits)
 
     def verify(
         self,

@@ -5,7 +5,8 @@ pair is the law of every pair.
 """
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -16,7 +17,7 @@ from tpl.core.program import Program, verify
 from tpl.data import DataError, Dataset, from_array, load_source
 from tpl.language import syntax as s
 from tpl.language.source import Diagnostic, Source, TplError
-from tpl.numeric.kernel import Kernel, Progress, kernel_matrix
+from tpl.numeric.kernel import Kernel, kernel_matrix
 from tpl.numeric.pairwise_code import PairProgram
 from tpl.numeric.pairwise_law import NotPairwise
 from tpl.pipeline import Compiled, compile_program
@@ -56,6 +57,10 @@ class PairKernel:
         sides = [None if x is None else self._rows(x) for x in (left, right)]
         assert sides[0] is not None
         return kernel_matrix(self.program, sides[0], sides[1], identity=self.identity, **options)
+
+    def diagonal(self, array: np.ndarray, name: str) -> np.ndarray:
+        """K(ξ, ξ) of every input."""
+        return self.program.prepare(self._rows(array))[0].diagonal[name]
 
     def _rows(self, array: np.ndarray) -> np.ndarray:
         return np.ascontiguousarray(array, dtype=np.float64).reshape(len(array), -1, self.shape[-1])
@@ -149,6 +154,21 @@ def kernel_over_data(
     compiled: Compiled, limits: Limits, left: Any, right: Any, get: Sequence[str], known: dict, **options: Any
 ) -> Kernel:
     """`TensorProgram.kernel`. known: pair kernels by what they were made for. Raises TplError."""
+    with _reported(compiled.program.source):
+        kernel, arrays = _kernel_for(compiled, limits, [left] if right is None else [left, right], get, known)
+        return kernel(*arrays, **options)
+
+
+def diagonal_over_data(compiled: Compiled, limits: Limits, inputs: Any, name: str, known: dict) -> np.ndarray:
+    """`TensorProgram.kernel_diagonal`. Raises TplError."""
+    with _reported(compiled.program.source):
+        kernel, (array,) = _kernel_for(compiled, limits, [inputs], (name,), known)
+        return kernel.diagonal(array, name)
+
+
+def _kernel_for(
+    compiled: Compiled, limits: Limits, given: Sequence[Any], get: Sequence[str], known: dict
+) -> tuple[PairKernel, list[np.ndarray]]:
     source = compiled.program.source
     wrong = [k for k in get if k not in KERNELS]
     if wrong or not get:
@@ -156,27 +176,30 @@ def kernel_over_data(
     shown = next((x for x in shown_kernels(compiled) if x is not None), None)
     if shown is None:
         raise _refusal(source, "the program shows no kernel of a network over data", "`show nngp(f, X)`")
-    arrays = [None if x is None else _checked(source, x, compiled.inputs[shown.data].array.ndim) for x in (left, right)]
-    first, second = arrays
-    assert first is not None
-    if second is not None and first.shape[1:] != second.shape[1:]:
-        raise _refusal(source, f"inputs of shapes {list(first.shape[1:])} and {list(second.shape[1:])}", None)
-    key = (shown, tuple(get), first.shape[1:])
+    arrays = [_checked(source, x, compiled.inputs[shown.data].array.ndim) for x in given]
+    first, last = arrays[0].shape[1:], arrays[-1].shape[1:]
+    if first != last:
+        raise _refusal(source, f"inputs of shapes {list(first)} and {list(last)}", None)
+    key = (shown, tuple(get), first)
+    if key not in known:
+        known[key] = pair_kernel(compiled, limits, shown, get, first)
+    return known[key], arrays
+
+
+@contextmanager
+def _reported(source: Source) -> Iterator[None]:
+    """What stands in the way of a kernel as a message."""
+    hint = "`run` samples the limit of any program"
     try:
-        if key not in known:
-            known[key] = pair_kernel(compiled, limits, shown, get, first.shape[1:])
-        return known[key](first, second, **options)
+        yield
     except NotPairwise as problem:
-        hint = "`run` samples the limit of any program"
         raise _refusal(source, f"this kernel is not one of pairs: {problem}", hint) from None
     except FileExistsError as problem:
         raise _refusal(source, str(problem), None) from None
     except OSError as problem:
         raise _refusal(source, f"the file cannot be written: {problem.strerror or problem}", None) from None
     except ArithmeticError as problem:
-        raise _refusal(
-            source, f"the kernel of some pair: {problem}", "`run` samples the limit of any program"
-        ) from None
+        raise _refusal(source, f"the kernel of some pair: {problem}", hint) from None
 
 
 def kernels_of_run(
@@ -209,7 +232,11 @@ def compiled_for_few(
     """A program with the first few of many inputs, and all its data; None unless kernels over those are all it shows."""
     try:
         whole = {name: _dataset(name, given, limits) for name, given in data.items()}
-        cut = {name: Dataset(x.array[:FEW], x.description) for name, x in whole.items() if len(np.atleast_2d(x.array)) > MANY}
+        cut = {
+            name: Dataset(x.array[:FEW], x.description)
+            for name, x in whole.items()
+            if len(np.atleast_2d(x.array)) > MANY
+        }
         few = compile_program(source, {**whole, **cut}, settings, limits) if cut else None
     except (DataError, TplError):  # compiling all of it will say so
         return None
@@ -244,4 +271,3 @@ def _checked(source: Source, given: Any, axes: int) -> np.ndarray:
 
 def _refusal(source: Source, message: str, hint: str | None) -> TplError:
     return TplError(source, [Diagnostic(None, message, hint)])
-

@@ -87,7 +87,9 @@ def environment(folder):
     try:
         if not python.exists():
             subprocess.run([sys.executable, "-m", "venv", str(folder)], check=True, capture_output=True)
-            subprocess.run([str(python), "-m", "pip", "install", "-q", *PINS], check=True, capture_output=True, text=True)
+            subprocess.run(
+                [str(python), "-m", "pip", "install", "-q", *PINS], check=True, capture_output=True, text=True
+            )
         subprocess.run([str(python), "-c", "import neural_tangents"], check=True, capture_output=True)
     except (OSError, subprocess.CalledProcessError) as problem:
         reason = (getattr(problem, "stderr", "") or str(problem)).strip().splitlines()[-1:]
@@ -120,7 +122,9 @@ def reference(case):
 
 
 def error(result, expected):
-    return max(float(np.max(np.abs(np.array(k) - e)) / np.max(e)) for k, e in zip(result["corner"], expected, strict=True))
+    return max(
+        float(np.max(np.abs(np.array(k) - e)) / np.max(e)) for k, e in zip(result["corner"], expected, strict=True)
+    )
 
 
 def report(case, name, results, expected):

@@ -81,30 +81,32 @@ def kernel_matrix(
     identity: str = "",
     threads: int | None = None,
     progress: Progress | None = None,
+    elsewhere: "Elsewhere | None" = None,
 ) -> Kernel:
     """The kernels of all pairs. left, right: data [N, rows, d], float64; right None: of `left` with itself.
 
     out: a .npy file for the matrices, [N1, N2], or [kernels, N1, N2] if there are several; one that was interrupted
-    is resumed. identity: what the program is, so that no file of another one is resumed. The bits depend on neither
-    `threads` nor interruptions. Raises ArithmeticError where an expectation cannot be found, FileExistsError for a
+    is resumed. identity: what the program is, so that no file of another one is resumed. elsewhere: compute the blocks
+    there, instead of in `threads` of this process. The bits depend on neither `threads` nor interruptions. Raises ArithmeticError where an expectation cannot be found, FileExistsError for a
     file begun with other inputs.
     """
     from threadpoolctl import threadpool_limits
 
     with threadpool_limits(1, "blas"):  # blocks are computed by threads of our own
-        return _kernel_matrix(program, left, right, np.dtype(dtype), out, identity, threads, progress)
+        workers = elsewhere or _Here(threads)
+        return _kernel_matrix(program, left, right, np.dtype(dtype), out, identity, workers, progress)
 
 
 def _kernel_matrix(
     program: PairProgram, left: np.ndarray, right: np.ndarray | None, dtype: np.dtype,
-    out: str | os.PathLike[str] | None, identity: str, threads: int | None, progress: Progress | None,
+    out: str | os.PathLike[str] | None, identity: str, workers: "Elsewhere | _Here", progress: Progress | None,
 ) -> Kernel:  # fmt: skip
     sides = program.prepare(left, right)
     names = tuple(program.outputs)
     shape = (len(left), len(left if right is None else right))
     relative = _accuracy(program, sides, right is None, dtype)
     diagonals = {name: (sides[0].diagonal[name], sides[1].diagonal[name]) for name in names}
-    blocks = list(_blocks(*shape, right is None))
+    blocks = list(_blocks(*shape, workers.block, right is None))
     whole = (len(names), *shape)
     with ExitStack() as stack:
         if out is None:
@@ -112,67 +114,108 @@ def _kernel_matrix(
         else:
             file = stack.enter_context(KernelFile(Path(out), whole, dtype, (identity, left, right), len(blocks)))
             arrays = file.array
-        _fill(program, sides, right is None, arrays, blocks, file, threads, progress)
+        target = _Target(
+            arrays, right is None, {name: sides[0].diagonal[name] for name in names}, blocks, file, progress
+        )
+        workers.fill(target, program, sides)
     methods = " and ".join(program.methods) or "exact"
     return Kernel(dict(zip(names, arrays, strict=True)), relative, diagonals, f"{methods}, every pair")
 
 
-def _blocks(rows: int, columns: int, symmetric: bool) -> Iterator[tuple[slice, slice]]:
-    for i in range(0, rows, BLOCK):
-        for j in range(i if symmetric else 0, columns, BLOCK):
-            yield slice(i, min(i + BLOCK, rows)), slice(j, min(j + BLOCK, columns))
+def _blocks(rows: int, columns: int, block: int, symmetric: bool) -> Iterator[tuple[slice, slice]]:
+    for i in range(0, rows, block):
+        for j in range(i if symmetric else 0, columns, block):
+            yield slice(i, min(i + block, rows)), slice(j, min(j + block, columns))
 
 
-def _fill(
-    program: PairProgram, sides: tuple[Inputs, Inputs], symmetric: bool, arrays: np.ndarray,
-    blocks: list[tuple[slice, slice]], file: KernelFile | None, threads: int | None, progress: Progress | None,
-) -> None:  # fmt: skip
-    """Compute the blocks that are not there yet, a few ahead of those that are written."""
-    compiled = arrays[0].size >= COMPILE_FROM
-    if compiled:
-        _ = program.compiled
-    missing = (k for k in range(len(blocks)) if file is None or not file.done(k))
-    count = threads or len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else threads or 1
-    finished = 0 if file is None else file.count
+# ---------------------------------------------------------------------------------------------- blocks
 
-    def work(k: int) -> int:
-        rows, columns = blocks[k]
-        found = program.block(sides[0].block(rows), sides[1].block(columns), compiled)
-        for target, (name, values) in zip(arrays, found.items(), strict=True):
-            _place(target, values, rows, columns, symmetric, sides[0].diagonal[name])
-        return k
 
-    with ThreadPoolExecutor(count) as pool:
-        running: set[Future[int]] = {pool.submit(work, k) for k in islice(missing, 2 * count)}
+@dataclass
+class _Target:
+    """Where the blocks go: arrays [kernels, N1, N2], and K(ξ, ξ) for symmetric ones."""
+
+    arrays: np.ndarray
+    symmetric: bool
+    diagonals: Mapping[str, np.ndarray]
+    blocks: list[tuple[slice, slice]]
+    file: KernelFile | None
+    progress: Progress | None
+
+    def place(self, k: int, found: Mapping[str, np.ndarray]) -> None:
+        """Write a block, and its mirror image."""
+        rows, columns = self.blocks[k]
+        for target, (name, values) in zip(self.arrays, found.items(), strict=True):
+            if self.symmetric and rows == columns:
+                values = np.array(values)
+                lower = np.tril_indices(len(values), -1)
+                values[lower] = values.T[lower]
+                np.fill_diagonal(values, self.diagonals[name][rows])
+            target[rows, columns] = values
+            if self.symmetric and rows != columns:
+                target[columns, rows] = values.T
+
+    def run(self, submit: Callable[[int], Future], ahead: int, finish: Callable[[int, Any], None]) -> None:
+        """Submit the blocks that are not there yet, a few ahead of those that are finished."""
+        missing = (k for k in range(len(self.blocks)) if self.file is None or not self.file.done(k))
+        finished = 0 if self.file is None else self.file.count
+        running = {submit(k): k for k in islice(missing, ahead)}
         try:
             while running:
-                ready, running = wait(running, return_when=FIRST_COMPLETED)
-                for future in ready:
-                    k = future.result()
-                    running |= {pool.submit(work, k) for k in islice(missing, 1)}
-                    if file is not None:
-                        file.mark(k)
+                for future in wait(running, return_when=FIRST_COMPLETED).done:
+                    k = running.pop(future)
+                    finish(k, future.result())
+                    running.update({submit(following): following for following in islice(missing, 1)})
+                    if self.file is not None:
+                        self.file.mark(k)
                     finished += 1
-                    if progress is not None:
-                        progress(finished, len(blocks))
+                    if self.progress is not None:
+                        self.progress(finished, len(self.blocks))
         except BaseException:
             for future in running:
                 future.cancel()
             raise
 
 
-def _place(
-    target: np.ndarray, values: np.ndarray, rows: slice, columns: slice, symmetric: bool, diagonal: np.ndarray
-) -> None:
-    """Write a block, and its mirror image."""
-    if symmetric and rows == columns:
-        values = np.array(values)
-        lower = np.tril_indices(len(values), -1)
-        values[lower] = values.T[lower]
-        np.fill_diagonal(values, diagonal[rows])
-    target[rows, columns] = values
-    if symmetric and rows != columns:
-        target[columns, rows] = values.T
+@dataclass(frozen=True)
+class _Here:
+    """Threads of this process."""
+
+    threads: int | None
+
+    @property
+    def block(self) -> int:
+        return BLOCK
+
+    def fill(self, target: _Target, program: PairProgram, sides: tuple[Inputs, Inputs]) -> None:
+        compiled = target.arrays[0].size >= COMPILE_FROM
+        if compiled:
+            _ = program.compiled
+        count = self.threads or os.cpu_count() or 1
+
+        def work(k: int) -> None:
+            rows, columns = target.blocks[k]
+            target.place(k, program.block(sides[0].block(rows), sides[1].block(columns), compiled))
+
+        with ThreadPoolExecutor(count) as pool:
+            target.run(lambda k: pool.submit(work, k), 2 * count, lambda k, _: None)
+
+
+@dataclass(frozen=True)
+class Elsewhere:
+    """Workers of another process or machine. compute: (data [N, rows, d], data [M, rows, d]) -> matrices [N, M] by name."""
+
+    executor: Any  # with `submit`, as `concurrent.futures` has it
+    compute: Callable[[np.ndarray, np.ndarray], Mapping[str, np.ndarray]]
+    block: int
+    ahead: int
+
+    def fill(self, target: _Target, program: PairProgram, sides: tuple[Inputs, Inputs]) -> None:
+        def submit(k: int) -> Future:
+            rows, columns = target.blocks[k]
+            return self.executor.submit(self.compute, sides[0].rows[rows], sides[1].rows[columns])
+
+        target.run(submit, self.ahead, target.place)
 
 
 # ---------------------------------------------------------------------------------------------- errors

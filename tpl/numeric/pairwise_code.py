@@ -6,7 +6,7 @@ vectorises; between them stand operations on whole blocks (Hermite series, close
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cache, cached_property
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -264,11 +264,12 @@ def _full(value: np.ndarray, shape: tuple[int, int]) -> np.ndarray:
 
 
 def _loaded(text: str) -> ModuleType:
-    from tpl.numeric import cache  # imports numba
+    from tpl.numeric.cache import load  # imports numba
 
-    return cache.load(text)
+    return load(text)
 
 
+@cache
 def _loops() -> ModuleType:
     return _loaded((Path(__file__).parent / "pairwise_loops.py").read_text(encoding="utf-8"))
 

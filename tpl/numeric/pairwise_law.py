@@ -151,16 +151,19 @@ class Lowering:
         return self._covariance(functions[0], functions[1], variances[0], variances[1], both)
 
     def _mean(self, function: Expr, variance: int) -> int:
+        graph, zero = self.graph, self.graph.constant(0.0)
+        root = _square_root(function)
         formula = dual(function, number(1))
+        native = None
+        if root is not None and (square := dual(root, root)) is not None:
+            native = self.native.expectation(square, lambda: Geometry(graph, variance, variance, variance, zero, True))
+        elif formula is not None:
+            native = self.native.expectation(formula, lambda: Geometry(graph, variance, zero, zero, zero, True))
+        if native is not None:
+            return native
         if formula is not None:
-            zero = self.graph.constant(0.0)
-            found = self.native.expectation(formula, lambda: Geometry(self.graph, variance, zero, zero, zero, True))
-            if found is not None:
-                return found
-            return self.graph.make("dual", (variance, zero, zero), self._dual_op(formula))
-        return self.graph.make(
-            "mean", (variance,), self._operation(("mean", function), lambda: mean_op(function, self.env))
-        )
+            return graph.make("dual", (variance, zero, zero), self._dual_op(formula))
+        return graph.make("mean", (variance,), self._operation(("mean", function), lambda: mean_op(function, self.env)))
 
     def _covariance(self, left: Expr, right: Expr, first: int, second: int, both: int) -> int:
         graph = self.graph
@@ -310,6 +313,13 @@ def _split(integrand: Expr, size: int) -> list[Expr]:
             raise NotPairwise("a function of two Gaussian variables that is no product")
         sides[int(next(iter(held), 0))].append(factor)  # type: ignore[arg-type]
     return [substitute(mul(*side), lambda x: ref(0) if x.op == "ref" else x) for side in sides]
+
+
+def _square_root(function: Expr) -> Expr | None:
+    """g if the function is written as g²."""
+    if function.op == "mul" and len(function.args) == 2 and function.args[0] == function.args[1]:
+        return function.args[0]
+    return function.args[0] if function.op == "pow" and function.args[1].is_value(2) else None
 
 
 def _descaled(function: Expr) -> tuple[Expr, Expr]:

@@ -22,6 +22,7 @@ AGREEMENT = 2e-14  # of two grids, relative to √E φ²
 NEGLIGIBLE = 1e-9  # √Σ of the squares of coefficients left out, relative to √E φ²; two of them meet
 FLOOR = 2e-15  # rounding of E φ² - Σ a_k², relative to E φ²
 REMAINDER = 1e-13  # of one pair, relative; where more may be left out, the pair is integrated
+HUGE = 1e100
 INTEGRATED = 4096  # pairs of a block that may be
 NODES = (16, 32, 64)  # of interpolation in log q
 INTERPOLATED = 1e-14  # its error at inputs that are no nodes, relative
@@ -200,9 +201,10 @@ def series_op(left: Expr, right: Expr, env: Mapping[str, float]) -> ArrayOp:
     def pairs(a: Coefficients, b: Coefficients, rho: np.ndarray) -> np.ndarray:
         rho = np.clip(np.asarray(rho, dtype=float), -1.0, 1.0)
         total = series(a, b, rho)
-        first, second = (a.tail, b.tail) if rho.ndim == 1 else (a.tail[:, None], b.tail[None, :])
         power = min(x.first + x.stride * x.values.shape[1] for x in (a, b))
-        beyond = np.argwhere(first * second * np.abs(rho) ** power > REMAINDER)
+        with np.errstate(divide="ignore"):  # where |ρ| is above this, too much may be left out
+            first, second = (np.minimum((np.sqrt(REMAINDER) / x.tail) ** (1 / power), HUGE) for x in (a, b))
+        beyond = np.argwhere(np.abs(rho) > (first * second if rho.ndim == 1 else np.multiply.outer(first, second)))
         if len(beyond) > INTEGRATED:
             raise SeriesFailed(f"a Hermite series that falls off too slowly for {len(beyond):,} pairs of a block")
         integrand = mul(left, substitute(right, lambda x: ref(1) if x.op == "ref" else x))
