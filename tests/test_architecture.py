@@ -17,8 +17,10 @@ ORDER = [
     "sampling",
     "report",
     "pipeline",
+    "kernels",
     "stages",
     "api",
+    "extras",
     "cli",
 ]
 FILES = sorted((ROOT / "tpl").rglob("*.py"))

@@ -1,14 +1,16 @@
 """The Python interface: `tpl.load`, `tpl.loads`, and what can be asked of a program. Mirrors the command line."""
 
 from collections.abc import Callable, Mapping, Sequence
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from tpl.core.elaborate import Limits
 from tpl.core.program import Program
-from tpl.language.source import Source
+from tpl.language.source import Diagnostic, Source, TplError
 from tpl.pipeline import Compiled, compile_program, read_source
 
 if TYPE_CHECKING:
+    from tpl.kernels import Kernel
     from tpl.report.derivation import DerivationReport
     from tpl.report.explanation import ExplanationReport
     from tpl.report.phase import Phase
@@ -42,7 +44,19 @@ class TensorProgram:
         self.source = source
         self.limits = limits
         self._data, self._settings = data, tuple(settings)
-        self._compiled: Compiled = compile_program(source, data, settings, limits)
+        self._kernels: dict = {}
+        self._few: tuple[Compiled, dict] | None = None
+        if data:
+            from tpl.kernels import compiled_for_few
+
+            self._few = compiled_for_few(source, data, settings, limits)
+        if self._few is None:
+            _ = self._compiled  # says what is wrong
+
+    @cached_property
+    def _compiled(self) -> Compiled:
+        """Written out for all inputs."""
+        return compile_program(self.source, self._data, self._settings, self.limits)
 
     @property
     def program(self) -> Program:
@@ -93,18 +107,72 @@ class TensorProgram:
         threads: int | None = None,
         gradient_independence: bool = False,
         progress: Progress | None = None,
+        method: str = "auto",
     ) -> "Run":
-        """The limit of everything that the program shows, by sampling: values, errors, methods.
+        """The limit of everything that the program shows: values, errors, methods.
 
-        samples: M, the size of the sampled limit. replicates: independent repetitions, from which the errors come.
+        method: "auto" takes kernels of networks over data from the law of a pair, which is exact, where nothing below
+        is given, and samples everything else; "sample" samples always. samples: M, the size of the sampled limit. replicates: independent repetitions, from which the errors come.
         Results depend on neither `threads` nor the machine's load. gradient_independence: make the classical
         mistake of treating W.T as independent of W. Raises TplError where the limit does not exist or a limit on
         memory is exceeded.
         """
-        from tpl.stages import run_limit
+        from tpl.stages import run_limit, run_pairs
 
         options = (samples, replicates, seed, threads, gradient_independence)
-        return run_limit(self._compiled, self.limits, *options, progress=progress)
+        if method not in ("auto", "sample"):
+            hint = '"auto" or "sample"'
+            raise TplError(self.source, [Diagnostic(None, f"there is no method {method!r}", hint)])
+        plain = method == "auto" and samples is None and replicates is None and not gradient_independence
+        if self._few is not None and plain:
+            found = run_pairs(*self._few, self.limits, seed, threads, progress)
+            if found is not None:
+                return found
+        return run_limit(self._compiled, self.limits, *options, progress=progress, method=method)
+
+    def kernel(
+        self,
+        X1: Any,
+        X2: Any = None,
+        get: Sequence[str] = ("nngp", "ntk"),
+        dtype: Any = "float64",
+        out: Any = None,
+        threads: int | None = None,
+        progress: Progress | None = None,
+        elsewhere: Any = None,
+    ) -> "Kernel":
+        """Kernels of the first network shown, between inputs X1 [N1, …] and X2 [N2, …]; X2 None: of X1 with itself.
+
+        The law of a pair is compiled once and evaluated for every pair; `.nngp` and `.ntk` are matrices [N1, N2],
+        `.error` bounds their errors. out: a .npy file, filled block by block for matrices beyond memory, [N1, N2] or
+        [kernels, N1, N2]; the same call resumes it after an interruption. The bits depend on neither that nor `threads`.
+        elsewhere: workers for the blocks (`tpl.extras.dask` has them on a cluster). Raises TplError for programs whose
+        inputs interact (`run` samples those), and for inputs of a wrong shape.
+        """
+        from tpl.kernels import kernel_over_data
+
+        options = {"dtype": dtype, "out": out, "threads": threads, "progress": progress, "elsewhere": elsewhere}
+        return kernel_over_data(self._for_pairs, self.limits, X1, X2, tuple(get), self._kernels, **options)
+
+    def kernel_diagonal(self, X: Any, kernel: str = "ntk") -> Any:
+        """K(ξ, ξ) for inputs X [N, …]: "nngp" or "ntk" of the first network shown. Raises TplError."""
+        from tpl.kernels import diagonal_over_data
+
+        return diagonal_over_data(self._for_pairs, self.limits, X, kernel, self._kernels)
+
+    @property
+    def _for_pairs(self) -> Compiled:
+        return self._few[0] if self._few is not None else self._compiled
+
+    def with_few_inputs(self) -> "TensorProgram":
+        """An equal program for `kernel`, without most of the inputs given: small enough to be sent around."""
+        if self._few is None:
+            return self
+        data = {name: self._few[0].inputs[name] for name in self._data or {}}
+        return TensorProgram(self.source, data, self._settings, self.limits)
+
+    def __reduce__(self) -> tuple:
+        return TensorProgram, (self.source, self._data, self._settings, self.limits)
 
     def verify(
         self,

@@ -37,12 +37,14 @@ def run(
     replicates: Replicates = None, threads: Threads = None, as_json: Json = False,
     output: Annotated[Path | None, typer.Option("--output", "-o", metavar="OUT.npz", help="Save the arrays.")] = None,
     max_lines: MaxLines = 1_000_000, max_memory: MaxMemory = "8G", gradient_independence: Independence = False,
+    method: Annotated[str, typer.Option(metavar="auto|sample", help="Kernels over data by pairs where they can be, or sample everything.")] = "auto",
 ) -> None:  # fmt: skip
     """The numbers that a program shows, each with error and method."""
     with reporting(as_json):
         program = _load(file, data, settings, max_lines, max_memory)
-        with progress_bar("sampling the limit") as advance:
-            result = program.run(samples, replicates, seed, threads, gradient_independence, progress=advance)
+        with progress_bar("computing the limit") as advance:
+            options = (samples, replicates, seed, threads, gradient_independence)
+            result = program.run(*options, progress=advance, method=method)
         if output is not None:
             _save(result, output)
         _present(result, as_json, "print_run")

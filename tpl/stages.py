@@ -11,6 +11,7 @@ import numpy as np
 from tpl.core.elaborate import Limits
 from tpl.core.expr import leaves
 from tpl.core.program import Program, classify
+from tpl.data import Dataset
 from tpl.language.source import Diagnostic, Source, TplError, nearest
 from tpl.pipeline import Compiled, compile_program
 from tpl.report.results import CheckReport, Result, Run, ShowShape, Verification, value_names
@@ -69,11 +70,19 @@ def run_limit(
     threads: int | None = None,
     gradient_independence: bool = False,
     progress: Progress | None = None,
+    method: str = "auto",
 ) -> Run:
-    """Sample the limit. Raises TplError for values that are not finite and for runs beyond the limits."""
+    """Kernels by pairs, where they say it all and nothing is asked of sampling; else sample the limit.
+
+    Raises TplError for values that are not finite and for runs beyond the limits.
+    """
     from tpl.sampling.estimate import summarise
 
     start = time.perf_counter()
+    if method == "auto" and samples is None and replicates is None and not gradient_independence:
+        found = run_pairs(compiled, compiled.inputs, limits, seed, threads, progress)
+        if found is not None:
+            return found
     values, method = _limit_replicates(
         compiled.program, limits, samples, replicates, seed, threads, gradient_independence, progress
     )
@@ -86,6 +95,27 @@ def run_limit(
     notes += _heavy_tails(compiled.program, values)
     seconds = time.perf_counter() - start
     return Run(**_heading(compiled), seed=seed, results=results, notes=tuple(notes), seconds=seconds)
+
+
+def run_pairs(
+    compiled: Compiled, inputs: Mapping[str, Dataset], limits: Limits, seed: int, threads: int | None,
+    progress: Progress | None,
+) -> Run | None:  # fmt: skip
+    """A program that shows kernels over data, input by input; None where that does not answer."""
+    from tpl.kernels import kernels_of_run, shown_kernels
+    from tpl.numeric.pairwise_law import NotPairwise
+
+    start = time.perf_counter()
+    if None in shown_kernels(compiled):
+        return None
+    try:
+        found = kernels_of_run(compiled, limits, inputs, threads=threads, progress=progress)
+        shows = compiled.program.shows
+        results = tuple(Result(x.name, *answer, x.span) for x, answer in zip(shows, found, strict=True))
+    except (NotPairwise, ValueError):
+        return None
+    heading = _heading(replace(compiled, inputs=dict(inputs)))
+    return Run(**heading, seed=seed, results=results, seconds=time.perf_counter() - start)
 
 
 def verify_limit(

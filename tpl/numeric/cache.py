@@ -28,7 +28,10 @@ from types import ModuleType
 MAX_BYTES = 256 << 20
 STALE = 3600.0  # seconds after which a folder that was never finished is given up
 TEXT, CHECKSUMS = "compiled.py", "checksums.json"
-SHAPING = ("elementary.py", "sweep.py", "codegen.py", "cache.py")  # their text is part of every key
+SHAPING = (  # their text is part of every key
+    "elementary.py", "sweep.py", "codegen.py", "cache.py",
+    "pairwise_code.py", "pairwise_duals.py", "pairwise_loops.py", "pairwise_series.py",
+)  # fmt: skip
 _LOADED: dict[str, ModuleType] = {}
 _LOCK = threading.Lock()
 

@@ -1,0 +1,315 @@
+"""Pairs of inputs in blocks: what a graph says of every pair, interpreted with numpy or compiled with numba.
+
+The elementwise part of a graph becomes straight-line functions of one pair, without branches, in a loop that LLVM
+vectorises; between them stand operations on whole blocks (Hermite series, closed forms that have no such code).
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import cache, cached_property
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import numpy as np
+
+from tpl.numeric.pairwise_graph import (
+    ARCSINE,
+    LEFT,
+    PAIR,
+    PRIMITIVES,
+    RIGHT,
+    ArrayOp,
+    Graph,
+    apply_node,
+    estrin,
+    evaluate_single,
+)
+
+NEAR = 2.0**-8  # a defect below this share of |x||y| is computed anew from the inputs
+LOOPED_FROM = 1 << 14  # entries of a block from which numba is worth its import
+GATHERED = 4096  # pairs at a time whose defects are computed anew
+
+
+@dataclass(frozen=True)
+class Inputs:
+    """One side of a block: data [N, rows, d], this side's nodes [N], and every output's value at (ξ, ξ), [N]."""
+
+    rows: np.ndarray
+    values: Mapping[int, Any]
+    diagonal: Mapping[str, np.ndarray]
+
+    def block(self, part: slice) -> "Inputs":
+        values = {k: _part(v, part) for k, v in self.values.items()}
+        return Inputs(self.rows[part], values, {k: v[part] for k, v in self.diagonal.items()})
+
+
+def _part(value: Any, part: slice) -> Any:
+    from tpl.numeric.pairwise_series import Coefficients
+
+    return value.part(part) if isinstance(value, Coefficients) else value[part]
+
+
+class PairProgram:
+    """A graph and the nodes that are asked for, by name: of a pair (`outputs`), of one input twice (`diagonals`)."""
+
+    def __init__(
+        self, graph: Graph, outputs: Mapping[str, int], diagonals: Mapping[str, int], methods: tuple[str, ...] = ()
+    ):
+        self.graph = graph
+        self.outputs = dict(outputs)
+        self.diagonals = dict(diagonals)
+        self.methods = methods
+        self.order = [n for n in graph.closure(outputs.values()) if graph.side(n) == PAIR]
+        used = {a for n in self.order for a in graph.nodes[n].args} | set(outputs.values())
+        self.single = {side: sorted(n for n in used if graph.side(n) == side) for side in (LEFT, RIGHT)}
+
+    @cached_property
+    def compiled(self) -> "Compiled":
+        return Compiled(self)
+
+    # ------------------------------------------------------------------------------------------ one input
+    def prepare(self, left: np.ndarray, right: np.ndarray | None = None, coarse: bool = False) -> tuple[Inputs, Inputs]:
+        """The numbers of every input of both sides; right None: the left inputs again.
+
+        Raises ArithmeticError where an expectation has no value that could be found.
+        """
+        graph, ends = self.graph, self.diagonals
+        own, others = self.single[LEFT], self.single[RIGHT]
+        roots = {n: graph.twin(n) if right is None else n for n in others}
+        again = [*roots.values(), *ends.values()]
+        first = evaluate_single(graph, [*own, *ends.values(), *(again if right is None else [])], left, coarse)
+        second = first if right is None else evaluate_single(graph, again, right, coarse)
+        diagonals = [{name: found[node] for name, node in ends.items()} for found in (first, second)]
+        return (
+            Inputs(left, {n: first[n] for n in own}, diagonals[0]),
+            Inputs(left if right is None else right, {n: second[r] for n, r in roots.items()}, diagonals[1]),
+        )
+
+    # ------------------------------------------------------------------------------------------ pairs
+    def block(self, left: Inputs, right: Inputs, compiled: bool, coarse: bool = False) -> dict[str, np.ndarray]:
+        """Every output for all pairs, [left, right]."""
+        shape = (len(left.rows), len(right.rows))
+        values = self._leaves(left, right)
+        if compiled and not coarse:
+            self.compiled.run(values, left, right, shape)
+        else:
+            self._interpret(values, left, right, coarse)
+        return {name: self._output(node, values, left, right, shape) for name, node in self.outputs.items()}
+
+    def _output(self, node: int, values: dict[int, Any], left: Inputs, right: Inputs, shape: tuple) -> np.ndarray:
+        found = self._argument(node, values, left, right)
+        return found if np.shape(found) == shape else np.broadcast_to(found, shape)
+
+    def _leaves(self, left: Inputs, right: Inputs) -> dict[int, Any]:
+        values: dict[int, Any] = {}
+        dots: dict[tuple[int, int], np.ndarray] = {}
+
+        def dot(i: int, j: int) -> np.ndarray:
+            if (i, j) not in dots:
+                dots[i, j] = left.rows[:, i] @ right.rows[:, j].T
+            return dots[i, j]
+
+        for n in self.order:
+            node = self.graph.nodes[n]
+            if node.op == "dot":
+                values[n] = dot(*node.value)
+            elif node.op == "defect":
+                i, j = node.value
+                values[n] = defects(dot(i, j), left.rows[:, i], right.rows[:, j])
+        return values
+
+    def _argument(self, node: int, values: Mapping[int, Any], left: Inputs, right: Inputs) -> Any:
+        side = self.graph.side(node)
+        if side == PAIR:
+            return values[node]
+        if side == LEFT:
+            return _column(left.values[node])
+        return _row(right.values[node]) if side == RIGHT else self.graph.value(node)
+
+    def _interpret(self, values: dict[int, Any], left: Inputs, right: Inputs, coarse: bool) -> None:
+        for n in self.order:
+            if n not in values:
+                node = self.graph.nodes[n]
+                arguments = [self._argument(a, values, left, right) for a in node.args]
+                values[n] = apply_node(node, arguments, coarse)
+
+
+def _column(value: Any) -> Any:
+    return value[:, None] if isinstance(value, np.ndarray) else value
+
+
+def _row(value: Any) -> Any:
+    return value[None, :] if isinstance(value, np.ndarray) else value
+
+
+def defects(dots: np.ndarray, left: np.ndarray, right: np.ndarray) -> np.ndarray:
+    """|x||y| - |⟨x, y⟩| for all pairs; where x and ±y nearly agree, from their difference."""
+    lengths = np.sqrt(np.einsum("nd,nd->n", left, left)), np.sqrt(np.einsum("nd,nd->n", right, right))
+    found = np.empty(dots.shape, dots.dtype)
+    if dots.size >= LOOPED_FROM:
+        near = _loops().plain_defects(*lengths, dots, NEAR, found)
+    else:
+        whole = np.multiply.outer(*lengths)
+        found[:] = np.maximum(whole - np.abs(dots), 0.0)
+        near = np.count_nonzero(found < NEAR * whole)
+    if near:
+        _correct(found, dots, left, right, lengths)
+    return found
+
+
+def _correct(
+    found: np.ndarray, dots: np.ndarray, left: np.ndarray, right: np.ndarray, lengths: tuple[np.ndarray, np.ndarray]
+) -> None:
+    """|x||y| - |⟨x, y⟩| = |x||y| |x/|x| ∓ y/|y||² / 2 for the pairs where it is small."""
+    i, j = np.nonzero(found < NEAR * np.multiply.outer(*lengths))
+    for start in range(0, len(i), GATHERED):
+        a, b = i[start : start + GATHERED], j[start : start + GATHERED]
+        x, y = left[a] / lengths[0][a, None], right[b] / lengths[1][b, None]
+        gap = x - np.where(dots[a, b] < 0, -1.0, 1.0)[:, None] * y
+        found[a, b] = lengths[0][a] * lengths[1][b] * np.einsum("nd,nd->n", gap, gap) / 2
+
+
+# ---------------------------------------------------------------------------------------------- compiled
+
+
+@dataclass(frozen=True)
+class Segment:
+    """Elementwise nodes between two operations on whole blocks."""
+
+    function: Callable[..., None]
+    tiles: tuple[int, ...]
+    left: tuple[int, ...]
+    right: tuple[int, ...]
+    stored: tuple[int, ...]
+
+
+class Compiled:
+    """The pairs' part of a graph as numba functions and operations on blocks, in order."""
+
+    def __init__(self, program: PairProgram):
+        self.program = program
+        self.graph = program.graph
+        self._levels = self._find_levels()
+        self.array_ops = [n for n in program.order if isinstance(self.graph.nodes[n].value, ArrayOp)]
+        depth = max(self._levels.values(), default=0)
+        plans = [self._plan(level) for level in range(depth + 1)]
+        texts = [self._text(k, *plan) for k, plan in enumerate(plans) if plan[0]]
+        module = _loaded("\n\n".join([_HEADER, *texts]) + "\n")
+        self.segments = [
+            Segment(getattr(module, f"segment{k}"), *plan[1:]) if plan[0] else None for k, plan in enumerate(plans)
+        ]
+
+    def run(self, values: dict[int, Any], left: Inputs, right: Inputs, shape: tuple[int, int]) -> None:
+        for level, segment in enumerate(self.segments):
+            for n in self.array_ops:
+                if self._levels[n] == level:
+                    node = self.graph.nodes[n]
+                    arguments = [self.program._argument(a, values, left, right) for a in node.args]
+                    values[n] = _full(apply_node(node, arguments), shape)
+            if segment is not None:
+                outs = [np.empty(shape) for _ in segment.stored]
+                segment.function(
+                    _stacked(left, segment.left), _stacked(right, segment.right),
+                    *(values[n] for n in segment.tiles), *outs,
+                )  # fmt: skip
+                values.update(zip(segment.stored, outs, strict=True))
+
+    # ------------------------------------------------------------------------------------------ plans
+    def _find_levels(self) -> dict[int, int]:
+        """How many operations on whole blocks come before a node."""
+        levels: dict[int, int] = {}
+        for n in self.program.order:
+            node = self.graph.nodes[n]
+            before = max((levels[a] for a in node.args if a in levels), default=0)
+            levels[n] = before + isinstance(node.value, ArrayOp)
+        return levels
+
+    def _plan(self, level: int) -> tuple[list[int], tuple[int, ...], tuple[int, ...], tuple[int, ...], tuple[int, ...]]:
+        """The elementwise nodes of a level, what they read, and those that others read."""
+        graph = self.graph
+        inside = [n for n in self.program.order if self._levels[n] == level and graph.nodes[n].op in PRIMITIVES]
+        own = set(inside)
+        read = {a for n in inside for a in graph.nodes[n].args} - own
+        later = {a for n in self.program.order if n not in own for a in graph.nodes[n].args}
+        later |= set(self.program.outputs.values())
+        left, right, tiles = (tuple(sorted(a for a in read if graph.side(a) == side)) for side in (LEFT, RIGHT, PAIR))
+        return inside, tiles, left, right, tuple(n for n in inside if n in later)
+
+    def _text(self, number: int, inside: list[int], tiles: tuple, left: tuple, right: tuple, stored: tuple) -> str:
+        names = {n: f"t{n}[i, j]" for n in tiles} | {n: f"l{n}" for n in left}
+        names |= {n: f"right[{k}, j]" for k, n in enumerate(right)} | {n: f"v{n}" for n in inside}
+        parameters = ", ".join(["left", "right", *(f"t{n}" for n in tiles), *(f"o{n}" for n in stored)])
+        arrays = ", ".join(["float64[:, ::1]"] * (2 + len(tiles) + len(stored)))
+        lines = [
+            _DECORATOR.format(arrays),
+            f"def segment{number}({parameters}):",
+            f"    for i in range(o{stored[0]}.shape[0]):",
+        ]
+        lines += [f"        l{n} = left[{k}, i]" for k, n in enumerate(left)]
+        lines.append(f"        for j in range(o{stored[0]}.shape[1]):")
+        for n in inside:
+            node = self.graph.nodes[n]
+            arguments = (names[a] if a in names else f"({self.graph.value(a)!r})" for a in node.args)
+            lines.append(f"            v{n} = {PRIMITIVES[node.op].text.format(*arguments)}")
+        lines += [f"            o{n}[i, j] = v{n}" for n in stored]
+        return "\n".join(lines)
+
+
+def _full(value: np.ndarray, shape: tuple[int, int]) -> np.ndarray:
+    """As an array of this shape of its own, in C order."""
+    if value.shape == shape and value.flags.c_contiguous and value.flags.writeable:
+        return value
+    return np.array(np.broadcast_to(value, shape), order="C")
+
+
+def _loaded(text: str) -> ModuleType:
+    from tpl.numeric.cache import load  # imports numba
+
+    return load(text)
+
+
+@cache
+def _loops() -> ModuleType:
+    return _loaded((Path(__file__).parent / "pairwise_loops.py").read_text(encoding="utf-8"))
+
+
+def _stacked(inputs: Inputs, nodes: tuple[int, ...]) -> np.ndarray:
+    return np.array([inputs.values[n] for n in nodes]).reshape(len(nodes), len(inputs.rows))
+
+
+_DECORATOR = '@njit("void({})", error_model="numpy", nogil=True, cache=True, fastmath={{"contract"}})'
+_HEADER = f"""\
+import numpy as np
+from numba import njit
+
+
+@njit(error_model="numpy", nogil=True, forceinline=True, fastmath={{"contract"}})
+def arcsine_ratio(z):
+    z2 = z * z
+    z4 = z2 * z2
+    z8 = z4 * z4
+    z16 = z8 * z8
+    return {estrin(ARCSINE, ("z", "z2", "z4", "z8", "z16"))}
+"""
+
+
+# ---------------------------------------------------------------------------------------------- series
+
+_STEP = 8
+
+
+def horner(a: np.ndarray, b: np.ndarray, x: np.ndarray) -> np.ndarray:
+    """Σ_k a[i, k] b[j, k] x[i, j]^k."""
+    if x.size < LOOPED_FROM:
+        total = np.zeros_like(x)
+        for k in range(a.shape[1] - 1, -1, -1):
+            total = total * x + np.multiply.outer(a[:, k], b[:, k])
+        return total
+    terms = -(-a.shape[1] // _STEP) * _STEP
+    padded = [np.zeros((len(c), terms)) for c in (a, b)]
+    for target, source in zip(padded, (a, b), strict=True):
+        target[:, : source.shape[1]] = source
+    total = np.zeros(x.shape)
+    _loops().horner_steps(padded[0], np.ascontiguousarray(padded[1].T), np.ascontiguousarray(x), total)
+    return total
