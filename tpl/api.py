@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from tpl.report.results import CheckReport, Run, Verification
 
 Progress = Callable[[int, int], None]
+METHODS = ("auto", "law", "mc", "sample")
+REDUCTIONS = ("none", "antithetic", "quasi")
 
 
 def load(
@@ -108,27 +110,29 @@ class TensorProgram:
         gradient_independence: bool = False,
         progress: Progress | None = None,
         method: str = "auto",
+        rtol: float | None = None,
+        reduction: str = "none",
     ) -> "Run":
-        """The limit of everything that the program shows: values, errors, methods.
+        """The limit of everything that the program shows: values, errors, methods, and the plan behind them.
 
-        method: "auto" takes kernels of networks over data from the law of a pair, which is exact, where nothing below
-        is given, and samples everything else; "sample" samples always. samples: M, the size of the sampled limit. replicates: independent repetitions, from which the errors come.
-        Results depend on neither `threads` nor the machine's load. gradient_independence: make the classical
-        mistake of treating W.T as independent of W. Raises TplError where the limit does not exist or a limit on
-        memory is exceeded.
+        method: "auto", "law", "mc" or "sample", see `RunOptions`, which says what the others mean; given `samples`,
+        `replicates` or `gradient_independence`, "auto" samples. Results depend on neither `threads` nor the machine's
+        load. gradient_independence: make the classical mistake of treating W.T as independent of W. Raises TplError
+        where the limit does not exist or a limit on memory is exceeded.
         """
-        from tpl.stages import run_limit, run_pairs
+        from tpl.stages import RunOptions, run_limit, run_pairs
 
-        options = (samples, replicates, seed, threads, gradient_independence)
-        if method not in ("auto", "sample"):
-            hint = '"auto" or "sample"'
-            raise TplError(self.source, [Diagnostic(None, f"there is no method {method!r}", hint)])
-        plain = method == "auto" and samples is None and replicates is None and not gradient_independence
-        if self._few is not None and plain:
-            found = run_pairs(*self._few, self.limits, seed, threads, progress)
+        for given, known, what in ((method, METHODS, "method"), (reduction, REDUCTIONS, "variance reduction")):
+            if given not in known:
+                raise TplError(
+                    self.source, [Diagnostic(None, f"there is no {what} `{given}`", f"one of: {', '.join(known)}")]
+                )
+        options = RunOptions(method, samples, replicates, seed, threads, gradient_independence, rtol, reduction)
+        if self._few is not None and options.exact:
+            found = run_pairs(*self._few, self.limits, options, progress)
             if found is not None:
                 return found
-        return run_limit(self._compiled, self.limits, *options, progress=progress, method=method)
+        return run_limit(self._compiled, self.limits, options, progress)
 
     def kernel(
         self,

@@ -37,17 +37,22 @@ def run(
     replicates: Replicates = None, threads: Threads = None, as_json: Json = False,
     output: Annotated[Path | None, typer.Option("--output", "-o", metavar="OUT.npz", help="Save the arrays.")] = None,
     max_lines: MaxLines = 1_000_000, max_memory: MaxMemory = "8G", gradient_independence: Independence = False,
-    method: Annotated[str, typer.Option(metavar="auto|sample", help="Kernels over data by pairs where they can be, or sample everything.")] = "auto",
+    method: Annotated[str, typer.Option(metavar="auto|law|mc|sample", help="The law by formulas, series and quadrature; by Monte Carlo; or the limit sampled. auto: the law if it is short.")] = "auto",
+    rtol: Annotated[float | None, typer.Option(min=1e-12, max=1.0, help="Relative error at which Monte Carlo stops.")] = None,
+    reduction: Annotated[str, typer.Option(metavar="none|antithetic|quasi", help="Variance reduction of Monte Carlo.")] = "none",
+    plan: Annotated[bool, typer.Option("--plan", help="Say of each expectation which method it took, and why.")] = False,
 ) -> None:  # fmt: skip
     """The numbers that a program shows, each with error and method."""
     with reporting(as_json):
         program = _load(file, data, settings, max_lines, max_memory)
         with progress_bar("computing the limit") as advance:
             options = (samples, replicates, seed, threads, gradient_independence)
-            result = program.run(*options, progress=advance, method=method)
+            result = program.run(*options, progress=advance, method=method, rtol=rtol, reduction=reduction)
         if output is not None:
             _save(result, output)
         _present(result, as_json, "print_run")
+        if plan and not as_json:
+            _present(result, False, "print_plan")
 
 
 @app.command()

@@ -20,6 +20,7 @@ from tpl.language.source import Diagnostic, Source, TplError
 from tpl.numeric.kernel import Kernel, kernel_matrix
 from tpl.numeric.pairwise_code import PairProgram
 from tpl.numeric.pairwise_law import NotPairwise
+from tpl.numeric.plan import Choice, grouped
 from tpl.pipeline import Compiled, compile_program
 
 KERNELS = ("nngp", "ntk")
@@ -146,7 +147,7 @@ def _lowered(
     asked = dict(zip(kernels, program.shows, strict=True))
     outputs = {k: lowering.number(law.scalars[x.lines[1]]) for k, x in asked.items()}
     diagonals = {k: lowering.number(law.scalars[x.lines[0]]) for k, x in asked.items()}
-    pairs = PairProgram(lowering.graph, outputs, diagonals, tuple(sorted(lowering.methods)))
+    pairs = PairProgram(lowering.graph, outputs, diagonals, grouped(lowering.chosen))
     return PairKernel(pairs, print_program(program), shape)
 
 
@@ -204,8 +205,8 @@ def _reported(source: Source) -> Iterator[None]:
 
 def kernels_of_run(
     compiled: Compiled, limits: Limits, inputs: Mapping[str, Dataset], **options: Any
-) -> list[tuple[np.ndarray, np.ndarray, str]]:
-    """Value, error and method of every show. inputs: the data, of which `compiled` may hold the first few.
+) -> tuple[list[tuple[np.ndarray, np.ndarray, str]], tuple[Choice, ...]]:
+    """Value, error and method of every show, and the plan. inputs: the data, of which `compiled` may hold the first few.
 
     Raises NotPairwise if something else than kernels by pairs is shown, or their law is not to be had.
     """
@@ -213,17 +214,20 @@ def kernels_of_run(
     if len(asked) < len(compiled.program.shows):
         raise NotPairwise("something else than a kernel is shown")
     found: dict[tuple[str, str], Kernel] = {}
+    plan: list[Choice] = []
     for shown in asked:
         key = (shown.network, shown.data)
         if key not in found:
             array = inputs[shown.data].array
             wanted = tuple(dict.fromkeys(x.kernel for x in asked if (x.network, x.data) == key))
             try:
-                found[key] = pair_kernel(compiled, limits, shown, wanted, array.shape[1:])(array, **options)
+                pairs = pair_kernel(compiled, limits, shown, wanted, array.shape[1:])
+                found[key] = pairs(array, **options)
             except (ArithmeticError, TplError) as problem:
                 raise NotPairwise(str(problem).splitlines()[0]) from None
+            plan += pairs.program.plan
     kernels = [(found[x.network, x.data], x.kernel) for x in asked]
-    return [(k[name], k.errors(name), k.method) for k, name in kernels]
+    return [(k[name], k.errors(name), k.method) for k, name in kernels], grouped(plan)
 
 
 def compiled_for_few(

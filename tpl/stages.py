@@ -3,7 +3,7 @@
 import time
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
@@ -30,6 +30,7 @@ T = TypeVar("T")
 DEFAULT_WIDTHS = (64, 128, 256, 512, 1024)
 DEFAULT_SEEDS = 40
 MAX_WIDTH = 2**24
+SHORT_LAW = 3_000  # lines and expectations up to which `run` takes the law without being told
 EDGE_ROWS, EDGE_COLUMNS = 9, 29  # of the search for the edge of chaos
 MAX_GRID, MAX_AXIS = 400, 1e6
 DOMINANT = 0.75  # of the squared spread of 8 replicates or more: less than once in 10^5 for Gaussian ones
@@ -61,46 +62,110 @@ def check_report(
     )
 
 
-def run_limit(
-    compiled: Compiled,
-    limits: Limits,
-    samples: int | None = None,
-    replicates: int | None = None,
-    seed: int = 0,
-    threads: int | None = None,
-    gradient_independence: bool = False,
-    progress: Progress | None = None,
-    method: str = "auto",
-) -> Run:
-    """Kernels by pairs, where they say it all and nothing is asked of sampling; else sample the limit.
+@dataclass(frozen=True)
+class RunOptions:
+    """How the limit is to be computed.
 
-    Raises TplError for values that are not finite and for runs beyond the limits.
+    method: "law" evaluates the symbolic law, each expectation by the first strategy that takes it; "mc" does by compiled
+    Monte Carlo whatever is no plain number; "sample" samples the limit of the program itself; "auto" takes kernels by
+    pairs, then the law if it is short, then samples. samples: M of the sampled limit, or points of an expectation; rtol:
+    the relative error at which Monte Carlo stops; reduction: "none", "antithetic" or "quasi".
     """
+
+    method: str = "auto"
+    samples: int | None = None
+    replicates: int | None = None
+    seed: int = 0
+    threads: int | None = None
+    gradient_independence: bool = False
+    rtol: float | None = None
+    reduction: str = "none"
+
+    @property
+    def exact(self) -> bool:
+        """May exact ways be tried before sampling?"""
+        asked = self.samples is not None or self.replicates is not None or self.gradient_independence
+        return self.method == "auto" and not asked
+
+
+def run_limit(
+    compiled: Compiled, limits: Limits, options: RunOptions | None = None, progress: Progress | None = None
+) -> Run:
+    """The limit of everything that is shown. Raises TplError for values that are not finite, or have no limit, and for
+    runs beyond the limits."""
+    options = options or RunOptions()
+    if options.exact:
+        found = run_pairs(compiled, compiled.inputs, limits, options, progress)
+        found = found or _run_law(compiled, options, SHORT_LAW)
+        if found is not None:
+            return found
+    if options.method in ("law", "mc"):
+        found = _run_law(compiled, options, None)
+        assert found is not None
+        return found
+    return _run_sampled(compiled, limits, options, progress)
+
+
+def _run_law(compiled: Compiled, options: RunOptions, most: int | None) -> Run | None:
+    """The law in numbers; None if it has more than `most` expectations."""
+    from tpl.limit.algebra import NoLaw
+    from tpl.limit.calculus import TooLong
+    from tpl.limit.law import Law
+    from tpl.numeric.evaluate import evaluate_law
+    from tpl.numeric.strategies import Sampling
+    from tpl.sampling.estimate import available_threads
+
+    start = time.perf_counter()
+    program = compiled.program
+    if most is not None and len(program.lines) > most:
+        return None
+    sampling = Sampling(
+        options.rtol, options.samples, options.method == "mc", options.reduction, options.threads or available_threads()
+    )
+    try:
+        law = Law(program, most=most)
+        lines = [line for shown in program.shows for line in shown.lines]
+        found = evaluate_law(law, lines, seed=options.seed, sampling=sampling)
+    except TooLong:
+        return None
+    except NoLaw as problem:
+        hint = "`--method sample` gives what samples of it come to"
+        raise TplError(program.source, [Diagnostic(None, f"there is no limit: {problem}", hint)]) from None
+    results, first = [], 0
+    for shown in program.shows:
+        part = slice(first, first + len(shown.lines))
+        value, error = (x[part].reshape(shown.shape) for x in (found.value, found.error))
+        results.append(Result(shown.name, value, error, found.method, shown.span))
+        first += len(shown.lines)
+    return Run(
+        **_heading(compiled), seed=options.seed, results=tuple(results), notes=found.notes, plan=found.plan,
+        seconds=time.perf_counter() - start,
+    )  # fmt: skip
+
+
+def _run_sampled(compiled: Compiled, limits: Limits, options: RunOptions, progress: Progress | None) -> Run:
+    """The limit, sampled."""
     from tpl.sampling.estimate import summarise
 
     start = time.perf_counter()
-    if method == "auto" and samples is None and replicates is None and not gradient_independence:
-        found = run_pairs(compiled, compiled.inputs, limits, seed, threads, progress)
-        if found is not None:
-            return found
     values, method = _limit_replicates(
-        compiled.program, limits, samples, replicates, seed, threads, gradient_independence, progress
-    )
+        compiled.program, limits, options.samples, options.replicates, options.seed, options.threads,
+        options.gradient_independence, progress,
+    )  # fmt: skip
     estimates = summarise(compiled.program, values, method)
     results = tuple(
         Result(shown.name, e.value, e.error, e.method, shown.span)
         for shown, e in zip(compiled.program.shows, estimates, strict=True)
     )
-    notes = [_INDEPENDENCE] if gradient_independence else []
+    notes = [_INDEPENDENCE] if options.gradient_independence else []
     notes += _heavy_tails(compiled.program, values)
     seconds = time.perf_counter() - start
-    return Run(**_heading(compiled), seed=seed, results=results, notes=tuple(notes), seconds=seconds)
+    return Run(**_heading(compiled), seed=options.seed, results=results, notes=tuple(notes), seconds=seconds)
 
 
 def run_pairs(
-    compiled: Compiled, inputs: Mapping[str, Dataset], limits: Limits, seed: int, threads: int | None,
-    progress: Progress | None,
-) -> Run | None:  # fmt: skip
+    compiled: Compiled, inputs: Mapping[str, Dataset], limits: Limits, options: RunOptions, progress: Progress | None
+) -> Run | None:
     """A program that shows kernels over data, input by input; None where that does not answer."""
     from tpl.kernels import kernels_of_run, shown_kernels
     from tpl.numeric.pairwise_law import NotPairwise
@@ -109,13 +174,13 @@ def run_pairs(
     if None in shown_kernels(compiled):
         return None
     try:
-        found = kernels_of_run(compiled, limits, inputs, threads=threads, progress=progress)
+        found, plan = kernels_of_run(compiled, limits, inputs, threads=options.threads, progress=progress)
         shows = compiled.program.shows
         results = tuple(Result(x.name, *answer, x.span) for x, answer in zip(shows, found, strict=True))
     except (NotPairwise, ValueError):
         return None
     heading = _heading(replace(compiled, inputs=dict(inputs)))
-    return Run(**heading, seed=seed, results=results, seconds=time.perf_counter() - start)
+    return Run(**heading, seed=options.seed, results=results, plan=plan, seconds=time.perf_counter() - start)
 
 
 def verify_limit(

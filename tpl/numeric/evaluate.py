@@ -10,33 +10,18 @@ from typing import Any
 
 import numpy as np
 
-from tpl.core.expr import Expr, show
+from tpl.core.expr import Expr
 from tpl.core.program import Line, Program
 from tpl.limit.calculus import Atom, parts, used_quantities
 from tpl.limit.jumps import FiniteWidth, Jump
 from tpl.limit.law import Law
 from tpl.numeric.chains import Chain, NotDefined, number, students_error
+from tpl.numeric.plan import Choice, expectation_text, grouped
 from tpl.numeric.strategies import STRATEGIES, UNASKED, Answer, Sampling
 
 REPLICATES = 8  # of what is sampled
 BATCH = 512  # integrands sampled at the same points
 ROUNDING = 1e-15  # a coefficient so small is rounding
-
-
-@dataclass(frozen=True)
-class Choice:
-    """How one batch of expectations was found: an integrand of it, how many, over how many variables, by what and why.
-
-    declined: the strategies that were asked before, and what they said. error: the largest, of a value's.
-    """
-
-    integrand: str
-    count: int
-    dimensions: int
-    method: str
-    reason: str
-    declined: tuple[tuple[str, str], ...]
-    error: float
 
 
 @dataclass(frozen=True)
@@ -79,7 +64,7 @@ def evaluate_law(
     used = {c.method for c in evaluator.plan}
     methods = [s.name for s in STRATEGIES if s.name in used]
     method = "law, " + (" and ".join(methods) or "exact")
-    return Evaluation(value, error, method, tuple(evaluator.plan), tuple(dict.fromkeys(evaluator.notes)))
+    return Evaluation(value, error, method, grouped(evaluator.plan), tuple(dict.fromkeys(evaluator.notes)))
 
 
 def _ancestors(program: Program, lines: list[int]) -> set[int]:
@@ -202,9 +187,7 @@ class _Evaluator:
             rows = np.array([[chain.known[q] for q in batch] for chain in self.fine])
             error = max(error, float(students_error(rows).max()))
         size = len(atom.covariance)
-        names = [f"u{i + 1}" for i in range(size)] if size > 2 else ["u", "u'"]
-        text = show(atom.integrand, names.__getitem__).replace("quantity()", "q")
-        return Choice(f"E[{text}]", len(batch), size, method, reason, declined, error)
+        return Choice(expectation_text(atom.integrand, size), len(batch), size, method, reason, declined, error)
 
     def replicate(self) -> None:
         """From now on there are independent fine chains."""

@@ -25,6 +25,7 @@ from tpl.numeric.pairwise_graph import (
     estrin,
     evaluate_single,
 )
+from tpl.numeric.plan import Choice
 
 NEAR = 2.0**-8  # a defect below this share of |x||y| is computed anew from the inputs
 LOOPED_FROM = 1 << 14  # entries of a block from which numba is worth its import
@@ -54,15 +55,20 @@ class PairProgram:
     """A graph and the nodes that are asked for, by name: of a pair (`outputs`), of one input twice (`diagonals`)."""
 
     def __init__(
-        self, graph: Graph, outputs: Mapping[str, int], diagonals: Mapping[str, int], methods: tuple[str, ...] = ()
+        self, graph: Graph, outputs: Mapping[str, int], diagonals: Mapping[str, int], plan: tuple[Choice, ...] = ()
     ):
         self.graph = graph
         self.outputs = dict(outputs)
         self.diagonals = dict(diagonals)
-        self.methods = methods
+        self.plan = plan
         self.order = [n for n in graph.closure(outputs.values()) if graph.side(n) == PAIR]
         used = {a for n in self.order for a in graph.nodes[n].args} | set(outputs.values())
         self.single = {side: sorted(n for n in used if graph.side(n) == side) for side in (LEFT, RIGHT)}
+
+    @property
+    def methods(self) -> list[str]:
+        """The methods of what is computed for every pair."""
+        return sorted({c.method for c in self.plan if c.dimensions > 1})
 
     @cached_property
     def compiled(self) -> "Compiled":

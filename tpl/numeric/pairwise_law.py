@@ -18,6 +18,7 @@ from tpl.limit.law import Law
 from tpl.numeric.pairwise_duals import Geometry, Native
 from tpl.numeric.pairwise_graph import CONSTANT, LEFT, PAIR, RIGHT, ArrayOp, Graph, evaluate_single
 from tpl.numeric.pairwise_series import coefficients_op, mean_op, series_op
+from tpl.numeric.plan import Choice, expectation_text
 
 MAX_TERMS = 4  # of a sum through which defects are carried
 TINY = 1e-300
@@ -47,7 +48,7 @@ class Lowering:
         self.env = env
         self.graph = Graph()
         self.native = Native(self.graph, env)
-        self.methods: set[str] = set()
+        self.chosen: list[Choice] = []
         self._quantities: dict[int, int] = {}
         self._sums: dict[int, list[int]] = {}
         self._products: dict[int, list[int]] = {}
@@ -154,6 +155,8 @@ class Lowering:
         graph, zero = self.graph, self.graph.constant(0.0)
         root = _square_root(function)
         formula = dual(function, number(1))
+        exact = formula is not None or (root is not None and dual(root, root) is not None)
+        self._note(mul(function), 1, formula, "closed form" if exact else "quadrature", "once an input")
         native = None
         if root is not None and (square := dual(root, root)) is not None:
             native = self.native.expectation(square, lambda: Geometry(graph, variance, variance, variance, zero, True))
@@ -169,7 +172,7 @@ class Lowering:
         graph = self.graph
         formula = dual(left, right)
         if formula is None:
-            self.methods.add("Hermite series")
+            self._note(_joined(left, right), 2, None, "Hermite series", "coefficients once an input, a sum a pair")
             a, b = (
                 graph.make("coefficients", (variance,), self._coefficients(side))
                 for side, variance in ((left, first), (right, second))
@@ -177,13 +180,19 @@ class Lowering:
             roots = (graph.apply("inverse", graph.apply("sqrt", v)) for v in (first, second))
             operation = self._operation(("series", left, right), lambda: series_op(left, right, self.env))
             return graph.make("series", (a, b, graph.mul(both, *roots)), operation)
-        self.methods.add("closed form")
+        self._note(_joined(left, right), 2, formula, "closed form", "a pair")
         if graph.side(both) == PAIR:
             found = self.native.expectation(formula, lambda: self._geometry(first, second, both))
             if found is not None:
                 self._carry(found, formula, first, second, both)
                 return found
         return graph.make("dual", (first, second, both), self._dual_op(formula))
+
+    def _note(self, integrand: Expr, size: int, formula: Dual | None, method: str, how: str) -> None:
+        """Remember a choice for the plan."""
+        declined = (("closed form", "no formula is known"),) if method != "closed form" else ()
+        reason = f"{', '.join(formula.records)}; {how}" if formula is not None else how
+        self.chosen.append(Choice(expectation_text(integrand, size), 1, size, method, reason, declined))
 
     def _coefficients(self, function: Expr) -> ArrayOp:
         return self._operation(("coefficients", function), lambda: coefficients_op(function, self.env))
@@ -302,6 +311,11 @@ _FUNCTIONS = {
     "exp": "exp", "log": "log", "sin": "sin", "cos": "cos", "tanh": "tanh", "atan": "arctan", "Abs": "abs",
     "Max": "max", "Min": "min",
 }  # fmt: skip
+
+
+def _joined(left: Expr, right: Expr) -> Expr:
+    """The product of a function of the first variable and one of the second."""
+    return mul(left, substitute(right, lambda x: ref(1) if x.op == "ref" else x))
 
 
 def _split(integrand: Expr, size: int) -> list[Expr]:

@@ -19,6 +19,7 @@ from tpl.language.source import Span, nearest
 from tpl.report.layout import Floats, compact, rough, shape_text, verdict
 
 if TYPE_CHECKING:
+    from tpl.numeric.plan import Choice
     from tpl.sampling.agreement import Agreement
 
 
@@ -94,7 +95,7 @@ def value_names(show_name: str, shape: tuple[int, ...]) -> tuple[str, ...]:
 class Run:
     """The answers of `tpl run`, in the order of the program's shows; `run[0]` and `run["nngp(f, X)"]` both work.
 
-    inputs: descriptions of the data. seconds: wall time.
+    inputs: descriptions of the data. seconds: wall time. plan: how expectations were found; empty if all was sampled.
     """
 
     title: str
@@ -105,6 +106,7 @@ class Run:
     results: tuple[Result, ...]
     notes: tuple[str, ...] = ()
     seconds: float = 0.0
+    plan: "tuple[Choice, ...]" = ()
 
     def __iter__(self) -> Iterator[Result]:
         return iter(self.results)

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from tpl.numeric.depth import Estimate
     from tpl.numeric.edge import Axis, Crossing
     from tpl.numeric.fixed_points import Correlation, FixedPoint
+    from tpl.numeric.plan import Choice
     from tpl.report.phase import Phase
     from tpl.report.results import CheckReport, Result, Run, Verification
 
@@ -32,7 +33,20 @@ def run_document(run: "Run") -> Document:
         **_head(RUN, run),
         "seed": run.seed,
         "results": [_result(r) for r in run.results],
+        "plan": [_choice(c) for c in run.plan],
         "seconds": float(run.seconds),
+    }
+
+
+def _choice(choice: "Choice") -> Document:
+    return {
+        "expectation": choice.expectation,
+        "count": choice.count,
+        "dimensions": choice.dimensions,
+        "method": choice.method,
+        "reason": choice.reason,
+        "declined": [{"method": name, "reason": reason} for name, reason in choice.declined],
+        "error": choice.error,
     }
 
 
@@ -257,6 +271,10 @@ _RESULT = _object(
     span=_or_null(_SPAN),
 )
 
+_CHOICE = _object(
+    expectation=_TEXT, count=_COUNT, dimensions=_COUNT, method=_TEXT, reason=_TEXT,
+    declined=_array(_object(method=_TEXT, reason=_TEXT)), error=_or_null(_NOT_NEGATIVE),
+)  # fmt: skip
 _VALUE = _object(
     name=_TEXT,
     method=_TEXT,
@@ -303,7 +321,14 @@ _EDGE = _object(
 )
 
 SCHEMAS: dict[str, Document] = {
-    RUN: _document(RUN, **_HEAD, seed={"type": "integer"}, results=_array(_RESULT), seconds=_NOT_NEGATIVE),
+    RUN: _document(
+        RUN,
+        **_HEAD,
+        seed={"type": "integer"},
+        results=_array(_RESULT),
+        plan=_array(_CHOICE),
+        seconds=_NOT_NEGATIVE,
+    ),
     VERIFY: _document(
         VERIFY,
         **_HEAD,

@@ -53,6 +53,10 @@ def print_run(run: Run, console: "Console | None" = None) -> None:
     (console or make_console()).print(run_table(run))
 
 
+def print_plan(run: Run, console: "Console | None" = None) -> None:
+    (console or make_console()).print(plan_table(run))
+
+
 def print_verification(verification: Verification, console: "Console | None" = None) -> None:
     (console or make_console()).print(verification_table(verification))
 
@@ -63,6 +67,24 @@ def print_check(report: CheckReport, console: "Console | None" = None) -> None:
 
 def print_phase(phase: Phase, console: "Console | None" = None) -> None:
     (console or make_console()).print(phase_table(phase))
+
+
+def plan_table(run: Run) -> "RenderableType":
+    """Of every expectation which method it took, and why the others did not."""
+    parts: list[RenderableType] = [blank(), text("plan")]
+    if not run.plan:
+        how = "the whole program was sampled" if "sampled" in run.results[0].method else "exact arithmetic alone"
+        parts.append(text(f"no expectation was worked out: {how}", "dim"))
+    for c in run.plan:
+        times = f", {c.count} times" if c.count > 1 else ""
+        error = "" if c.error is None else f"; error {rough(c.error)}"
+        parts += [blank(), text(f"{_shortened(c.expectation)}{times}"), text(f"    {c.method}: {c.reason}{error}")]
+        parts += [text(f"    not by {name}: {reason}", "dim") for name, reason in c.declined]
+    return stack(parts)
+
+
+def _shortened(expectation: str, most: int = 90) -> str:
+    return expectation if len(expectation) <= most else expectation[: most - 1] + "…"
 
 
 def run_table(run: Run) -> "RenderableType":
