@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from tpl.limit.derive import LONG_ENOUGH, Derivation
 from tpl.report.equations import Formula, Used, Writer, formulas
-from tpl.report.styles import LATEX, MATHML, TEXT, Style, escape_latex, latex_range
+from tpl.report.styles import LATEX, LATEX_PREAMBLE, MATHML, TEXT, Style, escape_latex, latex_range
 
 # ---------------------------------------------------------------------------------------------- documents
 
@@ -107,15 +107,14 @@ def to_latex(derivation: Derivation) -> str:
     lines = [f"{_latex_prose(note)}\n" for note in _notes(derivation)]
     for formula in parts.formulas:
         condition = rf", \quad {latex_range(formula.condition)}" if formula.condition else ""
-        lines.append(rf"\[ {formula.left} = {formula.right}{condition} \]")
+        lines.append(rf"\[ \fit{{{formula.left} = {formula.right}{condition}}} \]")
         if formula.where:
-            lines.append(r"\noindent where " + "; ".join(f"${w}$" for w in formula.where) + ".")
+            lines.append("where " + "; ".join(f"${w}$" for w in formula.where) + ".")
     if parts.used:
         lines.append(_latex_prose(_CLOSED))
         lines += [rf"\[ {x.left} = {x.right} \] {{\small ({_latex_prose(x.source)})}}" for x in parts.used]
     return "\n".join([
-        r"\documentclass{article}", r"\usepackage{amsmath,amssymb}", r"\usepackage[margin=2cm]{geometry}", r"\begin{document}",
-        rf"\section*{{{escape_latex(derivation.title)}}}", *lines, r"\end{document}", "",
+        *LATEX_PREAMBLE, rf"\section*{{{escape_latex(derivation.title)}}}", *lines, r"\end{document}", "",
     ])  # fmt: skip
 
 

@@ -9,6 +9,7 @@ from itertools import groupby
 from tpl.limit.account import BACKWARD, Account, Entry, Sentence
 from tpl.limit.formula import Formula
 from tpl.report.notation import LATEX, MATHML, TEXT, latex_text, write, write_lines
+from tpl.report.styles import LATEX_PREAMBLE
 
 WIDTH = 110
 
@@ -216,21 +217,6 @@ def _markdown_words(text: str) -> str:
 
 # ---------------------------------------------------------------------------------------------- LaTeX
 
-_PREAMBLE = (
-    r"\documentclass{article}",
-    r"\usepackage[T1]{fontenc}",
-    r"\usepackage[utf8]{inputenc}",
-    r"\usepackage{amsmath,amssymb}",
-    r"\usepackage[margin=2cm]{geometry}",
-    r"\setlength{\parindent}{0pt}\setlength{\parskip}{4pt}\sloppy",
-    r"\newlength{\fitted}",
-    r"% an equation wider than the page is made smaller",
-    r"\newcommand{\fit}[1]{\settowidth{\fitted}{$\displaystyle #1$}%",
-    r"  \ifdim\fitted>\linewidth\resizebox{\linewidth}{!}{$\displaystyle #1$}\else\mbox{$\displaystyle #1$}\fi}",
-    r"\usepackage{graphicx}",
-    r"\begin{document}",
-)
-
 
 def _aligned(formula: Formula) -> str:
     """An equation in LaTeX; a long one is broken before its terms."""
@@ -246,7 +232,7 @@ def _latex(report: ExplanationReport) -> Iterator[str]:
     def prose(sentence: Sentence) -> str:
         return _prose(sentence, latex_text, lambda x: f"${write(x, LATEX)}$")
 
-    yield from _PREAMBLE
+    yield from LATEX_PREAMBLE
     yield rf"\section*{{{latex_text(account.title)}}}"
     yield from (f"{prose(s)}\n" for s in introduction(account, report.equations_only))
     for section, entries in _sections(report):

@@ -161,6 +161,22 @@ LATEX = Style(
 )
 
 
+LATEX_PREAMBLE = (
+    r"\documentclass{article}",
+    r"\usepackage[T1]{fontenc}",
+    r"\usepackage[utf8]{inputenc}",
+    r"\usepackage{amsmath,amssymb}",
+    r"\usepackage[margin=2cm]{geometry}",
+    r"\setlength{\parindent}{0pt}\setlength{\parskip}{4pt}\sloppy",
+    r"\newlength{\fitted}",
+    r"% an equation wider than the page is made smaller",
+    r"\newcommand{\fit}[1]{\settowidth{\fitted}{$\displaystyle #1$}%",
+    r"  \ifdim\fitted>\linewidth\resizebox{\linewidth}{!}{$\displaystyle #1$}\else\mbox{$\displaystyle #1$}\fi}",
+    r"\usepackage{graphicx}",
+    r"\begin{document}",
+)
+
+
 def escape_latex(text: str) -> str:
     return (
         re.sub(r"([#$%&_{}])", r"\\\1", text)

@@ -71,6 +71,8 @@ def print_phase(phase: Phase, console: "Console | None" = None) -> None:
 
 def plan_table(run: Run) -> "RenderableType":
     """Of every expectation which method it took, and why the others did not."""
+    from rich.padding import Padding
+
     parts: list[RenderableType] = [blank(), text("plan")]
     if not run.plan:
         how = "the whole program was sampled" if "sampled" in run.results[0].method else "exact arithmetic alone"
@@ -78,8 +80,13 @@ def plan_table(run: Run) -> "RenderableType":
     for c in run.plan:
         times = f", {c.count} times" if c.count > 1 else ""
         error = "" if c.error is None else f"; error {rough(c.error)}"
-        parts += [blank(), text(f"{_shortened(c.expectation)}{times}"), text(f"    {c.method}: {c.reason}{error}")]
-        parts += [text(f"    not by {name}: {reason}", "dim") for name, reason in c.declined]
+        said = [text(f"{c.method}: {c.reason}{error}")]
+        said += [text(f"not by {name}: {reason}", "dim") for name, reason in c.declined]
+        parts += [
+            blank(),
+            text(f"{_shortened(c.expectation)}{times}"),
+            *(Padding(x, (0, 0, 0, 4), expand=False) for x in said),
+        ]
     return stack(parts)
 
 
