@@ -24,7 +24,8 @@ from tpl.numeric.plan import Choice, grouped
 from tpl.pipeline import Compiled, compile_program
 
 KERNELS = ("nngp", "ntk")
-MAX_LINES = 2000  # of the core program of a pair; beyond, its law takes long
+MAX_LINES = 10_000  # of the core program of a pair; beyond, its law takes long
+RUN_LINES = 2_000  # beyond, sampling answers sooner
 MANY = 8  # inputs of which a program is not written out, if pairs say it all
 FEW = 3
 _SHOWN = re.compile(r"(nngp|ntk)\((\w+), ?(\w+)\)")
@@ -68,8 +69,9 @@ class PairKernel:
 
 
 def pair_kernel(
-    compiled: Compiled, limits: Limits, shown: Shown, kernels: Sequence[str], shape: tuple[int, ...]
-) -> PairKernel:
+    compiled: Compiled, limits: Limits, shown: Shown, kernels: Sequence[str], shape: tuple[int, ...],
+    max_lines: int = MAX_LINES,
+) -> PairKernel:  # fmt: skip
     """The pair law of kernels ("nngp", "ntk") for inputs of a shape.
 
     Raises NotPairwise where inputs interact or the law of a pair holds something without a rule.
@@ -83,6 +85,8 @@ def pair_kernel(
     if isinstance(count, s.Name) and _mentions(others, count.name):
         raise NotPairwise(f"the number of inputs, `{count.name}`, is part of the network")
     first, second = (_elaborated(compiled, limits, shown, kernels, shape, seed) for seed in (1, 2))
+    if len(first[0].lines) > max_lines:
+        raise NotPairwise(f"the core program of two inputs has {len(first[0].lines):,} lines")
     if _without_data(first[0]) != _without_data(second[0]):
         raise NotPairwise("entries of the inputs that act on their own")
     return _lowered(*first, kernels, shape)
@@ -109,8 +113,6 @@ def _elaborated(
     kept = tuple(x for x in compiled.file.statements if not isinstance(x, s.Show))
     file = replace(compiled.file, statements=kept + shows)
     program, _ = elaborate(file, compiled.program.source, data, limits, (), rows)
-    if len(program.lines) > MAX_LINES:
-        raise NotPairwise(f"the core program of two inputs has {len(program.lines):,} lines")
     return verify(program), rows
 
 
@@ -145,8 +147,8 @@ def _lowered(
     law = Law(program, dot)
     lowering = Lowering(law, len(rows) // 2, program.constant_values())
     asked = dict(zip(kernels, program.shows, strict=True))
-    outputs = {k: lowering.number(law.scalars[x.lines[1]]) for k, x in asked.items()}
-    diagonals = {k: lowering.number(law.scalars[x.lines[0]]) for k, x in asked.items()}
+    outputs = {k: lowering.scalar(x.lines[1]) for k, x in asked.items()}
+    diagonals = {k: lowering.scalar(x.lines[0]) for k, x in asked.items()}
     pairs = PairProgram(lowering.graph, outputs, diagonals, grouped(lowering.chosen))
     return PairKernel(pairs, print_program(program), shape)
 
@@ -221,7 +223,7 @@ def kernels_of_run(
             array = inputs[shown.data].array
             wanted = tuple(dict.fromkeys(x.kernel for x in asked if (x.network, x.data) == key))
             try:
-                pairs = pair_kernel(compiled, limits, shown, wanted, array.shape[1:])
+                pairs = pair_kernel(compiled, limits, shown, wanted, array.shape[1:], RUN_LINES)
                 found[key] = pairs(array, **options)
             except (ArithmeticError, TplError) as problem:
                 raise NotPairwise(str(problem).splitlines()[0]) from None

@@ -121,6 +121,17 @@ def test_programs_against_the_general_evaluator(name, shape, settings):
         np.testing.assert_allclose(found[kernel], expected[kernel], rtol=3e-13, atol=1e-14)
 
 
+def test_a_deep_network_has_the_limit_of_its_correlations():
+    """With σ_w² = 2, relu and no bias, correlations tend to 1 and the diagonal stays (Poole et al. 2016)."""
+    X = RNG(1).standard_normal((3, 6))
+    found = tpl.load("mlp", settings=["L=150", "sigma_b=0"]).kernel(X)
+    scale = np.sqrt(np.diag(found.nngp))
+    np.testing.assert_allclose(scale**2, 2 * np.sum(X**2, axis=1) / 6, rtol=1e-12)
+    correlations = found.nngp / np.outer(scale, scale)
+    assert np.all(correlations > 0.99)
+    assert np.all(correlations < 1 + 1e-14)
+
+
 @pytest.mark.parametrize("settings", [(), ("phi(z)=erf(z)",), ("phi(z)=tanh(z)",), ("phi(z)=gelu(z)",)], ids=str)
 def test_compiled_and_interpreted_agree(settings, monkeypatch):
     X = RNG(2).standard_normal((70, 6))

@@ -18,8 +18,8 @@ from tpl.numeric.pairwise_series import REMAINDER
 
 BLOCK = 256  # inputs a side
 COMPILE_FROM = 1 << 16  # pairs from which compiling pays
-PROBES = 16  # inputs at which rounding is measured
-SEARCHED = 512  # inputs among which the nearest and the most opposite are looked for
+PROBES = 8  # inputs at which rounding is measured, with as many near and as many opposite ones
+SEARCHED = 256  # inputs among which the nearest and the most opposite are looked for
 SAFETY = 4.0  # what is measured at probes, for all pairs
 EPSILON = float(np.finfo(float).eps)
 Progress = Callable[[int, int], None]
@@ -261,7 +261,8 @@ def _probes(left: np.ndarray, right: np.ndarray) -> np.ndarray:
     some = np.unique(np.linspace(0, len(left) - 1, min(PROBES, len(left))).astype(int))
     searched = np.unique(np.linspace(0, len(right) - 1, min(SEARCHED, len(right))).astype(int))
     a, b = (x.reshape(len(x), -1) for x in (left[some], right[searched]))
-    cosines = a @ b.T / np.maximum(np.outer(np.linalg.norm(a, axis=1), np.linalg.norm(b, axis=1)), 1e-300)
+    lengths = (np.sqrt(np.einsum("nd,nd->n", x, x)) for x in (a, b))
+    cosines = a @ b.T / np.maximum(np.multiply.outer(*lengths), 1e-300)
     distinct = np.where(cosines < 1 - 1e-15, cosines, -1.0)
     partners = np.concatenate([np.argmax(distinct, axis=1), np.argmin(cosines, axis=1)])
     return np.concatenate([left[some], right[np.unique(searched[partners])]])

@@ -189,12 +189,14 @@ class Graph:
     # ------------------------------------------------------------------------------------------ one input
     def twin(self, node: int) -> int:
         """The left input's node that corresponds to one of the right input's."""
-        found = self.nodes[node]
-        if found.side != RIGHT:
+        if self.nodes[node].side != RIGHT:
             return node
         if node not in self._twins:
-            args = tuple(self.twin(a) for a in found.args)
-            self._twins[node] = self.make(found.op, args, found.value, LEFT)
+            for index in self.closure([node]):
+                found = self.nodes[index]
+                if found.side == RIGHT and index not in self._twins:
+                    args = tuple(self._twins.get(a, a) for a in found.args)
+                    self._twins[index] = self.make(found.op, args, found.value, LEFT)
         return self._twins[node]
 
     def closure(self, roots: Iterable[int]) -> list[int]:

@@ -12,7 +12,7 @@ import numpy as np
 
 from tpl.core.expr import Expr, leaves, mul, number, ref, substitute
 from tpl.limit.algebra import NoLaw, Ratio, constant_name, quantity_index, to_sympy
-from tpl.limit.calculus import Atom
+from tpl.limit.calculus import Atom, parts, used_quantities
 from tpl.limit.closed_forms import Dual, dual
 from tpl.limit.law import Law
 from tpl.numeric.pairwise_duals import Geometry, Native
@@ -59,6 +59,20 @@ class Lowering:
         self._probes: dict[int, Any] = {}
 
     # ------------------------------------------------------------------------------------------ numbers
+    def scalar(self, line: int) -> int:
+        """The node of a scalar line, what it needs first: no deep recursion."""
+        quantities, value = self.law.calculus.quantities, self.law.scalars[line]
+        needed: set[int] = set()
+        stack = list(used_quantities([value]))
+        while stack:
+            q = stack.pop()
+            if q not in needed and q not in self._quantities:
+                needed.add(q)
+                stack.extend(used_quantities(parts(quantities[q].definition)))
+        for q in sorted(needed):
+            self.quantity(q)
+        return self.number(value)
+
     def number(self, value: Any) -> int:
         """The node of a sympy expression over constants, Gram symbols and quantities."""
         graph = self.graph
