@@ -24,7 +24,8 @@ class Chain:
     """One way through the quantities: its settings, and the values so far.
 
     nodes: Gauss-Legendre nodes a panel; reach: where the Gaussian law is cut off; rank_tolerance: a correlation's
-    residual below it is rounding; seed and log2_points: of quasi-random point sets.
+    residual below it is rounding; seed and log2_points: of quasi-random point sets; jitter: covariances are less by this
+    share, as rounding might have made them: near-parallel vectors lose half of their digits, and the error shows it.
     """
 
     env: Mapping[str, float]
@@ -33,6 +34,7 @@ class Chain:
     rank_tolerance: float
     seed: int
     log2_points: int
+    jitter: float = 0.0
     known: dict[int, float] = field(default_factory=dict)
 
 
@@ -91,6 +93,10 @@ def covariance_of(atom: Atom, chain: Chain) -> np.ndarray:
     for i, row in enumerate(atom.covariance):
         for j, entry in enumerate(row):
             covariance[i, j] = covariance[j, i] = number(entry, chain.env, chain.known)
+    if chain.jitter:
+        variances = np.diag(covariance)
+        parallel = covariance**2 == np.outer(variances, variances)  # exactly: the same vector, or a multiple
+        covariance = np.where(parallel, covariance, covariance * (1 - chain.jitter))
     return covariance
 
 

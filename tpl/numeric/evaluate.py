@@ -21,6 +21,7 @@ from tpl.numeric.strategies import STRATEGIES, UNASKED, Answer, Sampling
 
 REPLICATES = 8  # of what is sampled
 BATCH = 512  # integrands sampled at the same points
+JITTER = 2.0**-51  # relative rounding of a covariance
 ROUNDING = 1e-15  # a coefficient so small is rounding
 
 
@@ -127,7 +128,7 @@ class _Evaluator:
         self._uses: dict[int, set[int]] = {}
         env = law.program.constant_values()
         self.fine = [Chain(env, nodes, 9.5, 2e-15, seed, log2_points)]
-        self.coarse = Chain(env, nodes - 4, 8.5, 1e-12, seed, log2_points)
+        self.coarse = Chain(env, nodes - 4, 8.5, 1e-12, seed, log2_points, JITTER)
 
     @property
     def chains(self) -> list[Chain]:

@@ -23,8 +23,13 @@ class Choice:
     error: float | None = None
 
 
+MOST_SHOWN = 300  # nodes of an integrand that is written out
+
+
 def expectation_text(integrand: Expr, size: int) -> str:
     """`E[relu(u) * relu(u')]`; q stands for numbers of the limit."""
+    if integrand.size > MOST_SHOWN:
+        return f"E[a long function of {size} variable{'s' if size > 1 else ''}]"
     names = [f"u{i + 1}" for i in range(size)] if size > 2 else ["u", "u'"]
     return f"E[{show(integrand, names.__getitem__).replace('quantity()', 'q')}]"
 
