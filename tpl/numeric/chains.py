@@ -26,6 +26,7 @@ class Chain:
     nodes: Gauss-Legendre nodes a panel; reach: where the Gaussian law is cut off; rank_tolerance: a correlation's
     residual below it is rounding; seed and log2_points: of quasi-random point sets; jitter: covariances are less by this
     share, as rounding might have made them: near-parallel vectors lose half of their digits, and the error shows it.
+    What rounds to exactly parallel counts as parallel.
     """
 
     env: Mapping[str, float]
