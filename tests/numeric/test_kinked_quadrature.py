@@ -9,7 +9,7 @@ from tpl.core.text import parse_program
 from tpl.limit.law import Law
 from tpl.numeric.evaluate import evaluate_law
 
-sigmoid = lambda z: 1 / (1 + np.exp(-z))  # noqa: E731
+sigmoid = lambda z: (1 + np.tanh(z / 2)) / 2  # noqa: E731
 relu = lambda z: np.maximum(z, 0.0)  # noqa: E731
 
 # What a program says, the same in numpy, and where it has kinks or bends.
@@ -74,8 +74,9 @@ def by_tpl(first, second, q1, q2, rho):
 
 
 def deviation(pair, q, rho):
-    """Distance from the reference and stated error, relative to the size of the functions."""
+    """Distance from the reference and stated error, relative to the size of the functions, if they are not 0."""
     size = sqrt(np.prod([reference(f, f, s, s, 1.0) for f, s in zip(pair, q, strict=True)]))
+    size = size or 1.0  # a function that is 0 wherever the law goes
     value, error = by_tpl(*pair, *q, rho)
     return abs(value - reference(*pair, *q, rho)) / size, error / size
 
