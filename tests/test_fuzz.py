@@ -37,6 +37,18 @@ def answer(text):
             raise AssertionError("an error that says nothing") from error
 
 
+@settings(max_examples=100, deadline=None, suppress_health_check=list(HealthCheck), database=None)
+@given(fuzzing.texts())
+def test_every_text_is_answered_by_its_law_or_diagnosed(text):
+    """As users run it: by pairs, by the law if it is short."""
+    start = time.monotonic()
+    try:
+        tpl.loads(text, limits=LIMITS).run(threads=1)
+    except tpl.TplError as error:
+        assert all(d.message for d in error.diagnostics)
+    assert time.monotonic() - start < 10
+
+
 @pytest.mark.slow
 def test_five_thousand_texts_in_a_gigabyte():
     """The same test, in a process of its own whose peak memory is read at its end."""
