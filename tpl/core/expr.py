@@ -67,8 +67,10 @@ def number(value: int | float | Fraction) -> Expr:
         value = Fraction(value)
     if isinstance(value, Fraction) and _bits(value) > _MAX_BITS:
         value = float(value)
-    if isinstance(value, float) and not math.isfinite(value):
-        raise OverflowError("this number is too large")
+    if isinstance(value, float):
+        if not math.isfinite(value):
+            raise OverflowError("this number is too large")
+        value += 0.0  # minus zero is zero
     return Expr("number", (), value)
 
 
