@@ -4,10 +4,11 @@ from typing import Any
 
 import sympy
 
-from tpl.core.expr import ONE, Expr, leaves, mul, ref, substitute, symbol
+from tpl.core.expr import ONE, Expr, mul, ref, substitute, symbol
 from tpl.limit.algebra import LeastNorm, constant_symbol, from_sympy, quantity_symbol, to_sympy
 from tpl.limit.calculus import Atom, used_quantities
 from tpl.limit.closed_forms import dual
+from tpl.limit.formulas import sides
 from tpl.limit.law import Law
 
 ZERO_DIGITS = 30  # a number that is zero to so many digits is asked whether it is zero
@@ -72,7 +73,11 @@ class _Exact:
             v = mul(from_sympy(both / first), ref(0))
             line = substitute(atom.integrand, lambda x: v if x == ref(1) else x)
             return self.formula(line, ONE, first, sympy.S.One, sympy.S.Zero)
-        return self.formula(*_sides(atom.integrand), first, last, both)
+        found = sides(atom.integrand, size)
+        if found is None:
+            raise _NotExact
+        left, right = found
+        return self.formula(left, right, first, last, both)
 
     def formula(self, left: Expr, right: Expr, first: Any, last: Any, both: Any) -> Any:
         left, right = self.closed(left), self.closed(right)
@@ -92,16 +97,6 @@ class _Exact:
             return x
 
         return substitute(expr, leaf)
-
-
-def _sides(integrand: Expr) -> tuple[Expr, Expr]:
-    sides: list[list[Expr]] = [[], []]
-    for factor in integrand.args if integrand.op == "mul" else (integrand,):
-        held = leaves(factor, "ref")
-        if len(held) > 1:
-            raise _NotExact
-        sides[int(next(iter(held), 0))].append(factor)  # type: ignore[arg-type]
-    return mul(*sides[0]), mul(*sides[1])
 
 
 def _is_zero(value: Any) -> bool:

@@ -6,10 +6,22 @@ from typing import Any
 
 import sympy
 
-from tpl.core.expr import Expr, leaves, mul, substitute, symbol
+from tpl.core.expr import Expr, leaves, mul, ref, substitute, symbol
 from tpl.limit.closed_forms import RECORDS, Dual, dual
 
 LONGEST = 40  # operations of a formula that is written in place of its expectation
+
+
+@lru_cache(maxsize=1 << 14)
+def sides(integrand: Expr, size: int) -> tuple[Expr, ...] | None:
+    """F(u_0) G(u_1) … as (F, G, …), each a function of ref(0); None if a factor holds two variables."""
+    found: list[list[Expr]] = [[] for _ in range(size)]
+    for factor in integrand.args if integrand.op == "mul" else (integrand,):
+        held = leaves(factor, "ref")
+        if len(held) > 1:
+            return None
+        found[int(next(iter(held), 0))].append(factor)  # type: ignore[arg-type]
+    return tuple(substitute(mul(*side), lambda x: ref(0) if x.op == "ref" else x) for side in found)
 
 
 @lru_cache(maxsize=1 << 14)
@@ -18,14 +30,8 @@ def formula(integrand: Expr, size: int) -> Dual | None:
 
     Numbers of the limit inside the integrand are constants called "quantity k".
     """
-    sides: list[list[Expr]] = [[], []]
-    for factor in integrand.args if integrand.op == "mul" else (integrand,):
-        held = leaves(factor, "ref")
-        if size > 2 or len(held) > 1:
-            return None
-        sides[int(next(iter(held), 0))].append(factor)  # type: ignore[arg-type]
-    left, right = (substitute(mul(*side), _without_quantities) for side in sides)
-    return dual(left, right)
+    found = sides(integrand, 2) if size <= 2 else None
+    return None if found is None else dual(*(substitute(side, _without_quantities) for side in found))
 
 
 def _without_quantities(leaf: Expr) -> Expr:
@@ -70,4 +76,4 @@ def source_of(integrand: Expr, size: int) -> str:
     return "; ".join(f"{name}: {RECORDS[name].source}" if name in RECORDS else name for name in found.records)
 
 
-__all__ = ["LONGEST", "formula", "in_symbols", "source_of"]
+__all__ = ["LONGEST", "formula", "in_symbols", "sides", "source_of"]

@@ -14,6 +14,7 @@ from tpl.core.expr import Expr, leaves, mul, number, ref, substitute
 from tpl.limit.algebra import NoLaw, Ratio, constant_name, quantity_index, to_sympy
 from tpl.limit.calculus import Atom, parts, used_quantities
 from tpl.limit.closed_forms import Dual, dual
+from tpl.limit.formulas import sides
 from tpl.limit.law import Law
 from tpl.numeric.pairwise_duals import Geometry, Native
 from tpl.numeric.pairwise_graph import CONSTANT, LEFT, PAIR, RIGHT, ArrayOp, Graph, evaluate_single
@@ -149,8 +150,10 @@ class Lowering:
         if size > 2:
             raise NotPairwise(f"an expectation over {size} Gaussian variables that hang together")
         covariance = [[self.number(c) for c in row] for row in atom.covariance]
-        sides = _split(atom.integrand, size)
-        scaled = [_descaled(side) for side in sides]
+        found = sides(atom.integrand, size)
+        if found is None:
+            raise NotPairwise("a function of two Gaussian variables that is no product")
+        scaled = [_descaled(side) for side in found]
         factors = [self.number(to_sympy(scale)) for scale, _ in scaled]
         functions = [function for _, function in scaled]
         variances = [self.graph.mul(f, f, covariance[i][i]) for i, f in enumerate(factors)]
@@ -330,17 +333,6 @@ _FUNCTIONS = {
 def _joined(left: Expr, right: Expr) -> Expr:
     """The product of a function of the first variable and one of the second."""
     return mul(left, substitute(right, lambda x: ref(1) if x.op == "ref" else x))
-
-
-def _split(integrand: Expr, size: int) -> list[Expr]:
-    """F(u) G(v) as [F, G], each a function of ref(0)."""
-    sides: list[list[Expr]] = [[] for _ in range(size)]
-    for factor in integrand.args if integrand.op == "mul" else (integrand,):
-        held = leaves(factor, "ref")
-        if len(held) > 1:
-            raise NotPairwise("a function of two Gaussian variables that is no product")
-        sides[int(next(iter(held), 0))].append(factor)  # type: ignore[arg-type]
-    return [substitute(mul(*side), lambda x: ref(0) if x.op == "ref" else x) for side in sides]
 
 
 def _square_root(function: Expr) -> Expr | None:

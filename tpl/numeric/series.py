@@ -15,7 +15,8 @@ from functools import lru_cache
 
 import numpy as np
 
-from tpl.core.expr import Expr, leaves, mul, ref, substitute
+from tpl.core.expr import Expr, leaves
+from tpl.limit.formulas import sides
 from tpl.numeric.hermite import MAX_TERMS, Coefficients, coefficients
 from tpl.numeric.smoothness import Smoothness, smoothness
 
@@ -49,28 +50,16 @@ def attempt(
     """E integrand(u, v) for a covariance [2, 2], or why a Hermite series is not the way."""
     if len(covariance) != 2:
         return Declined("a Hermite series is for two variables")
-    sides = split(integrand)
-    if sides is None:
+    found = sides(integrand, 2)
+    if found is None:
         return Declined("not a product of functions of one variable each")
-    for side in sides:
-        found = _classified(side, *_parameters(side, env, known))
-        if not found.smooth:
-            return Declined(found.reason)
+    phi, psi = found
+    for side in found:
+        kind = _classified(side, *_parameters(side, env, known))
+        if not kind.smooth:
+            return Declined(kind.reason)
     (q1, c), (_, q2) = covariance
-    return series(*sides, float(q1), float(q2), float(c), env, known, most)
-
-
-@lru_cache(maxsize=1 << 12)
-def split(integrand: Expr) -> tuple[Expr, Expr] | None:
-    """Functions φ, ψ of ref(0) with integrand = φ(ref(0)) ψ(ref(1)), if its factors are that simple."""
-    sides: tuple[list[Expr], list[Expr]] = ([], [])
-    for factor in integrand.args if integrand.op == "mul" else (integrand,):
-        held = leaves(factor, "ref")
-        if len(held) > 1:
-            return None
-        sides[int(next(iter(held), 0))].append(factor)  # type: ignore[arg-type]
-    left, right = (substitute(mul(*side), lambda x: ref(0) if x.op == "ref" else x) for side in sides)
-    return left, right
+    return series(phi, psi, float(q1), float(q2), float(c), env, known, most)
 
 
 @lru_cache(maxsize=1 << 12)
