@@ -170,6 +170,9 @@ class _Elaboration:
     def network(self, node: s.Network, scope: Scope, network: NetworkValue | None) -> None:
         scope[node.name] = NetworkValue(node, {}, {}, {}, dict(scope))
 
+    def train(self, node: s.Train, scope: Scope, network: NetworkValue | None) -> None:
+        raise Mistake(node.span, "training is not elaborated yet")
+
     def show(self, node: s.Show, scope: Scope, network: NetworkValue | None) -> None:
         for item in node.items:
             try:
@@ -369,6 +372,7 @@ _STATEMENTS: dict[type, Any] = {
     s.Data: _Elaboration.declare_data,
     s.Network: _Elaboration.network,
     s.Loop: _Elaboration.loop,
+    s.Train: _Elaboration.train,
     s.Draw: _Elaboration.draw,
     s.Assign: _Elaboration.assign,
     s.Return: _Elaboration.return_,

@@ -316,6 +316,9 @@ class _Checker:
         for target in node.targets:
             self.define_target(target, scope)
 
+    def train(self, node: s.Train, scope: Scope) -> None:
+        self._outermost(node, "train", "put it at the left margin")
+
     def assign(self, node: s.Assign, scope: Scope) -> None:
         self.value(node.value, scope)
         self.define_target(node.target, scope)
@@ -524,7 +527,7 @@ def _holds(kind: type, block: Sequence[s.Statement]) -> bool:
 def _keyword_span(node: s.Statement) -> Span:
     """The first word of a statement."""
     words = {s.Const: "const", s.Def: "def", s.Width: "width", s.Data: "data", s.Network: "network", s.Loop: "for",
-             s.Return: "return", s.Show: "show"}  # fmt: skip
+             s.Train: "train", s.Return: "return", s.Show: "show"}  # fmt: skip
     if isinstance(node, s.Assign):
         return node.target.span
     word = node.keyword if isinstance(node, s.Draw) else words[type(node)]
@@ -553,7 +556,7 @@ def _count(count: int, noun: str) -> str:
 
 _STATEMENTS: dict[type, Callable[[_Checker, Any, Scope], None]] = {
     s.Const: _Checker.const, s.Def: _Checker.def_, s.Width: _Checker.width, s.Data: _Checker.data,
-    s.Network: _Checker.network_, s.Loop: _Checker.loop, s.Draw: _Checker.draw, s.Assign: _Checker.assign,
+    s.Network: _Checker.network_, s.Loop: _Checker.loop, s.Train: _Checker.train, s.Draw: _Checker.draw, s.Assign: _Checker.assign,
     s.Return: _Checker.return_, s.Show: _Checker.show,
 }  # fmt: skip
 

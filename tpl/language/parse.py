@@ -4,7 +4,7 @@ The only module that imports lark. The grammar says what a line may hold; the bl
 """
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from fractions import Fraction
 from functools import cache
@@ -23,7 +23,7 @@ MAX_SYNTAX_ERRORS = 20
 MAX_SOURCE = 4_000_000  # characters
 UNREAD = "?"  # stands for an expression that could not be read; always among the lost names
 
-Heading = s.Network | s.Loop
+Heading = s.Network | s.Loop | s.Train
 
 
 @cache
@@ -68,17 +68,13 @@ def parse_expression(text: str) -> s.Expr:
 
 @dataclass
 class _Block:
-    """The statements read so far of the file, of a network or of a loop."""
+    """The statements read so far of the file, of a network, of a loop or of a train block."""
 
     heading: Heading | None
     indent: tuple[int, int]
     statements: list[s.Statement] = field(default_factory=list)
     excused: set[tuple[int, int]] = field(default_factory=set)  # wrong indentations that were reported
     loose: bool = False  # the only lines so far were unreadable: the next one may be indented otherwise
-
-    def node(self) -> s.Statement:
-        assert self.heading is not None
-        return replace(self.heading, body=tuple(self.statements))
 
 
 class _Blocks:
@@ -152,7 +148,7 @@ class _Blocks:
         block = self._open[-1]
         span = Span(line.row, 1, line.row, max(2, line.indent[1] + 1))
         if line.indent > block.indent:
-            hint = "only `network …:` and `for …:` begin a block"
+            hint = "only `network …:`, `for …:` and `train …:` begin a block"
             if _goes_on(line):
                 hint = "a line goes on below only while a bracket is open: put the expression in `( )`"
             return Diagnostic(span, "this line is indented, but begins no block", hint)
@@ -160,12 +156,26 @@ class _Blocks:
 
     def _close(self) -> None:
         block = self._open.pop()
-        self._open[-1].statements.append(block.node())
+        assert block.heading is not None
+        self._open[-1].statements.append(self._block(block.heading, block.statements))
+
+    def _block(self, heading: Heading, statements: Sequence[s.Statement]) -> s.Statement:
+        """A heading with its body; what is no setting in a train block is a mistake."""
+        if not isinstance(heading, s.Train):
+            return replace(heading, body=tuple(statements))
+        settings = []
+        for x in statements:
+            if isinstance(x, s.Assign) and not x.target.indices:
+                settings.append(s.Setting(x.target.name, x.value, x.span, x.target.span))
+            else:
+                span = x.target.span if isinstance(x, s.Assign) else x.span
+                self.report(Diagnostic(span, "a train block holds settings only", "each is a line `name = value`"))
+        return replace(heading, settings=tuple(settings))
 
     def _bodiless(self, heading: Heading, line: Line, readable: bool) -> None:
-        what = "network" if isinstance(heading, s.Network) else "loop"
+        what, lines = _BLOCKS[type(heading)]
         if readable:
-            self.report(Diagnostic(line.whole(), f"this {what} holds no statement", f"indent the lines of the {what}"))
+            self.report(Diagnostic(line.whole(), f"this {what} holds no {lines}", f"indent the lines of the {what}"))
         self.lost |= {*defined_names(line.text), "return", "param"}
 
     # ------------------------------------------------------------------------------------------ lines
@@ -185,7 +195,7 @@ class _Blocks:
             assert statement is not None
             self._open[-1].statements.append(statement)
         elif statement is not None:
-            self._open[-1].statements.append(replace(heading, body=(statement,)))
+            self._open[-1].statements.append(self._block(heading, (statement,)))
         else:
             self._begin(heading, line)
 
@@ -212,6 +222,11 @@ class _Blocks:
             self._begin(heading, line, readable=False)
         else:
             self._skip = line.indent
+
+
+_BLOCKS: dict[type, tuple[str, str]] = {
+    s.Network: ("network", "statement"), s.Loop: ("loop", "statement"), s.Train: ("train block", "setting"),
+}  # fmt: skip
 
 
 # ---------------------------------------------------------------------------------------------- lines
@@ -260,7 +275,7 @@ def _is_expression(text: str) -> bool:
 
 def _with_colon(line: Line) -> Heading | None:
     """The line as a heading, if only its colon is missing."""
-    if not re.match(r"\s*(?:network|for)\b", line.text):
+    if not re.match(r"\s*(?:network|for|train)\b", line.text):
         return None
     try:
         return _Build(line.row).line(_tree(line.text + ":"))[0]
@@ -275,13 +290,15 @@ def _goes_on(line: Line) -> bool:
 
 def _guess_heading(line: Line) -> Heading | None:
     """A heading in place of one that could not be read, so that its block can be."""
-    found = re.match(r"\s*(network|for)\b\s*([^\W\d]\w*)?", line.text)
+    found = re.match(r"\s*(network|for|train)\b\s*([^\W\d]\w*)?", line.text)
     if found is None:
         return None
     span, name = line.whole(), found[2] or UNREAD
     if found[1] == "network":
         return s.Network(name, (), (), span, span)
     unread = s.Name(UNREAD, span)
+    if found[1] == "train":
+        return s.Train(UNREAD, (unread,), unread, (), span, span)
     return s.Loop(s.Clause(name, unread, unread, span, span), (), span)
 
 
@@ -372,11 +389,29 @@ class _Build:
     def clause(self, c: list, span: Span) -> s.Clause:
         return s.Clause(str(c[1]), c[3], c[5], span, self._span(c[1]))
 
+    def train(self, c: list, span: Span) -> s.Train:
+        end = self._span(c[-2])
+        span = Span(span.line, span.column, end.end_line, end.end_column)
+        self._word(c[2], "on")
+        *inputs, targets = (s.Name(str(x), self._span(x)) for x in c[3:-1:2])
+        return s.Train(str(c[1]), tuple(inputs), targets, (), span, self._span(c[1]))
+
     def param(self, c: list, span: Span) -> s.Draw:
-        return s.Draw("param", (c[1],), c[3].dims, c[5], span)
+        return s.Draw("param", (c[1],), c[3].dims, c[5], span, self._rate(c))
 
     def random(self, c: list, span: Span) -> s.Draw:
-        return s.Draw("random", c[1].targets, c[3].dims, c[5], span)
+        return s.Draw("random", c[1].targets, c[3].dims, c[5], span, self._rate(c))
+
+    def _rate(self, c: list) -> s.Expr | None:
+        if len(c) <= 6:
+            return None
+        self._word(c[6], "rate")
+        return c[7]
+
+    def _word(self, token: lark.Token, word: str) -> None:
+        """A name that must be one word here."""
+        if token != word:
+            raise _Unread(token.start_pos or 0)
 
     def assign(self, c: list, span: Span) -> s.Assign:
         return s.Assign(c[0], c[2], span)

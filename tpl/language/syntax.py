@@ -180,13 +180,14 @@ class Loop:
 
 @dataclass(frozen=True, slots=True)
 class Draw:
-    """`param` (trained, inside a network) or `random` (not): targets : [shape] ~ law."""
+    """`param` (trained, inside a network) or `random` (not): targets : [shape] ~ law, for a param `rate rate`."""
 
     keyword: str
     targets: tuple[Target, ...]
     shape: tuple[Expr, ...]
     law: Expr
     span: Span
+    rate: Expr | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -208,7 +209,29 @@ class Show:
     span: Span
 
 
-Statement = Const | Def | Width | Data | Network | Loop | Draw | Assign | Return | Show
+@dataclass(frozen=True, slots=True)
+class Setting:
+    """`name = value` in a train block."""
+
+    name: str
+    value: Expr
+    span: Span
+    name_span: Span
+
+
+@dataclass(frozen=True, slots=True)
+class Train:
+    """`train network on inputs, targets:` and its settings. `span` is the heading's, without its colon."""
+
+    network: str
+    inputs: tuple[Name, ...]
+    targets: Name
+    settings: tuple[Setting, ...]
+    span: Span
+    network_span: Span
+
+
+Statement = Const | Def | Width | Data | Network | Loop | Train | Draw | Assign | Return | Show
 
 
 @dataclass(frozen=True)
