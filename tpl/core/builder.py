@@ -125,6 +125,10 @@ class Builder:
         line = Line("gaussian", kind, name, (), variance, dims, mean=mean, origin=self.origin)
         return self._emit(line, False, trained)
 
+    def state(self, name: str, mean: Expr, variance: Expr) -> int:
+        """A number that training changes: at first it is drawn from N(mean, variance)."""
+        return self._emit(Line("state", Kind.SCALAR, name, (), variance, mean=mean, origin=self.origin), False, True)
+
     def input(self, matrix: int, row: tuple[float, ...]) -> int:
         return self._cached(("input", matrix, row), lambda: Line(
             "input", Kind.VECTOR, self._temporary_name(None), (matrix,), None, self.lines[matrix].dims[:1],

@@ -41,6 +41,9 @@ class Draws:
         self.evaluator = evaluator
         self.builder = evaluator.builder
         self.label = ""
+        self.any_power = (
+            False  # may variances have any power of the width? A `train` block with rates at params allows it
+        )
         self._in_call: set[tuple[str, tuple[int, ...]]] = set()
 
     def begin_call(self, label: str) -> None:
@@ -172,6 +175,7 @@ class Draws:
             self.builder.at(node.span, self.evaluator.derived)
             network.parameters[key] = self._drawn(node, self.target_name(target, scope), dims, scope, trained=True)
             network.shapes[key] = dims
+            network.powers[key] = self._variance_power, self._rate(node, scope)
         elif network.shapes[key] != dims:
             raise Mistake(node.span, f"`{target.name}` has another shape for another input: {list(network.shapes[key])} "
                           f"and {list(dims)}", "the inputs of one network must have one length")  # fmt: skip
@@ -260,10 +264,20 @@ class Draws:
             raise Mistake(span, "this variance has no finite value")
         if scale.coefficient < 0:
             raise Mistake(span, f"a variance cannot be negative, but {self.evaluator.quote(span)} is")
-        if scale.coefficient != 0 and scale.power != _WANTED[form]:
+        self._variance_power = scale.power if scale.coefficient else _WANTED[form]
+        if scale.coefficient != 0 and scale.power != _WANTED[form] and not (self.any_power and node.keyword == "param"):
             text, name = self.evaluator.quote(span), node.targets[0].name
             raise Mistake(span, *_scaling_trouble(form, scale.power - _WANTED[form], dims, name, text))
         return self.builder.without_widths(variance)
+
+    def _rate(self, node: s.Draw, scope: Scope) -> tuple[Fraction, float] | None:
+        """What stands after `rate`: a power of the width and its coefficient."""
+        if node.rate is None:
+            return None
+        _, scale = self._scaling(node.rate, scope)
+        if scale is None or not np.isfinite(scale.coefficient) or scale.coefficient < 0:
+            raise Mistake(node.rate.span, "a rate is a multiple of a power of the width", "for instance `rate 1 / n`")
+        return scale.power, scale.coefficient
 
     def _draw_group(self, node: s.Draw, dims: tuple[Dim, ...], scope: Scope) -> None:
         """`(g, h) : [n] ~ N(0, C)`: initial vectors with a joint law, coordinatewise."""

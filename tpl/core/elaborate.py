@@ -8,7 +8,7 @@ and structure, which `tpl.language.check` settles from the syntax alone.
 from bisect import bisect_left
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -20,6 +20,9 @@ from tpl.core.expr import evaluate, number, ref, symbol
 from tpl.core.expressions import Evaluator, Scope, describe, is_constant
 from tpl.core.kernels import Kernels
 from tpl.core.program import Program, Show
+from tpl.core.train_block import TrainBlock
+from tpl.core.training import TrainingShow
+from tpl.core.training_measures import Measures
 from tpl.core.values import (
     UNKNOWN,
     Array,
@@ -63,22 +66,25 @@ def elaborate(
     generic_rows: data vectors whose inner products stay symbols, and their numbers.
     """
     diagnostics = list(diagnostics)
-    elaboration = _Elaboration(source, data, limits, diagnostics)
+    elaboration = _Elaboration(file, source, data, limits, diagnostics)
     elaboration.builder.generic_rows = generic_rows
     with suppress(TooLarge):  # reported; there is no point in going on
         elaboration.block(file.statements, elaboration.globals, None)
     found = merge(diagnostics, elaboration.diagnostics)
-    if not found and not elaboration.builder.shows:
+    if not found and not elaboration.builder.shows and not elaboration.training_shows:
         found.append(Diagnostic(None, "nothing is shown", "end the program with `show …`"))
     if found:
         raise TplError(source, found)
-    return elaboration.builder.program(file.title), elaboration.datasets
+    return elaboration.program(), elaboration.datasets
 
 
 class _Elaboration:
     """The state of one elaboration: what is bound, what was wrong."""
 
-    def __init__(self, source: Source, data: Mapping[str, Dataset], limits: Limits, earlier: list[Diagnostic]):
+    def __init__(
+        self, file: s.File, source: Source, data: Mapping[str, Dataset], limits: Limits, earlier: list[Diagnostic]
+    ):
+        self.file = file
         self.source = source
         self.data = data
         self.limits = limits
@@ -88,12 +94,21 @@ class _Elaboration:
         self._reported: set[Span | None] = set()
         self.evaluator = Evaluator(self.builder, {})
         self.draws = Draws(self.evaluator)
-        kernels = Kernels(self.evaluator, self.apply_network)
-        self.evaluator.special = {"nngp": kernels.nngp, "ntk": kernels.ntk, "N": self._law_out_of_place}
+        self.kernels = Kernels(self.evaluator, self.apply_network)
+        self.evaluator.special = {"nngp": self.kernels.nngp, "ntk": self.kernels.ntk, "N": self._law_out_of_place}
         self.globals: Scope = {"pi": Coordinatewise(symbol("pi"))}
         self.globals["__global__"] = self.globals
+        self.last_scope: Scope = {}  # what the names inside the network stood for when it was last applied
+        self.measures: Measures | None = None
+        self.training_shows: list[TrainingShow] = []
         self._returned: Any = None
         self._earlier = sorted(d.span[:2] for d in earlier if d.span is not None)
+
+    def program(self) -> Program:
+        program = self.builder.program(self.file.title)
+        if self.measures is None:
+            return program
+        return replace(program, training=self.measures.training(tuple(self.training_shows)))
 
     # ------------------------------------------------------------------------------------------ statements
     def block(self, statements: tuple[s.Statement, ...], scope: Scope, network: NetworkValue | None) -> None:
@@ -168,10 +183,7 @@ class _Elaboration:
         self.draws.define_width(node, scope)
 
     def network(self, node: s.Network, scope: Scope, network: NetworkValue | None) -> None:
-        scope[node.name] = NetworkValue(node, {}, {}, {}, dict(scope))
-
-    def train(self, node: s.Train, scope: Scope, network: NetworkValue | None) -> None:
-        raise Mistake(node.span, "training is not elaborated yet")
+        scope[node.name] = NetworkValue(node, {}, {}, {}, dict(scope), {})
 
     def show(self, node: s.Show, scope: Scope, network: NetworkValue | None) -> None:
         for item in node.items:
@@ -184,6 +196,9 @@ class _Elaboration:
                 continue
 
     def _show_item(self, item: s.Expr, scope: Scope) -> None:
+        if self.measures is not None and self.measures.takes(item):
+            self.training_shows.append(self.measures.show(item, scope))
+            return
         self.builder.at(item.span)
         value = self.evaluator.value(item, scope)
         shape, lines = self._shown(value, item)
@@ -204,6 +219,19 @@ class _Elaboration:
             return (), [self.builder.map(value.expr, None, name if name.isidentifier() else None)]
         what = f"{self.source.quote(item.span)} is {describe(value)}"
         raise Mistake(item.span, f"`show` takes scalars, but {what}", _show_hint(value, item))
+
+    def train(self, node: s.Train, scope: Scope, network: NetworkValue | None) -> None:
+        """Everything above once more, for a program of its own: one step of training."""
+        home = _Elaboration(self.file, self.source, {**self.data, **self.datasets}, self.limits, self.diagnostics)
+        home.draws.any_power = all(x.name != "parametrization" for x in node.settings)
+        above = self.file.statements[: self.file.statements.index(node)]
+        home.block(tuple(x for x in above if not isinstance(x, s.Show)), home.globals, None)
+        block = TrainBlock(home, node)
+        try:
+            training = block.build()
+        finally:
+            self.diagnostics.extend(home.diagnostics)
+        self.measures = Measures(block, training)
 
     def loop(self, node: s.Loop, scope: Scope, network: NetworkValue | None) -> None:
         variable = node.clause.variable
@@ -315,6 +343,7 @@ class _Elaboration:
         try:
             self.block(syntax.body, scope, network)
             returned = self._returned
+            self.last_scope = scope
         finally:
             self.draws.label, self.evaluator.derived, self._returned = outer
             self.builder.label = self.draws.label
@@ -372,11 +401,11 @@ _STATEMENTS: dict[type, Any] = {
     s.Data: _Elaboration.declare_data,
     s.Network: _Elaboration.network,
     s.Loop: _Elaboration.loop,
-    s.Train: _Elaboration.train,
     s.Draw: _Elaboration.draw,
     s.Assign: _Elaboration.assign,
     s.Return: _Elaboration.return_,
     s.Show: _Elaboration.show,
+    s.Train: _Elaboration.train,
 }
 
 __all__ = ["Limits", "Span", "elaborate"]

@@ -43,16 +43,19 @@ class Contributions:
 
 def backpropagate(builder: Builder, output: RandomOutput, label: str) -> Contributions:
     """Append the backward pass of one output to the program. `label` tells its lines from other outputs' ones."""
-    pass_ = _Backward(builder, label)
     widths = dict(output.widths)
-    for readout, vector in output.vectors:
-        line = builder.map(vector, widths[readout])
-        if builder.trained[readout]:
-            pass_.found.readouts[readout] = line
-        pass_.give(line, ref(readout))
-    for bias, coefficient in output.biases:
-        if builder.trained[bias]:
-            pass_.found.biases[bias] = coefficient
+    lines = [(readout, builder.map(vector, widths[readout])) for readout, vector in output.vectors]
+    found = backward(builder, [(line, ref(readout)) for readout, line in lines], label)
+    found.readouts = {readout: line for readout, line in lines if builder.trained[readout]}
+    found.biases = {bias: coefficient for bias, coefficient in output.biases if builder.trained[bias]}
+    return found
+
+
+def backward(builder: Builder, seeds: Iterable[tuple[int, Expr]], label: str) -> Contributions:
+    """Append a backward pass that starts from given adjoints of vector lines: what matrices and vectors receive."""
+    pass_ = _Backward(builder, label)
+    for line, adjoint in seeds:
+        pass_.give(line, adjoint)
     builder.label = label
     pass_.run()
     builder.label = ""

@@ -98,14 +98,15 @@ class Kernels:
         value = self.apply(network, arrays, label)
         if isinstance(value, Unknown):
             raise Silent
-        shape, outputs = self._collect(value, network)
+        shape, outputs = self.collect(value, network)
         labels = [label if len(outputs) == 1 else f"{label[:-1]}; {i + 1}}}" for i in range(len(outputs))]
         self.builder.at(_return_span(network))
         return shape, [self._on_lines(f, network.syntax.name + t) for f, t in zip(outputs, labels, strict=True)], labels
 
-    def _collect(self, value: Any, network: NetworkValue) -> tuple[tuple[int, ...], list[RandomOutput]]:
+    def collect(self, value: Any, network: NetworkValue) -> tuple[tuple[int, ...], list[RandomOutput]]:
+        """What a network returned, as an array's shape and its outputs. Raises Mistake if it is no readout."""
         if isinstance(value, Listing):
-            parts = [self._collect(v, network) for v in value.items]
+            parts = [self.collect(v, network) for v in value.items]
             if len({shape for shape, _ in parts}) != 1:
                 raise Mistake(_return_span(network), "the outputs returned form no rectangular array")
             return (len(parts), *parts[0][0]), [f for _, fs in parts for f in fs]

@@ -11,6 +11,7 @@ other width is a fixed ratio of it.
 | matmul   | VECTOR          | `g = W @ x`, `g = W.T @ y` | product with a matrix |
 | map      | VECTOR or SCALAR| `x = tanh(g) + theta`      | Nonlin: coordinatewise; of scalars alone: a scalar |
 | moment   | SCALAR          | `theta = avg(x * y)`       | the average over coordinates |
+| state    | SCALAR          | `c : [] ~ N(mu, v)`        | a number that training changes, and what it is at first |
 | output   | OUTPUT          | `f = out(v * x) + c`       | n^{-1/2} times the sum over coordinates, plus constants times biases |
 """
 
@@ -18,11 +19,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import Enum
 from fractions import Fraction
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from tpl.core.expr import ZERO, Expr, evaluate, leaves, number
 from tpl.core.functions import BUILTIN_CONSTANTS, FUNCTIONS
 from tpl.language.source import Source, Span
+
+if TYPE_CHECKING:
+    from tpl.core.training import Training
 
 
 class Kind(Enum):
@@ -87,6 +91,7 @@ class Program:
     widths: name -> ratio to the base width, the base (ratio 1) first.
     constants: name -> defining expression over earlier constants.
     symbolic_ratios: width -> its ratio in named constants, where the user wrote it so; `widths` has its value.
+    training: what a `train` block asks for.
     """
 
     widths: dict[str, Fraction]
@@ -96,6 +101,7 @@ class Program:
     source: Source = field(default=Source(""), compare=False)
     title: str = ""
     symbolic_ratios: dict[str, Expr] = field(default_factory=dict)
+    training: "Training | None" = None
 
     @property
     def base_width(self) -> str:
@@ -245,6 +251,11 @@ def _verify_gaussian(program: Program, line: Line, symbols: set[str]) -> None:
     _verify_expr(line, symbols)
 
 
+def _verify_state(program: Program, line: Line, symbols: set[str]) -> None:
+    _require(line.kind is Kind.SCALAR and line.dims == () and not line.args, "is not a number")
+    _verify_expr(line, symbols)
+
+
 def _verify_input(program: Program, line: Line, symbols: set[str]) -> None:
     _require(line.kind is Kind.VECTOR and len(line.args) == 1, "is not a vector")
     matrix = program.lines[line.args[0]]
@@ -293,6 +304,7 @@ def _verify_output(program: Program, line: Line, symbols: set[str]) -> None:
 _CHECKS = {
     "matrix": _verify_matrix,
     "gaussian": _verify_gaussian,
+    "state": _verify_state,
     "input": _verify_input,
     "matmul": _verify_matmul,
     "map": _verify_map,

@@ -65,6 +65,8 @@ def print_line(program: Program, line: Line) -> str:
     if line.op in ("matrix", "gaussian"):
         dims = ", ".join(map(str, line.dims)) or "1"
         return f"{line.name} : [{dims}] ~ N({show(line.mean)}, {show(_expr(line))})"
+    if line.op == "state":
+        return f"{line.name} : [] ~ N({show(line.mean)}, {show(_expr(line))})"
     if line.op == "input":
         return f"{line.name} = {name_of(0)} @ {list(line.row)}"
     if line.op == "matmul":
@@ -195,6 +197,8 @@ class _Reader:
     def _read_draw(self, match: re.Match, origin: Origin) -> Line:
         dims = tuple(int(d) if d.isdigit() else d for d in match[2].split(", "))
         mean, variance = self.expression(match[3]), self.expression(match[4])
+        if dims == ("",):
+            return Line("state", Kind.SCALAR, match[1], (), variance, mean=mean, origin=origin)
         if len(dims) == 2:
             return Line("matrix", Kind.MATRIX, match[1], (), variance, dims, origin=origin)
         if dims == (1,):

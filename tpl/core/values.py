@@ -1,6 +1,7 @@
 """What an expression of the language stands for while a program is elaborated."""
 
 from dataclasses import dataclass, field
+from fractions import Fraction
 from typing import Any
 
 import numpy as np
@@ -79,13 +80,17 @@ class Function:
 
 @dataclass(frozen=True, slots=True)
 class NetworkValue:
-    """A `network`, the parameters it has made so far, by name and index, and what was known where it was written."""
+    """A `network`, the parameters it has made so far, by name and index, and what was known where it was written.
+
+    powers: for each parameter, the power of the base width in its variance, and its rate as (power, coefficient).
+    """
 
     syntax: s.Network
     parameters: "dict[tuple[str, tuple[int, ...]], Any]"
     shapes: "dict[tuple[str, tuple[int, ...]], tuple[Dim, ...]]"
     dims: "dict[str, int]"
     outside: "dict[str, Any]"
+    powers: "dict[tuple[str, tuple[int, ...]], tuple[Fraction, tuple[Fraction, float] | None]]"
 
 
 @dataclass(frozen=True, slots=True)

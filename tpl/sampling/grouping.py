@@ -126,14 +126,14 @@ def _levels(program: Program, needed: Sequence[bool]) -> list[int]:
 def _source(program: Program, i: int) -> int | None:
     """What a random vector is drawn with: all constants times one matrix are drawn together."""
     line = program.lines[i]
-    if line.op == "gaussian":
+    if line.op in ("gaussian", "state"):
         return i
     return line.args[0] if line.op == "input" else None
 
 
 def _classify(survey: Survey, line: Line) -> tuple[str, Hashable]:
     """A line's operation, and what it must share with others to be computed with them (but for expressions)."""
-    if line.op == "gaussian":
+    if line.op in ("gaussian", "state"):
         return ("gaussian", line.dims) if line.dims else ("number", None)
     if line.op == "input":
         return "input", line.args

@@ -106,6 +106,10 @@ class LazyGaussian:
         return self._forward.basis.count, self._backward.basis.count
 
     def _product(self, x: Rows, side: "_Side", other: "_Side") -> Rows:
+        return combine(self._coefficients(x, side, other) * self._scale, side.images.rows)
+
+    def _coefficients(self, x: Rows, side: "_Side", other: "_Side") -> np.ndarray:
+        """Each row of x in the basis of its side, with the images of new directions drawn."""
         known = side.basis.count
         with np.errstate(over="ignore"):
             squares = squared_norms(x)
@@ -113,12 +117,12 @@ class LazyGaussian:
             largest = np.abs(x).max(axis=1, keepdims=True)
             largest[largest == 0] = 1
             if np.any(largest != 1):
-                return self._product(x / largest, side, other) * largest
+                return self._coefficients(x / largest, side, other) * largest
         coefficients = expand(x, np.sqrt(squares), side.basis, self._tolerance)
         count = side.basis.count - known
         if count:
             self._reveal(side.basis.rows[known:], side.images.append(count), other)
-        return combine(coefficients * self._scale, side.images.rows)
+        return coefficients
 
     def _reveal(self, directions: Rows, images: Rows, other: "_Side") -> None:
         """Draw the images of new directions, given all that the opposite side knows."""

@@ -166,7 +166,7 @@ class Schedule:
 
     frees: for each step, the blocks that are not read again. closes: the matrices that are not used again.
     products: matrix line -> how many products with it and with its transpose.
-    targets: the lines whose values are wanted. literals: numbers that steps address like scalars, after all lines.
+    targets: the lines whose values are wanted. kept: vector lines that are wanted, too: their blocks and rows. literals: numbers that steps address like scalars, after all lines.
     """
 
     steps: tuple[Step, ...]
@@ -177,3 +177,4 @@ class Schedule:
     targets: tuple[int, ...]
     literals: np.ndarray
     constants: dict[str, float] = field(repr=False)
+    kept: dict[int, tuple[int, int]] = field(default_factory=dict)

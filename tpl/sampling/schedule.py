@@ -38,16 +38,19 @@ _DENSE_TERMS = 1 / 12
 _FEWEST_PAIRS = 6
 
 
-def make_schedule(program: Program, targets: Iterable[int] | None = None) -> Schedule:
+def make_schedule(program: Program, targets: Iterable[int] | None = None, keep: Iterable[int] = ()) -> Schedule:
     """Plan the computation of the lines that the shows name, or of other scalars and random outputs.
+
+    keep: vector lines whose values are wanted at the end.
 
     Raises NumericalError if a constant in a line has no finite value.
     """
     wanted = tuple(i for show in program.shows for i in show.lines) if targets is None else tuple(targets)
+    kept = tuple(keep)
     builder = _Builder(program)
-    for group in find_groups(builder.survey, wanted):
+    for group in find_groups(builder.survey, (*wanted, *kept)):
         builder.emit(group)
-    return builder.finish(wanted)
+    return builder.finish(wanted, kept)
 
 
 @dataclass
@@ -65,8 +68,9 @@ class _Builder:
     def emit(self, group: Group) -> None:
         getattr(self, f"_emit_{group.operation}")(group)
 
-    def finish(self, targets: tuple[int, ...]) -> Schedule:
-        frees, closes = _last_uses(self.steps)
+    def finish(self, targets: tuple[int, ...], keep: tuple[int, ...]) -> Schedule:
+        kept = {line: self.place[line] for line in keep}
+        frees, closes = _last_uses(self.steps, {block for block, _ in kept.values()})
         products: dict[int, tuple[int, int]] = {}
         for step in self.steps:
             if isinstance(step, Product):
@@ -75,7 +79,7 @@ class _Builder:
                 products[step.matrix] = (forward, backward + count) if step.transposed else (forward + count, backward)
         literals = np.array(self.survey.literals)
         return Schedule(
-            tuple(self.steps), tuple(self.blocks), frees, closes, products, targets, literals, self.constants
+            tuple(self.steps), tuple(self.blocks), frees, closes, products, targets, literals, self.constants, kept
         )
 
     # ------------------------------------------------------------------------------------------ kinds of groups
@@ -266,9 +270,11 @@ def _reads(step: Step) -> Iterable[int]:
             yield from (panel.left_block, panel.right_block)
 
 
-def _last_uses(steps: list[Step]) -> tuple[tuple[tuple[int, ...], ...], tuple[tuple[int, ...], ...]]:
-    """For each step, the blocks and the matrices that no later step uses."""
-    blocks: set[int] = set()
+def _last_uses(
+    steps: list[Step], kept: Iterable[int] = ()
+) -> tuple[tuple[tuple[int, ...], ...], tuple[tuple[int, ...], ...]]:
+    """For each step, the blocks and the matrices that no later step uses; `kept` blocks stay."""
+    blocks = set(kept)
     matrices: set[int] = set()
     frees: list[tuple[int, ...]] = []
     closes: list[tuple[int, ...]] = []

@@ -1,0 +1,392 @@
+"""From a `train` block to `Training`: the network on every example, its losses, and their backward passes, as core lines."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from tpl.core.builder import Builder
+from tpl.core.expr import ONE, ZERO, Expr, add, apply, evaluate, from_float, mul, neg, number, ref, sub, symbol
+from tpl.core.expressions import Scope, describe
+from tpl.core.gradient import backward, partial_derivatives
+from tpl.core.parametrization import Regime, classify
+from tpl.core.train_scaling import described, parametrization
+from tpl.core.training import Example, Schedule, Trained, Training, Updates
+from tpl.core.values import (
+    UNKNOWN,
+    Array,
+    Coordinatewise,
+    Listing,
+    Mistake,
+    NetworkValue,
+    RandomOutput,
+    Readout,
+    Silent,
+)
+from tpl.language import syntax as s
+from tpl.language.training_words import GIVEN, GP, SHUFFLED, STEP
+from tpl.language.training_words import ZERO as ZERO_START
+
+if TYPE_CHECKING:
+    from tpl.core.elaborate import _Elaboration
+
+OUTPUT_SCALE = "output_scale"  # n^(1-u), where outputs are no plain averages
+DEFAULT_RECORDS = 26
+
+
+@dataclass
+class Applied:
+    """The network on one example: what its names stand for, and its outputs."""
+
+    label: str
+    scope: Scope
+    outputs: list[RandomOutput]
+    lines: np.ndarray = field(default_factory=lambda: np.zeros((0, 0), dtype=int))
+
+
+class TrainBlock:
+    """Elaborates one block. `home`: an elaboration of all that stands above it, with a builder of its own."""
+
+    def __init__(self, home: "_Elaboration", node: s.Train):
+        self.home, self.node = home, node
+        self.builder: Builder = home.builder
+        self.evaluator = home.evaluator
+        self.settings = {x.name: x.value for x in node.settings}
+        self.network = self._network()
+        self.rows: dict[int, tuple[int, ...]] = {}  # readout or output bias -> a line for each row
+        self.applied: list[Applied] = []
+
+    # ------------------------------------------------------------------------------------------ the whole block
+    def build(self) -> Training:
+        inputs = [self._data(x) for x in self.node.inputs]
+        targets = self._data(self.node.targets)
+        self.applied = self._apply(inputs)
+        tests, test_targets = self._tests(len(inputs))
+        wanted = self._align(targets, self.applied, self.node.targets)
+        regime = self._regime()
+        examples = tuple(self._example(a, y) for a, y in zip(self.applied, wanted, strict=True))
+        test_examples = tuple(self._test(a, y) for a, y in zip(tests, test_targets, strict=True))
+        return Training(
+            self.builder.program(""), self.node.network, self.parameters, regime, examples, test_examples,
+            self._schedule(len(examples)), self._word("start", GP) == ZERO_START, {}, (), self.node.span,
+        )  # fmt: skip
+
+    def _network(self) -> NetworkValue:
+        value = self.home.globals.get(self.node.network)
+        if value is UNKNOWN:
+            raise Silent
+        if not isinstance(value, NetworkValue):
+            raise Mistake(self.node.network_span, f"`{self.node.network}` is {describe(value)}, not a network")
+        return value
+
+    def _data(self, node: s.Name) -> Array:
+        value = self.evaluator.value(node, self.home.globals)
+        if not isinstance(value, Array):
+            raise Mistake(node.span, f"a network is trained on data, but `{node.name}` is {describe(value)}")
+        return value
+
+    # ------------------------------------------------------------------------------------------ forward
+    def _apply(self, arrays: list[Array]) -> list[Applied]:
+        """The network on each input along the data's first axis; or once, where it takes a whole batch."""
+        inputs = self.network.syntax.inputs
+        if len(inputs) != len(arrays):
+            raise Mistake(
+                self.node.span, f"`{self.node.network}` has {len(inputs)} inputs, but {len(arrays)} are given"
+            )
+        extra = {a.array.ndim - len(i.dims) for a, i in zip(arrays, inputs, strict=True)}
+        counts = {a.array.shape[0] for a in arrays}
+        if extra == {0}:
+            return [self._one(arrays, "{" + arrays[0].name + "}")]
+        if extra != {1} or len(counts) != 1:
+            given = " and ".join(str(list(a.array.shape)) for a in arrays)
+            raise Mistake(self.node.span, f"`{self.node.network}` cannot take data of shape {given}",
+                          "give inputs along one more axis in front")  # fmt: skip
+        found = []
+        for a in range(counts.pop()):
+            rows = [Array(x.array[a], f"{x.name}[{a + 1}]") for x in arrays]
+            found.append(self._one(rows, "{" + f"{arrays[0].name}[{a + 1}]" + "}"))
+        return found
+
+    def _one(self, arrays: list[Array], label: str) -> Applied:
+        value = self.home.apply_network(self.network, arrays, label)
+        if value is UNKNOWN:
+            raise Silent
+        _, outputs = self.home.kernels.collect(value, self.network)
+        return Applied(label, self.home.last_scope, outputs)
+
+    def _tests(self, count: int) -> tuple[list[Applied], list[np.ndarray | None]]:
+        node = self.settings.get("test")
+        if node is None:
+            return [], []
+        assert isinstance(node, s.ListOf)
+        arrays = [self._data(x) for x in node.items if isinstance(x, s.Name)]
+        if len(arrays) not in (count, count + 1):
+            raise Mistake(node.span, "`test` names the network's inputs and, if there are any, the targets: `[Xt, yt]`")
+        applied = self._apply(arrays[:count])
+        if len(arrays) == count:
+            return applied, [None] * len(applied)
+        return applied, list(self._align(arrays[count], applied, node))
+
+    def _align(self, targets: Array, applied: list[Applied], node: Any) -> list[np.ndarray]:
+        """Every example's targets, [positions] or [positions, k]."""
+        array = targets.array if self._along_data(applied) else targets.array[None]
+        positions = len(applied[0].outputs)
+        shape = (len(applied), positions)
+        rows = self._row_count()
+        for wanted in (shape, (*shape, rows)):
+            squeezed = tuple(n for i, n in enumerate(wanted) if i == 0 or n != 1 or len(wanted) == array.ndim)
+            if array.shape in (wanted, squeezed):
+                return list(np.asarray(array, dtype=float).reshape(wanted))
+        one = "one each" if rows == 1 else f"{rows} each, or a label"
+        raise Mistake(node.span, f"there are {len(applied)} inputs with {positions} output{'s' * (positions > 1)} of {rows} "
+                      f"number{'s' * (rows > 1)}, but the targets have shape {list(targets.array.shape)}",
+                      f"targets lie along the first axis as the inputs do: {one}")  # fmt: skip
+
+    def _along_data(self, applied: list[Applied]) -> bool:
+        return "[" in applied[0].label
+
+    # ------------------------------------------------------------------------------------------ parameters
+    def _row_count(self) -> int:
+        counts = {v.rows for v in self.network.parameters.values() if isinstance(v, Readout)}
+        if len(counts) != 1:
+            raise Mistake(
+                self.network.syntax.name_span, "the readouts of a network that is trained have one number of rows"
+            )
+        return counts.pop()
+
+    def _row_lines(self, line: int, count: int) -> tuple[int, ...]:
+        """A readout's rows, or an output bias's numbers, as lines: the first is what the network was built with."""
+        if line not in self.rows:
+            first = self.builder.lines[line]
+            assert first.expr is not None
+            self.builder.origin = first.origin
+            names = [first.name if count == 1 else f"{first.name}[{j + 1}]" for j in range(count)]
+            if first.dims:
+                width = str(first.dims[0])
+                more = [self.builder.gaussian(x, width, ZERO, first.expr, True) for x in names[1:]]
+                self.rows[line] = (line, *more)
+            else:
+                self.rows[line] = tuple(self.builder.state(x, first.mean, first.expr) for x in names)
+        return self.rows[line]
+
+    def _regime(self) -> Regime:
+        """The parameters with their powers of the width, and what comes of them."""
+        node = self.settings.get("parametrization")
+        named = None if node is None else parametrization(node, self.evaluator, self.home.globals)
+        spans = {x.name: x.span for x in self.node.settings}
+        found = described(self.network, self.evaluator, named, spans, self.node.span)
+        regime = classify([x.parameter for x in found])
+        count = self._row_count()
+        self.parameters = tuple(
+            Trained(
+                x.parameter.name, x.parameter.group,
+                self._row_lines(x.line, count) if x.parameter.group in ("readout", "bias") else (x.line,),
+                x.variance, x.step,
+            )
+            for x in found
+        )  # fmt: skip
+        self.scale = ONE
+        if regime.u != 1:
+            self.builder.define_constant(OUTPUT_SCALE, ONE)
+            self.scale = symbol(OUTPUT_SCALE)
+        return regime
+
+    # ------------------------------------------------------------------------------------------ losses
+    def _outputs(self, applied: Applied) -> np.ndarray:
+        """Lines of the outputs' values, [positions, k]: n^(1-u) Σ avg(v x) + Σ c k."""
+        count = self._row_count()
+        self.builder.label = applied.label
+        lines = np.empty((len(applied.outputs), count), dtype=int)
+        for p, output in enumerate(applied.outputs):
+            widths = dict(output.widths)
+            for j in range(count):
+                terms = []
+                for readout, x in output.vectors:
+                    row = self._row_lines(readout, count)[j]
+                    average = ref(self.builder.moment(mul(ref(row), x), widths[readout]))
+                    terms.append(mul(self.scale, self.builder.ratio(widths[readout]), average))
+                terms += [mul(k, ref(self._row_lines(c, count)[j])) for c, k in output.biases]
+                name = self.node.network + ("" if lines.size == 1 else f"[{p * count + j + 1}]") + applied.label
+                lines[p, j] = self.builder.map(add(*terms), None, name)
+                self.builder.rename(int(lines[p, j]), name)
+        applied.lines = lines
+        return lines
+
+    def _test(self, applied: Applied, targets: np.ndarray | None) -> Example:
+        lines = self._outputs(applied)
+        loss = None if targets is None else self._loss(lines, targets)
+        return Example(applied.label[1:-1], lines, loss, targets, None)
+
+    def _example(self, applied: Applied, targets: np.ndarray) -> Example:
+        build = self.builder
+        build.at(self.settings_span("loss"), "training")
+        lines = self._outputs(applied)
+        loss = self._loss(lines, targets)
+        signals: dict[int, int] = {}
+        wanted = {int(i) for i in lines.ravel()}
+        for i, partial in partial_derivatives(loss, wanted):
+            signals[i] = build.map(partial, None, f"chi{applied.label}" if len(wanted) == 1 else None)
+        seeds: list[tuple[int, Expr]] = []
+        readouts: dict[int, list[tuple[int, int]]] = {}
+        biases: dict[int, list[tuple[int, Expr]]] = {}
+        for p, output in enumerate(applied.outputs):
+            widths = dict(output.widths)
+            chi = [signals[int(i)] for i in lines[p]]
+            for readout, x in output.vectors:
+                line, rows = build.map(x, widths[readout]), self.rows[readout]
+                seeds.append((line, add(*(mul(ref(c), ref(row)) for c, row in zip(chi, rows, strict=True)))))
+                if build.trained[readout]:
+                    for c, row in zip(chi, rows, strict=True):
+                        readouts.setdefault(row, []).append((c, line))
+            for bias, k in output.biases:
+                for c, row in zip(chi, self.rows[bias], strict=True):
+                    biases.setdefault(row, []).append((c, k))
+        return Example(applied.label[1:-1], lines, loss, targets,
+                       Updates(backward(build, seeds, applied.label), readouts, biases))  # fmt: skip
+
+    def settings_span(self, name: str) -> Any:
+        return next((x.span for x in self.node.settings if x.name == name), self.node.span)
+
+    def _loss(self, lines: np.ndarray, targets: np.ndarray) -> Expr:
+        """The loss of one example over its output lines: the mean over its positions."""
+        if "loss" not in self.settings:
+            raise Mistake(self.node.span, "a `train` block needs a `loss`", "for instance `loss = (f - y)^2 / 2`")
+        total = [self._position_loss(lines[p], targets[p]) for p in range(len(lines))]
+        return mul(number(1) if len(total) == 1 else from_float(1 / len(total)), add(*total))
+
+    def _position_loss(self, lines: np.ndarray, targets: np.ndarray) -> Expr:
+        node = self.settings["loss"]
+        outputs: tuple[Any, ...] = tuple(Coordinatewise(ref(int(i))) for i in lines)
+        y = self.node.targets.name
+        scope: Scope = {
+            **self.home.globals,
+            self.node.network: outputs[0] if len(outputs) == 1 else Listing(outputs),
+            y: Array(targets, y) if targets.ndim else Coordinatewise(from_float(float(targets))),
+        }
+        special = self.evaluator.special
+        self.evaluator.special = {**special, **dict.fromkeys(LOSSES, self._named_loss)}
+        try:
+            value = self.evaluator.value(node, scope)
+        finally:
+            self.evaluator.special = special
+        if not isinstance(value, Coordinatewise) or value.width is not None:
+            hint = f"sum over the outputs, or use `squared({self.node.network}, {y})`" if len(outputs) > 1 else None
+            raise Mistake(node.span, f"a loss is a number, but this is {describe(value)}", hint)
+        return value.expr
+
+    def _named_loss(self, node: s.Call, scope: Scope) -> Any:
+        """squared(f, y), logistic(f, y), cross_entropy(f, y)."""
+        if len(node.arguments) != 2 or node.keywords:
+            raise Mistake(node.span, f"`{node.function}` takes the outputs and the targets",
+                          f"`{node.function}({self.node.network}, {self.node.targets.name})`")  # fmt: skip
+        f = self._numbers(self.evaluator.value(node.arguments[0], scope), node.arguments[0])
+        y = self._numbers(self.evaluator.value(node.arguments[1], scope), node.arguments[1])
+        try:
+            return Coordinatewise(LOSSES[node.function](f, y))
+        except _Unfit as problem:
+            raise Mistake(node.span, str(problem)) from None
+
+    def _numbers(self, value: Any, node: s.Expr) -> list[Expr]:
+        if isinstance(value, Array) and value.array.ndim == 1:
+            return [from_float(float(x)) for x in value.array]
+        items = value.items if isinstance(value, Listing) else (value,)
+        if not all(isinstance(x, Coordinatewise) and x.width is None for x in items):
+            raise Mistake(node.span, f"a loss is a function of numbers, but this is {describe(value)}")
+        return [x.expr for x in items]
+
+    # ------------------------------------------------------------------------------------------ settings
+    def _schedule(self, count: int) -> Schedule:
+        steps = self._integer("steps", None, 0, 10**7)
+        batch = self._integer("batch", count, 1, count)
+        every = self._integer("record", max(1, -(-steps // (DEFAULT_RECORDS - 1))), 1, 10**7)
+        records = tuple(sorted({*range(0, steps + 1, every), steps}))
+        return Schedule(
+            steps, self._over_steps("rate", None), self._over_steps("momentum", ZERO),
+            self._over_steps("weight_decay", ZERO), batch, self._order(), records,
+        )  # fmt: skip
+
+    def _integer(self, name: str, default: int | None, least: int, most: int) -> int:
+        node = self.settings.get(name)
+        if node is None:
+            if default is None:
+                raise Mistake(self.node.span, f"a `train` block needs `{name}`", f"for instance `{name} = 50`")
+            return default
+        value = self.evaluator.integer(node, self.home.globals, f"`{name}`")
+        if not least <= value <= most:
+            raise Mistake(node.span, f"`{name}` is {value:,}; it must lie between {least} and {most:,}")
+        return value
+
+    def _over_steps(self, name: str, default: Expr | None) -> Expr:
+        """A number, or an expression in the step t."""
+        node = self.settings.get(name)
+        if node is None:
+            if default is None:
+                raise Mistake(self.node.span, f"a `train` block needs a `{name}`", f"for instance `{name} = 0.5`")
+            return default
+        values = self.builder.values
+        before = values.get(STEP)
+        values[STEP] = 0.0
+        try:
+            expr = self.evaluator.constant(node, {**self.home.globals, STEP: Coordinatewise(symbol(STEP))}, f"`{name}`")
+        finally:
+            values.pop(STEP) if before is None else values.update({STEP: before})
+        return expr
+
+    def _order(self) -> int | None:
+        node = self.settings.get("order")
+        if node is None or (isinstance(node, s.Name) and node.name == GIVEN):
+            return None
+        if isinstance(node, s.Call) and node.function == SHUFFLED:
+            seeds = [x for k, x in node.keywords if k == "seed"] + list(node.arguments)
+            return self.evaluator.integer(seeds[0], self.home.globals, "a seed") if seeds else 0
+        raise Mistake(node.span, "the order of examples is `given` or `shuffled(seed=0)`")
+
+    def _word(self, name: str, default: str) -> str:
+        node = self.settings.get(name)
+        return node.name if isinstance(node, s.Name) else default
+
+
+# ---------------------------------------------------------------------------------------------- losses
+
+
+class _Unfit(Exception):
+    """Outputs and targets that a loss cannot take."""
+
+
+def _squared(f: list[Expr], y: list[Expr]) -> Expr:
+    """Σ (f - y)² / 2."""
+    if len(f) != len(y):
+        raise _Unfit(f"there are {len(f)} outputs, but {len(y)} targets: `squared` takes as many")
+    return mul(from_float(0.5), add(*(Expr("pow", (sub(a, b), number(2))) for a, b in zip(f, y, strict=True))))
+
+
+def _logistic(f: list[Expr], y: list[Expr]) -> Expr:
+    """log(1 + exp(-y f)) with y = 1 or -1."""
+    if len(f) != len(y):
+        raise _Unfit(f"there are {len(f)} outputs, but {len(y)} targets: `logistic` takes as many")
+    if any(not x.is_value(1) and not x.is_value(-1) for x in y):
+        raise _Unfit("`logistic` takes targets 1 and -1; `cross_entropy` takes labels")
+    return add(*(apply("softplus", neg(mul(b, a))) for a, b in zip(f, y, strict=True)))
+
+
+def _cross_entropy(f: list[Expr], y: list[Expr]) -> Expr:
+    """log Σ exp f_j - Σ y_j f_j, with y one number for each class, or the number of the class from 0."""
+    if len(f) < 2:
+        raise _Unfit("`cross_entropy` takes two outputs or more; `logistic` takes one")
+    if len(y) == 1:
+        label = evaluate(y[0], {})
+        if not label.is_integer() or not 0 <= label < len(f):
+            raise _Unfit(f"a label is a whole number from 0 to {len(f) - 1}, but this is {label:g}")
+        y = [number(int(j == int(label))) for j in range(len(f))]
+    if len(f) != len(y):
+        raise _Unfit(f"there are {len(f)} outputs, but {len(y)} targets: give a label, or a number for each output")
+    total = apply("log", add(ONE, *(apply("exp", sub(x, f[0])) for x in f[1:])))
+    return add(f[0], total, neg(add(*(mul(b, a) for a, b in zip(f, y, strict=True)))))
+
+
+LOSSES: dict[str, Callable[[list[Expr], list[Expr]], Expr]] = {
+    "squared": _squared,
+    "logistic": _logistic,
+    "cross_entropy": _cross_entropy,
+}

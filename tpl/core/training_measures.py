@@ -1,0 +1,127 @@
+"""What `show` asks of a training: measures, and the vectors of the network that they are about."""
+
+from dataclasses import replace
+from itertools import product
+from typing import Any
+
+from tpl.core import calls
+from tpl.core.expr import number
+from tpl.core.expressions import Scope, describe
+from tpl.core.train_block import TrainBlock
+from tpl.core.training import Measure, Training, TrainingShow
+from tpl.core.values import Coordinatewise, Family, Listing, Mistake
+from tpl.language import syntax as s
+from tpl.language.training_words import GRAMS, OF_GRAMS, measures, test_outputs
+
+
+class Measures:
+    """Reads measures, and puts the vectors they are about on lines of the training's program."""
+
+    def __init__(self, block: TrainBlock, training: Training):
+        self.block = block
+        self._training = training
+        self._variables: dict[str, tuple[int, ...]] = {}
+
+    def training(self, shows: tuple[TrainingShow, ...]) -> Training:
+        program = self.block.builder.program("")
+        return replace(self._training, program=program, variables=dict(self._variables), shows=shows)
+
+    def takes(self, item: Any) -> bool:
+        """Is this a measure of the training?"""
+        if isinstance(item, s.Comprehension):
+            return self.takes(item.item)
+        name = item.name if isinstance(item, s.Name) else item.function if isinstance(item, s.Call) else ""
+        return name in measures(self._training.network)
+
+    def show(self, item: Any, scope: Scope) -> TrainingShow:
+        name = self.block.home.source.slice(item.span)
+        inner = {**self.block.home.globals}
+        shape, measures = self._read(item, inner, {})
+        return TrainingShow(name, shape, tuple(measures), item.span)
+
+    # ------------------------------------------------------------------------------------------ shapes
+    def _read(self, item: Any, scope: Scope, indices: Scope) -> tuple[tuple[int, ...], list[Measure]]:
+        """Measures over the clauses of a comprehension and over indices that stand free."""
+        if isinstance(item, s.Comprehension):
+            return self._comprehension(item, scope, indices)
+        free = self._free_indices(item, indices)
+        if not free:
+            return (), [self._measure(item, indices)]
+        shape = tuple(len(values) for values in free.values())
+        found = []
+        for chosen in product(*free.values()):
+            bound = {name: Coordinatewise(number(v)) for name, v in zip(free, chosen, strict=True)}
+            found.append(self._measure(item, {**indices, **bound}))
+        return shape, found
+
+    def _comprehension(
+        self, item: s.Comprehension, scope: Scope, indices: Scope
+    ) -> tuple[tuple[int, ...], list[Measure]]:
+        shape: list[int] = []
+        combos: list[Scope] = [indices]
+        for clause in item.clauses:
+            values = calls.indices(self.block.evaluator, clause, {**scope, **indices})
+            shape.append(len(values))
+            combos = [{**c, clause.variable: Coordinatewise(number(v))} for c in combos for v in values]
+        parts = [self._read(item.item, scope, c) for c in combos]
+        inner = {p[0] for p in parts}
+        if len(inner) != 1:
+            raise Mistake(item.span, "this list cannot be shown: its items have different shapes")
+        return (*shape, *inner.pop()), [m for _, measures in parts for m in measures]
+
+    def _free_indices(self, item: Any, indices: Scope) -> dict[str, list[int]]:
+        """Loop variables of the network that have no value here: they stand for all that their families hold."""
+        network = self.block.network.syntax
+        loops = {x.clause.variable for x in s.walk(network.body) if isinstance(x, s.Loop)}
+        inside = self.block.applied[0].scope
+        found: dict[str, list[int]] = {}
+        for node in s.walk(item):
+            if not isinstance(node, s.Indexed) or not isinstance(node.base, s.Name):
+                continue
+            family = inside.get(node.base.name)
+            for place, index in enumerate(node.indices):
+                if isinstance(index, s.Name) and index.name in loops and index.name not in (*inside, *indices):
+                    keys = {k[place] for k in family.entries} if isinstance(family, Family) else set()
+                    known = found.get(index.name)
+                    found[index.name] = sorted(keys if known is None else keys & set(known))
+        return found
+
+    # ------------------------------------------------------------------------------------------ measures
+    def _measure(self, item: Any, indices: Scope) -> Measure:
+        network = self._training.network
+        if isinstance(item, s.Name):
+            return Measure({network: "f", test_outputs(network): "test_f"}.get(item.name, item.name))
+        assert isinstance(item, s.Call)
+        if len(item.arguments) != 1 or item.keywords:
+            raise Mistake(item.span, f"`{item.function}` takes one argument")
+        argument = item.arguments[0]
+        if item.function in OF_GRAMS:
+            inner = isinstance(argument, s.Call) and argument.function in GRAMS
+            if not inner and not (isinstance(argument, s.Name) and argument.name == "tangent_kernel"):
+                raise Mistake(argument.span, f"`{item.function}` takes a Gram matrix",
+                              f"for instance `{item.function}(gram({self.block.home.source.slice(argument.span)}))`")  # fmt: skip
+            return Measure(item.function, of=self._measure(argument, indices))
+        return Measure(item.function, self._variable(argument, indices))
+
+    def _variable(self, node: Any, indices: Scope) -> str:
+        """The key of the vectors that an expression stands for: one for each training input."""
+        shown = ", ".join(f"{k} = {v.expr.value}" for k, v in indices.items())
+        key = self.block.home.source.slice(node.span) + (f" at {shown}" if shown else "")
+        if key not in self._variables:
+            lines: list[int] = []
+            for applied in self.block.applied:
+                self.block.builder.label = applied.label
+                self.block.builder.at(node.span, "measured")
+                value = self.block.evaluator.value(node, {**applied.scope, **indices})
+                lines += self._vectors(value, node)
+            self._variables[key] = tuple(lines)
+        return key
+
+    def _vectors(self, value: Any, node: Any) -> list[int]:
+        if isinstance(value, Family):
+            value = Listing(tuple(value.entries[k] for k in sorted(value.entries)))
+        if isinstance(value, Listing):
+            return [line for x in value.items for line in self._vectors(x, node)]
+        if isinstance(value, Coordinatewise) and value.width is not None:
+            return [self.block.builder.map(value.expr, value.width)]
+        raise Mistake(node.span, f"a Gram matrix is one of vectors, but this is {describe(value)}")

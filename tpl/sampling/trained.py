@@ -1,0 +1,142 @@
+"""Matrices that training changes: W_t = α W_0 + Σ C[l, k] q_l p_kᵀ.
+
+The vectors that a matrix meets in training are the ones that it is updated by: right factors x are arguments of W,
+left factors g of W.T. So an update is a small matrix C in the bases (p, q) that the lazy operator keeps anyway, and the
+cost of a step stops growing once those bases do. Momentum is a second such pair (α, C).
+"""
+
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+
+from tpl.sampling.operator import DenseGaussian, LazyGaussian, _Side
+from tpl.sampling.rows import Rows, combine
+
+
+class Motion(NamedTuple):
+    """One step of heavy-ball descent: velocity <- momentum · velocity + gradient + decay · value; value -= rate · velocity."""
+
+    rate: float
+    momentum: float = 0.0
+    decay: float = 0.0
+
+
+class Outer(NamedTuple):
+    """Σ_b weights[b] left_b ⊗ right_b; the lines that the rows of `left` and `right` come from."""
+
+    weights: np.ndarray
+    left_lines: tuple[int, ...]
+    right_lines: tuple[int, ...]
+    left: Rows
+    right: Rows
+
+
+@dataclass
+class Moving:
+    """Numbers that descend: a value and its velocity, of any shape."""
+
+    value: np.ndarray
+    velocity: np.ndarray | None = None
+
+    def move(self, gradient: np.ndarray | float, motion: Motion) -> None:
+        if not motion.momentum and not motion.decay and self.velocity is None:
+            self.value -= motion.rate * gradient
+            return
+        if self.velocity is None:
+            self.velocity = np.zeros_like(self.value)
+        self.velocity *= motion.momentum
+        self.velocity += gradient
+        if motion.decay:
+            self.velocity += motion.decay * self.value
+        self.value -= motion.rate * self.velocity
+
+    def grow(self, shape: tuple[int, ...]) -> None:
+        """Room for more, filled with zeros."""
+        if self.value.shape != shape:
+            self.value = _padded(self.value, shape)
+            self.velocity = None if self.velocity is None else _padded(self.velocity, shape)
+
+
+def _padded(x: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
+    out = np.zeros(shape)
+    out[tuple(slice(n) for n in x.shape)] = x
+    return out
+
+
+class TrainedLazy(LazyGaussian):
+    """A lazily revealed matrix that can be moved. `lost`: the largest share of an argument's square that was dropped."""
+
+    def __init__(self, rows: int, columns: int, variance: float, rng: np.random.Generator, *, tolerance: float):
+        super().__init__(rows, columns, variance, rng, tolerance=tolerance, capacity=(64, 64))
+        self.initial = Moving(np.ones(()))  # α
+        self.update = Moving(np.zeros((0, 0)))  # C, [q, p]
+        self.lost = 0.0
+        self._seen: tuple[dict[int, np.ndarray], dict[int, np.ndarray]] = {}, {}
+
+    def product(self, x: Rows, lines: tuple[int, ...], transposed: bool) -> Rows:
+        """W x, or W.T x, for each row; `lines` say where the rows come from, for `descend`."""
+        side, other = (self._backward, self._forward) if transposed else (self._forward, self._backward)
+        coefficients = self._coefficients(x, side, other)
+        self._seen[transposed].update(zip(lines, coefficients, strict=True))
+        self._note_lost(x, coefficients)
+        result = combine(coefficients * (self._scale * float(self.initial.value)), side.images.rows)
+        change = self.update.value.T if transposed else self.update.value
+        if change.size:
+            result += combine(coefficients[:, : change.shape[1]] @ change.T, other.basis.rows[: len(change)])
+        return result
+
+    def _note_lost(self, x: Rows, coefficients: np.ndarray) -> None:
+        squares = np.einsum("bn,bn->b", x, x)
+        left = squares - np.einsum("bk,bk->b", coefficients, coefficients)
+        self.lost = max(self.lost, float(np.max(left / np.where(squares > 0, squares, 1), initial=0.0)))
+
+    def descend(self, outer: Outer, motion: Motion) -> None:
+        """Move by the gradient Σ weights left ⊗ right."""
+        right = self._expanded(outer.right, outer.right_lines, False)
+        left = self._expanded(outer.left, outer.left_lines, True)
+        self.update.grow((self._backward.basis.count, self._forward.basis.count))
+        shape = self.update.value.shape
+        gradient = (_columns(left, shape[0]) * outer.weights[:, None]).T @ _columns(right, shape[1])
+        self.update.move(gradient, motion)
+        self.initial.move(0.0, motion)
+        self._seen[0].clear()
+        self._seen[1].clear()
+
+    def _expanded(self, rows: Rows, lines: tuple[int, ...], transposed: bool) -> list[np.ndarray]:
+        """The rows' coefficients: known where a product has met them."""
+        seen = self._seen[transposed]
+        unknown = [i for i, line in enumerate(lines) if line not in seen]
+        if unknown:
+            side: _Side = self._backward if transposed else self._forward
+            found = self._coefficients(rows[unknown], side, self._forward if transposed else self._backward)
+            seen.update(zip([lines[i] for i in unknown], found, strict=True))
+        return [seen[line] for line in lines]
+
+
+def _columns(rows: list[np.ndarray], count: int) -> np.ndarray:
+    out = np.zeros((len(rows), count))
+    for target, row in zip(out, rows, strict=True):
+        target[: len(row)] = row
+    return out
+
+
+class TrainedDense(DenseGaussian):
+    """A stored matrix that can be moved."""
+
+    def __init__(self, rows: int, columns: int, variance: float, rng: np.random.Generator):
+        super().__init__(rows, columns, variance, rng)
+        self._matrix *= self._scale
+        self._scale = 1.0
+        self.moving = Moving(self._matrix)
+        self.lost = 0.0
+
+    @property
+    def ranks(self) -> tuple[int, int]:
+        return self._matrix.shape[1], self._matrix.shape[0]
+
+    def product(self, x: Rows, lines: tuple[int, ...], transposed: bool) -> Rows:
+        return self.apply_transposed(x) if transposed else self.apply(x)
+
+    def descend(self, outer: Outer, motion: Motion) -> None:
+        self.moving.move((outer.left * outer.weights[:, None]).T @ outer.right, motion)
