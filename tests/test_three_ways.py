@@ -14,9 +14,34 @@ SLOW = {"batchnorm_mlp"}  # its tangent kernel has thousands of eight-dimensiona
 PROGRAMS = [pytest.param(n, marks=pytest.mark.slow if n in SLOW else ()) for n in bundled_programs()]
 
 
+TWO_WIDTHS = """
+const r = 2
+width n
+width m = r * n
+data X[N, d] = sphere(2, 3, seed=1)
+network f(xi[d]):
+    param U : [n, d] ~ N(0, 1 / d)
+    param V : [m, n] ~ N(0, 1 / n)
+    param v : [1, n] ~ N(0, 1 / n)
+    param w : [1, m] ~ N(0, 3 / m)
+    param c : [1] ~ N(0, 0.5)
+    x = relu(U @ xi)
+    y = tanh(V @ x) * avg(x^2)
+    return v @ x + w @ y / 2 + 2 * c
+show nngp(f, X), ntk(f, X)
+"""
+
+
 @pytest.mark.parametrize("name", PROGRAMS)
 def test_law_particles_and_networks_agree(name):
-    program = tpl.load(name).program
+    check_agreement(tpl.load(name).program)
+
+
+def test_they_agree_for_an_output_over_two_widths():
+    check_agreement(tpl.loads(TWO_WIDTHS).program)
+
+
+def check_agreement(program):
     lines = [i for shown in program.shows for i in shown.lines]
     law = evaluate_law(Law(program), lines)
     particles = sample(program, base_width=4096, replicates=24, seed=5)

@@ -75,21 +75,21 @@ class TensorProgram:
         self, samples: int | None = None, replicates: int | None = None, threads: int | None = None
     ) -> "CheckReport":
         """Class, counts, and what a run would cost."""
-        from tpl.stages import check_report
+        from tpl.stages.check import check_report
 
         return check_report(self._compiled, samples, replicates, threads)
 
     def derive(self) -> "DerivationReport | ExplanationReport":
         """The limit as equations, for any two inputs and any depth: `str`, `.latex()`, `.markdown()`, `.html()`."""
-        from tpl.stages import derive_limit
+        from tpl.stages.derive import derive_limit
 
-        return derive_limit(self.source, self._data, self._settings, self.limits, self._compiled)
+        return derive_limit(self.source, self._settings, self.limits, self._compiled)
 
     def explain(self) -> "ExplanationReport":
         """What every line becomes in the limit, and by which rule: `str`, `.latex()`, `.markdown()`, `.html()`."""
-        from tpl.stages import explain_limit
+        from tpl.stages.derive import explain_limit
 
-        return explain_limit(self.source, self._data, self._settings, self.limits, self._compiled)
+        return explain_limit(self.source, self._settings, self.limits, self._compiled)
 
     def phase(self, x: str | None = None, y: str | None = None, grid: int = 40) -> "Phase":
         """Dynamics of depth: fixed points of the kernel from layer to layer, and the edge of chaos.
@@ -97,9 +97,9 @@ class TensorProgram:
         x, y: two constants with ranges, "sigma_w=0.5..4"; sigma_w and sigma_b if left out. grid: intervals an axis of
         the picture. Raises TplError if no recursion leads from layer to layer.
         """
-        from tpl.stages import phase_diagram
+        from tpl.stages.phase import phase_diagram
 
-        return phase_diagram(self.source, self._data, self._settings, self.limits, self._compiled, x, y, grid)
+        return phase_diagram(self.source, self._settings, self.limits, self._compiled, x, y, grid)
 
     def run(
         self,
@@ -120,7 +120,7 @@ class TensorProgram:
         load. gradient_independence: make the classical mistake of treating W.T as independent of W. Raises TplError
         where the limit does not exist or a limit on memory is exceeded.
         """
-        from tpl.stages import RunOptions, run_limit, run_pairs
+        from tpl.stages.run import RunOptions, run_limit, run_pairs
 
         for given, known, what in ((method, METHODS, "method"), (reduction, REDUCTIONS, "variance reduction")):
             if given not in known:
@@ -195,7 +195,7 @@ class TensorProgram:
         level: the chance of a false alarm, over all the comparisons together. gradient_independence: assume it in
         the limit (not in the finite networks), to see whether it holds.
         """
-        from tpl.stages import verify_limit
+        from tpl.stages.verify import verify_limit
 
         sampling = (samples, replicates, seed, threads, gradient_independence)
         return verify_limit(self._compiled, self.limits, widths, seeds, level, *sampling, progress=progress)

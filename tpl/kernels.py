@@ -17,6 +17,7 @@ from tpl.core.program import Program, verify
 from tpl.data import DataError, Dataset, from_array, load_source
 from tpl.language import syntax as s
 from tpl.language.source import Diagnostic, Source, TplError
+from tpl.limit.refusal import no_limit_reported
 from tpl.numeric.kernel import Kernel, kernel_matrix
 from tpl.numeric.pairwise_code import PairProgram
 from tpl.numeric.pairwise_law import NotPairwise
@@ -157,14 +158,14 @@ def kernel_over_data(
     compiled: Compiled, limits: Limits, left: Any, right: Any, get: Sequence[str], known: dict, **options: Any
 ) -> Kernel:
     """`TensorProgram.kernel`. known: pair kernels by what they were made for. Raises TplError."""
-    with _reported(compiled.program.source):
+    with _reported(compiled.program.source), no_limit_reported(compiled.program.source):
         kernel, arrays = _kernel_for(compiled, limits, [left] if right is None else [left, right], get, known)
         return kernel(*arrays, **options)
 
 
 def diagonal_over_data(compiled: Compiled, limits: Limits, inputs: Any, name: str, known: dict) -> np.ndarray:
     """`TensorProgram.kernel_diagonal`. Raises TplError."""
-    with _reported(compiled.program.source):
+    with _reported(compiled.program.source), no_limit_reported(compiled.program.source):
         kernel, (array,) = _kernel_for(compiled, limits, [inputs], (name,), known)
         return kernel.diagonal(array, name)
 

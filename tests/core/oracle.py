@@ -54,4 +54,6 @@ def shown(program: Program, values: list) -> list[np.ndarray]:
 
 
 def outputs(program: Program, values: list) -> np.ndarray:
-    return np.array([values[i] for i, line in enumerate(program.lines) if line.op == "output"])
+    """The values of the outputs, but of those that are parts of others."""
+    parts = {b for line in program.lines if line.op == "output" for b, _ in line.biases}
+    return np.array([values[i] for i, line in enumerate(program.lines) if line.op == "output" and i not in parts])

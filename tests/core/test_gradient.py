@@ -117,9 +117,29 @@ network f(xi[B, d]):
 show nngp(f, X), ntk(f, X)
 """
 
+SEVERAL_WIDTHS = """
+const r = 3/2
+width n
+width m = 2 * r * n
+width k = n / 2
+data X[N, d] = sphere(2, 3, seed=0)
+network f(xi[d]):
+    param U : [n, d] ~ N(0, 1 / d)
+    param A : [m, n] ~ N(0, 2 / n)
+    param b : [k] ~ N(0, 1)
+    param v : [1, n] ~ N(0, 1 / n)
+    param w : [1, m] ~ N(0, 2 / m)
+    param u : [1, k] ~ N(0, 1 / k)
+    param c : [1] ~ N(0, 0.5)
+    x = tanh(U @ xi)
+    y = sin(A @ x)
+    return v @ (x + A.T @ y * avg(y^2)) + 3 * c - w @ y / 2 + u @ (avg(x^2) * b) + w @ (y * y)
+show nngp(f, X), ntk(f, X)
+"""
+
 NETWORKS = {
     "mlp": MLP, "rnn": RNN, "tied": TIED, "layer norm": LAYER_NORM, "wide readout": WIDE_READOUT,
-    "attention": ATTENTION, "batch norm": BATCH_NORM,
+    "attention": ATTENTION, "batch norm": BATCH_NORM, "several widths": SEVERAL_WIDTHS,
 }  # fmt: skip
 
 
@@ -157,7 +177,7 @@ def test_nngp_is_the_covariance_of_the_outputs_over_the_readouts(name):
     width = 4
     arrays = oracle.draw(program, width, seed=3)
     kernel, _ = oracle.shown(program, oracle.run(program, width, arrays))
-    linear = [i for i in arrays if program.lines[i].name in ("v", "c")]
+    linear = [i for i in arrays if program.lines[i].name in ("v", "w", "u", "c")]
     base = {**arrays, **{i: np.zeros_like(arrays[i]) for i in linear}}
     columns = []
     for i in linear:

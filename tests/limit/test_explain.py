@@ -184,9 +184,9 @@ def test_attention_scores_have_no_gradient():
 
 
 def amp(settings):
-    from tpl.stages import _law_numbers
+    from tpl.stages.derive import law_numbers
 
-    return explain(*arguments("amp", ["steps=3", *settings]), _law_numbers)
+    return explain(*arguments("amp", ["steps=3", *settings]), law_numbers)
 
 
 def test_onsager_term_cancels_the_correction():

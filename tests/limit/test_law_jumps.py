@@ -35,7 +35,7 @@ NO_LIMIT = {
 
 @pytest.mark.parametrize("case", NO_LIMIT)
 def test_there_is_no_limit(case):
-    with pytest.raises(NoLaw, match=r"^line [ytg]: (step|sign) jumps at 0, where its argument tends: no limit$"):
+    with pytest.raises(NoLaw, match=r"^line [ytg]: (step|sign) jumps at 0, where its argument tends$"):
         value_of(NO_LIMIT[case])
 
 

@@ -70,6 +70,36 @@ def test_a_tangent_kernel_over_two_widths():
     assert law.program.symbolic_ratios.keys() == {"m"}
 
 
+BRANCHES = """
+const r = 3/2
+width n
+width m = (1 + r) * n
+data X[N, d] = [[1, 1]]
+network f(x[d]):
+    param U : [n, d] ~ N(0, 1 / d)
+    param V : [m, d] ~ N(0, 1 / d)
+    param v : [1, n] ~ N(0, 1 / n)
+    param w : [1, m] ~ N(0, 3 / m)
+    param c : [1] ~ N(0, 5)
+    return v @ (U @ x) + 2 * c - w @ (V @ x)
+show nngp(f, X), ntk(f, X)
+"""
+
+
+def test_kernels_of_an_output_over_two_widths():
+    """Of linear branches, at an input with |x|² = d = 2: 1 + 3 from the readouts and 4 · 5 from c, and 1 + 3 from U, V."""
+    program = tpl.loads(BRANCHES).program
+    assert parse_program(print_program(program)) == program
+    _, found = scalars(program)
+    assert [sympy.simplify(x.subs(sympy.Symbol("d", real=True), 2)) for x in found] == [24, 28]
+
+
+def test_a_network_of_a_bias_alone():
+    text = "width n\ndata X[N, d] = [[1, 1]]\nnetwork f(x[d]):\n    param c : [1] ~ N(0, 5)\n    return 2 * c\n"
+    _, found = scalars(tpl.loads(text + "show nngp(f, X), ntk(f, X)").program)
+    assert found == [20, 20]
+
+
 @pytest.mark.parametrize(
     "multiple", ["n / ratio", "2 * n", "n", "n / 3", "(ratio + 1) * n", "ratio * sqrt(2) * n", "k"]
 )

@@ -94,6 +94,11 @@ def test_the_plane_holds_what_the_fixed_points_do(tanh):
     [
         ("rnn", {}, "no map from one layer's kernel to the next: `h` is counted by more than a layer"),
         ("transpose_correction", {}, "only networks have layers"),
+        (
+            "batchnorm_mlp",
+            {},
+            "no map from one layer's kernel to the next: the equations between its kernels would fill pages",
+        ),
         ("mlp", {"x": "sigma_q=0..1"}, "depends on no constant `sigma_q`"),
         ("mlp", {"x": "L=1..4"}, "depends on no constant `L`"),
         ("mlp", {"x": "sigma_w=3..1"}, "is no range"),

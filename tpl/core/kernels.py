@@ -8,7 +8,7 @@ Both are per output coordinate: the rows of a readout [k, n] are iid, and output
 from collections.abc import Callable
 from typing import Any
 
-from tpl.core.expr import Expr, add, mul, ref
+from tpl.core.expr import ONE, Expr, add, mul, ref
 from tpl.core.expressions import Evaluator, Scope, describe
 from tpl.core.gradient import Contributions, backpropagate
 from tpl.core.values import Array, Coordinatewise, Listing, Mistake, NetworkValue, RandomOutput, Silent, Unknown
@@ -117,10 +117,21 @@ class Kernels:
         return (), [value]
 
     def _on_lines(self, f: RandomOutput, name: str) -> RandomOutput:
-        """Give every vector that meets a readout a line, and the output one of its own."""
+        """Give every vector that meets a readout a line, and the output one of its own.
+
+        An output line sums over one width: of several, each but the last has an output of its own, added like a bias.
+        """
         widths = dict(f.widths)
         vectors = tuple((v, ref(self.builder.map(x, widths[v]))) for v, x in f.vectors)
-        self.builder.output(add(*(mul(ref(v), x) for v, x in vectors)), f.biases, name)
+        sums: dict[str, list[Expr]] = {}
+        for v, x in vectors:
+            sums.setdefault(widths[v], []).append(mul(ref(v), x))
+        biases = f.biases
+        for count, (width, terms) in enumerate(sums.items(), 1):
+            whole = count == len(sums)
+            own = name if whole else name.replace("{", f"_{width}{{", 1)
+            part = self.builder.output(add(*terms), biases if whole else (), own)
+            biases = (*biases, (part, ONE))
         return RandomOutput(vectors, f.biases, f.widths)
 
     # ------------------------------------------------------------------------------------------ kernels

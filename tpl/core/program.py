@@ -12,7 +12,7 @@ other width is a fixed ratio of it.
 | map      | VECTOR or SCALAR| `x = tanh(g) + theta`      | Nonlin: coordinatewise; of scalars alone: a scalar |
 | moment   | SCALAR          | `theta = avg(x * y)`       | the average over coordinates |
 | state    | SCALAR          | `c : [] ~ N(mu, v)`        | a number that training changes, and what it is at first |
-| output   | OUTPUT          | `f = out(v * x) + c`       | n^{-1/2} times the sum over coordinates, plus constants times biases |
+| output   | OUTPUT          | `f = out(v * x) + c`       | n^{-1/2} times the sum over coordinates, plus constants times biases (random numbers, outputs of other widths) |
 """
 
 from collections.abc import Mapping
@@ -54,7 +54,7 @@ class Line:
     expr: ψ of a map, moment or output (without its biases); the variance of a matrix or gaussian.
     mean: of a gaussian. dims: (rows, columns) of a matrix, (width,) of a vector, () otherwise.
     row: the constant vector of an input.
-    biases: of an output, pairs (bias line, coefficient).
+    biases: of an output, pairs (random number or output, coefficient).
     """
 
     op: str

@@ -5,6 +5,7 @@ from typing import Any
 
 from tpl.core.expr import leaves
 from tpl.core.functions import CALLABLE
+from tpl.core.program import Line
 from tpl.core.values import (
     Array,
     Coordinatewise,
@@ -36,6 +37,12 @@ def describe(value: Any) -> str:
     names = {RandomOutput: "a random output", Family: "a family of values", Listing: "a list of values",
              Function: "a function", NetworkValue: "a network", Text: "a string"}  # fmt: skip
     return names.get(type(value), "unknown")
+
+
+def named(line: Line) -> str:
+    """A core line in the words of messages that point at the user's text."""
+    what = f"`{line.name}`" if not line.name.startswith("_") else "this"
+    return f"{what} (in the {line.origin.derived})" if line.origin.derived else what
 
 
 def is_constant(value: Any) -> bool:

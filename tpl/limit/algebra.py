@@ -19,13 +19,30 @@ import sympy
 
 from tpl.core import expr as e
 from tpl.core.expr import Expr, leaves
+from tpl.core.program import Line
 
 MAX_TERMS = 2000  # beyond this a product is kept as one opaque factor
 MAX_POWER = 40
 
 
 class NoLaw(ArithmeticError):
-    """What a program computes has no limit: a division by zero, say, or the logarithm of a negative number."""
+    """What a program computes has no limit: a division by zero, say, or the logarithm of a negative number.
+
+    line: the core line at which that shows, where it is known.
+    """
+
+    def __init__(self, message: str, line: Line | None = None):
+        super().__init__(message)
+        self.line = line
+
+    def __str__(self) -> str:
+        message = super().__str__()
+        return message if self.line is None else f"line {self.line.name}: {message}"
+
+    @property
+    def message(self) -> str:
+        """What happened, without the line's name."""
+        return super().__str__()
 
 
 class Term(NamedTuple):

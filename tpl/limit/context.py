@@ -95,7 +95,7 @@ class Context:
         """The width of a vector, or of a matrix's rows or columns, in base widths."""
         for line in self.program.lines:
             if line.name.partition("[")[0] == base and line.dims and line.op in ("matrix", "gaussian"):
-                return f.number(self.program.widths[str(line.dims[int(columns)])])
+                return self.constant(self.program.ratio(str(line.dims[int(columns)])))
         return f.ONE
 
     def fraction(self, value: Any) -> Formula:

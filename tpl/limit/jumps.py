@@ -13,7 +13,7 @@ from tpl.core import expr as e
 from tpl.core.expr import Expr, ref
 from tpl.core.functions import FUNCTIONS
 from tpl.core.program import Line, Program
-from tpl.limit.algebra import EVEN, ODD, Algebra
+from tpl.limit.algebra import EVEN, ODD, Algebra, NoLaw
 
 JUMPING = frozenset({"step", "sign"})  # at 0
 
@@ -31,13 +31,12 @@ class Jump:
     vanishing: tuple[Any, ...]
     squares: int
 
-    @property
-    def problem(self) -> str:
-        return problem(self.function)
 
+class UnsettledJump(NoLaw):
+    """The argument of a jump tends to the jump."""
 
-def problem(function: str) -> str:
-    return f"{function} jumps at 0, where its argument tends: no limit"
+    def __init__(self, function: str, line: Line):
+        super().__init__(f"{function} jumps at 0, where its argument tends", line)
 
 
 def jumps(expr: Expr) -> dict[Expr, None]:

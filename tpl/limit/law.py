@@ -19,7 +19,7 @@ from tpl.core.gradient import partial_derivatives
 from tpl.core.program import Kind, Line, Program
 from tpl.limit.algebra import LeastNorm, NoLaw, Ratio, constant_symbol, jumping, to_sympy
 from tpl.limit.calculus import ONE, ZERO, Calculus, from_sympy, used_quantities
-from tpl.limit.jumps import FiniteWidth, Jump, jumps, problem
+from tpl.limit.jumps import FiniteWidth, Jump, UnsettledJump, jumps
 
 SHORT_DECIMAL = 8  # characters of a number that stands for itself and is not rounded
 _INPUT = re.compile(r"\{\w+\[(\d+)\]")  # the input that a line belongs to, in its name
@@ -89,8 +89,10 @@ class Law:
     def _apply(self, rule: Callable[["Law", int, Line], None], index: int, line: Line) -> None:
         try:
             rule(self, index, line)
+        except UnsettledJump:
+            raise
         except ArithmeticError as problem:
-            raise NoLaw(f"line {line.name}: {problem}") from None
+            raise NoLaw(str(problem), line) from None
 
     def gaussian(self, index: int, line: Line) -> None:
         if line.kind is not Kind.VECTOR:
@@ -192,7 +194,7 @@ class Law:
             if open_ones:
                 self.jumps.append(Jump(index, node.op, argument, open_ones, min(squares, len(open_ones))))
             elif not self._finite.is_fixed(index, argument):
-                raise NoLaw(problem(node.op))
+                raise UnsettledJump(node.op, line)
 
     def limit_constant(self, line: Line, part: Expr) -> Any | None:
         """The number that a part of a line's expression tends to, over quantities; None if it stays random."""

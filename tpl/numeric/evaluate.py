@@ -13,7 +13,7 @@ import numpy as np
 from tpl.core.expr import Expr
 from tpl.core.program import Line, Program
 from tpl.limit.calculus import Atom, parts, used_quantities
-from tpl.limit.jumps import FiniteWidth, Jump
+from tpl.limit.jumps import FiniteWidth, Jump, UnsettledJump
 from tpl.limit.law import Law
 from tpl.numeric.chains import Chain, NotDefined, number, students_error
 from tpl.numeric.plan import Choice, expectation_text, grouped
@@ -46,7 +46,7 @@ def evaluate_law(
 ) -> Evaluation:
     """The values of scalar lines. sampling: what is asked of expectations that are sampled.
 
-    Raises NotDefined if a value is not a finite number.
+    Raises NotDefined if a value is not a finite number, UnsettledJump if a jump spoils it.
     """
     targets = [law.scalars[i] for i in lines]
     needed = _ancestors(law.program, lines)
@@ -81,7 +81,7 @@ def _ancestors(program: Program, lines: list[int]) -> set[int]:
 
 
 def _check_jumps(law: Law, jumps: list[Jump], evaluator: "_Evaluator") -> None:
-    """Raises NotDefined where an argument tends to the jump, or cannot be told from it, but is not there at finite width."""
+    """Raises UnsettledJump where an argument tends to the jump, or cannot be told from it, but is not there at finite width."""
     chain = evaluator.fine[0]
 
     def sign(line: Line, part: Expr) -> int:
@@ -98,7 +98,7 @@ def _check_jumps(law: Law, jumps: list[Jump], evaluator: "_Evaluator") -> None:
         rounding[len(rounding) - jump.squares :] = ROUNDING**2
         vanish = np.all(np.abs(values[0]) <= np.ptp(values, axis=0) + rounding)
         if vanish and not finite.is_fixed(jump.line, jump.argument):
-            raise NotDefined(f"line {law.program.lines[jump.line].name}: {jump.problem}")
+            raise UnsettledJump(jump.function, law.program.lines[jump.line])
 
 
 def _closure(law: Law, targets: list[Any]) -> list[int]:

@@ -6,6 +6,7 @@ keeps those that are 1, and in how matrices are held (`tpl.sampling.trained`).
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, replace
+from fractions import Fraction
 
 import numpy as np
 
@@ -131,7 +132,7 @@ class TrainingRun:
         init = self._roles[parameter.name].init
         return 0.0 if init is None else float(np.sqrt(parameter.variance)) * self._power(init)
 
-    def _power(self, power: float) -> float:
+    def _power(self, power: Fraction) -> float:
         """n to minus some power; in the limit, 1 or 0."""
         if self.options.finite:
             return float(self.options.base_width ** -float(power))

@@ -1,0 +1,85 @@
+"""`tpl derive`: the limit as equations, and `--explain`: what every line becomes and why."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+from tpl.core.elaborate import Limits
+from tpl.language.source import Source
+from tpl.pipeline import Compiled, compile_program
+
+if TYPE_CHECKING:
+    from tpl.limit.derive import Derivation, Plan
+    from tpl.report.derivation import DerivationReport
+    from tpl.report.explanation import ExplanationReport
+
+
+def derive_limit(
+    source: Source, settings: Sequence[str], limits: Limits, compiled: Compiled
+) -> "DerivationReport | ExplanationReport":
+    """The limit as equations: of networks for any two inputs and any depth, of bare programs as they stand.
+
+    Between kernels where that is short, between random variables where it is not. Raises TplError where there is none.
+    """
+    from tpl.limit.derive import TooLong
+    from tpl.report.derivation import DerivationReport
+
+    try:
+        return DerivationReport(kernel_form(source, settings, limits, compiled))
+    except TooLong:
+        return replace(explain_limit(source, settings, limits, compiled), equations_only=True)
+
+
+def kernel_form(source: Source, settings: Sequence[str], limits: Limits, compiled: Compiled) -> "Derivation":
+    """Equations between kernels. Raises TooLong, and TplError where there is no limit."""
+    from tpl.limit.derive import derive
+    from tpl.limit.refusal import no_limit_reported
+
+    generic, plan = _generic(source, settings, limits, compiled, name_all=True)
+    with no_limit_reported(generic.program.source):
+        return derive(generic.program, generic.file, plan, generic.introduced)
+
+
+def explain_limit(source: Source, settings: Sequence[str], limits: Limits, compiled: Compiled) -> "ExplanationReport":
+    """What every line becomes and why, of networks for any two inputs. Raises TplError where there is no limit."""
+    from tpl.limit.explain import explain
+    from tpl.limit.refusal import no_limit_reported
+    from tpl.report.explanation import ExplanationReport
+
+    generic, plan = _generic(source, settings, limits, compiled, name_all=False)
+    numbers = law_numbers if plan is None else None
+    with no_limit_reported(generic.program.source):
+        return ExplanationReport(explain(generic.program, generic.file, source, plan, numbers))
+
+
+def _generic(
+    source: Source, settings: Sequence[str], limits: Limits, compiled: Compiled, name_all: bool
+) -> "tuple[Compiled, Plan | None]":
+    """The program for two generic inputs, and the plan for that; as it stands, and None, if it shows no network's kernel.
+
+    name_all: see `compile_program`.
+    """
+    from tpl.limit.derive import plan_generic
+
+    plan = plan_generic(compiled.file, {name: x.array.shape for name, x in compiled.inputs.items()})
+    if plan is None:
+        return compiled, None
+    planned = {x.split("=")[0] for x in plan.settings}
+    kept = [x for x in settings if x.split("=")[0].strip() not in planned]
+    return compile_program(source, plan.data, [*kept, *plan.settings], limits, plan.rows, name_all), plan
+
+
+def law_numbers(law: Any, values: Sequence[Any]) -> list[tuple[float, float] | None]:
+    """Values of a law and their errors; None where there is no number."""
+    from copy import copy
+
+    from tpl.limit.algebra import NoLaw
+    from tpl.numeric.evaluate import evaluate_law
+
+    asked = copy(law)
+    asked.scalars = dict(enumerate(values))
+    try:
+        found = evaluate_law(asked, list(asked.scalars))
+    except NoLaw:
+        return [None] * len(values)
+    return list(zip(map(float, found.value), map(float, found.error), strict=True))

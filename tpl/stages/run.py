@@ -1,0 +1,152 @@
+"""`tpl run`: the limit in numbers, by pairs of inputs, by the law, or sampled."""
+
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from tpl.core.elaborate import Limits
+from tpl.core.program import Program
+from tpl.data import Dataset
+from tpl.pipeline import Compiled
+from tpl.report.results import Result, Run
+from tpl.stages.common import Progress, heading
+from tpl.stages.simulate import INDEPENDENCE, simulated_limit
+
+SHORT_LAW = 3_000  # lines and expectations up to which `run` takes the law without being told
+DOMINANT = 0.75  # of the squared spread of 8 replicates or more: less than once in 10^5 for Gaussian ones
+
+
+@dataclass(frozen=True)
+class RunOptions:
+    """How the limit is to be computed.
+
+    method: "law" evaluates the symbolic law, each expectation by the first strategy that takes it; "mc" does by compiled
+    Monte Carlo whatever is no plain number; "sample" samples the limit of the program itself; "auto" takes kernels by
+    pairs, then the law if it is short, then samples. samples: M of the sampled limit, or points of an expectation; rtol:
+    the relative error at which Monte Carlo stops; reduction: "none", "antithetic" or "quasi".
+    """
+
+    method: str = "auto"
+    samples: int | None = None
+    replicates: int | None = None
+    seed: int = 0
+    threads: int | None = None
+    gradient_independence: bool = False
+    rtol: float | None = None
+    reduction: str = "none"
+
+    @property
+    def exact(self) -> bool:
+        """May exact ways be tried before sampling?"""
+        asked = self.samples is not None or self.replicates is not None or self.gradient_independence
+        return self.method == "auto" and not asked
+
+
+def run_limit(
+    compiled: Compiled, limits: Limits, options: RunOptions | None = None, progress: Progress | None = None
+) -> Run:
+    """The limit of everything that is shown. Raises TplError for values that are not finite, or have no limit, and for
+    runs beyond the limits."""
+    options = options or RunOptions()
+    if options.exact:
+        found = run_pairs(compiled, compiled.inputs, limits, options, progress)
+        found = found or _run_law(compiled, options, SHORT_LAW)
+        if found is not None:
+            return found
+    if options.method in ("law", "mc"):
+        found = _run_law(compiled, options, None)
+        assert found is not None
+        return found
+    return _run_sampled(compiled, limits, options, progress)
+
+
+def _run_law(compiled: Compiled, options: RunOptions, most: int | None) -> Run | None:
+    """The law in numbers; None if it has more than `most` expectations."""
+    from tpl.limit.calculus import TooLong
+    from tpl.limit.law import Law
+    from tpl.limit.refusal import no_limit_reported
+    from tpl.numeric.evaluate import evaluate_law
+    from tpl.numeric.strategies import Sampling
+    from tpl.sampling.estimate import available_threads
+
+    start = time.perf_counter()
+    program = compiled.program
+    if most is not None and len(program.lines) > most:
+        return None
+    sampling = Sampling(
+        options.rtol, options.samples, options.method == "mc", options.reduction, options.threads or available_threads()
+    )
+    try:
+        with no_limit_reported(program.source):
+            law = Law(program, most=most)
+            lines = [line for shown in program.shows for line in shown.lines]
+            found = evaluate_law(law, lines, seed=options.seed, sampling=sampling)
+    except TooLong:
+        return None
+    results, first = [], 0
+    for shown in program.shows:
+        part = slice(first, first + len(shown.lines))
+        value, error = (x[part].reshape(shown.shape) for x in (found.value, found.error))
+        results.append(Result(shown.name, value, error, found.method, shown.span))
+        first += len(shown.lines)
+    return Run(
+        **heading(compiled), seed=options.seed, results=tuple(results), notes=found.notes, plan=found.plan,
+        seconds=time.perf_counter() - start,
+    )  # fmt: skip
+
+
+def _run_sampled(compiled: Compiled, limits: Limits, options: RunOptions, progress: Progress | None) -> Run:
+    """The limit, sampled."""
+    from tpl.sampling.estimate import summarise
+
+    start = time.perf_counter()
+    values, method = simulated_limit(
+        compiled.program, limits, options.samples, options.replicates, options.seed, options.threads,
+        options.gradient_independence, progress,
+    )  # fmt: skip
+    estimates = summarise(compiled.program, values, method)
+    results = tuple(
+        Result(shown.name, e.value, e.error, e.method, shown.span)
+        for shown, e in zip(compiled.program.shows, estimates, strict=True)
+    )
+    notes = [INDEPENDENCE] if options.gradient_independence else []
+    notes += _heavy_tails(compiled.program, values)
+    seconds = time.perf_counter() - start
+    return Run(**heading(compiled), seed=options.seed, results=results, notes=tuple(notes), seconds=seconds)
+
+
+def run_pairs(
+    compiled: Compiled, inputs: Mapping[str, Dataset], limits: Limits, options: RunOptions, progress: Progress | None
+) -> Run | None:
+    """A program that shows kernels over data, input by input; None where that does not answer."""
+    from tpl.kernels import kernels_of_run, shown_kernels
+    from tpl.numeric.pairwise_law import NotPairwise
+
+    start = time.perf_counter()
+    if None in shown_kernels(compiled):
+        return None
+    try:
+        found, plan = kernels_of_run(compiled, limits, inputs, threads=options.threads, progress=progress)
+        shows = compiled.program.shows
+        results = tuple(Result(x.name, *answer, x.span) for x, answer in zip(shows, found, strict=True))
+    except (NotPairwise, ValueError):
+        return None
+    whole = replace(compiled, inputs=dict(inputs))
+    return Run(**heading(whole), seed=options.seed, results=results, plan=plan, seconds=time.perf_counter() - start)
+
+
+def _heavy_tails(program: Program, values: np.ndarray) -> list[str]:
+    """A note for shows in which one replicate makes up nearly all of the spread: their expectation may not exist."""
+    if len(values) < 8:
+        return []
+    squares = (values - values.mean(axis=0)) ** 2
+    share = squares.max(axis=0) / np.maximum(squares.sum(axis=0), np.finfo(float).tiny)
+    notes, start = [], 0
+    for shown in program.shows:
+        stop = start + len(shown.lines)
+        if np.any(share[start:stop] > DOMINANT):
+            notes.append(f"{shown.name}: one replicate makes up most of the spread; the expectation may not exist")
+        start = stop
+    return notes

@@ -1,0 +1,92 @@
+"""`tpl verify`: finite networks of growing width against the limit."""
+
+import time
+from collections.abc import Sequence
+
+from tpl.core.elaborate import Limits
+from tpl.core.program import Program
+from tpl.language.source import Diagnostic, TplError
+from tpl.pipeline import Compiled
+from tpl.report.results import Verification, value_names
+from tpl.stages.common import Progress, heading
+from tpl.stages.simulate import INDEPENDENCE, guarded, simulated_limit
+
+DEFAULT_WIDTHS = (64, 128, 256, 512, 1024)
+DEFAULT_SEEDS = 40
+MAX_WIDTH = 2**24
+
+
+def verify_limit(
+    compiled: Compiled,
+    limits: Limits,
+    widths: Sequence[int] | None = None,
+    seeds: int | None = None,
+    level: float = 1e-3,
+    samples: int | None = None,
+    replicates: int | None = None,
+    seed: int = 0,
+    threads: int | None = None,
+    gradient_independence: bool = False,
+    progress: Progress | None = None,
+) -> Verification:
+    """Simulate networks of each width over seeds, and the limit, and compare. Raises TplError as `run_limit` does."""
+    from tpl.sampling.agreement import compare
+    from tpl.sampling.estimate import DEFAULT_REPLICATES, DEFAULT_SAMPLES, round_up, sample_finite
+    from tpl.sampling.schedule import make_schedule
+
+    start = time.perf_counter()
+    program, chosen = compiled.program, _check_widths(compiled.program, widths)
+    seeds, replicates = seeds or DEFAULT_SEEDS, replicates or DEFAULT_REPLICATES
+    samples = round_up(program, samples or DEFAULT_SAMPLES)
+    schedule = make_schedule(program)
+    steps = _Steps(progress, replicates + seeds * len(chosen))
+    limit, method = simulated_limit(
+        program, limits, samples, replicates, seed, threads, gradient_independence, steps.advance(replicates), schedule
+    )
+    finite, lazily = {}, []
+    for width in chosen:
+        finite[width], how = guarded(program, lambda width=width: sample_finite(  # type: ignore[misc]
+            program, width=width, seeds=seeds, seed=seed, threads=threads, max_memory=limits.max_memory,
+            schedule=schedule, progress=steps.advance(seeds),
+        ))  # fmt: skip
+        if "lazily" in how:
+            lazily.append(width)
+    agreement = compare(limit, finite, samples, level)
+    names = tuple(name for shown in program.shows for name in value_names(shown.name, shown.shape))
+    how = f"finite networks: {seeds} seeds at each of the widths {', '.join(map(str, chosen))}"
+    if lazily:
+        how += f"; at {', '.join(map(str, lazily))} the matrices do not fit in memory and are revealed lazily, exact in law"
+    notes = (how, *((INDEPENDENCE,) if gradient_independence else ()))
+    return Verification(
+        **heading(compiled), seed=seed, agreement=agreement, names=names, methods=(method,) * len(names), notes=notes,
+        seconds=time.perf_counter() - start,
+    )  # fmt: skip
+
+
+def _check_widths(program: Program, widths: Sequence[int] | None) -> tuple[int, ...]:
+    chosen = tuple(sorted(set(widths or DEFAULT_WIDTHS)))
+    problem = None
+    if len(chosen) < 2:
+        problem = "a comparison needs two widths or more"
+    elif chosen[0] < 2 or chosen[-1] > MAX_WIDTH:
+        problem = f"widths must lie between 2 and {MAX_WIDTH:,}"
+    if problem is not None:
+        raise TplError(program.source, [Diagnostic(None, problem, "for instance --widths 64,128,256,512")])
+    return chosen
+
+
+class _Steps:
+    """One progress over several simulations."""
+
+    def __init__(self, progress: Progress | None, total: int):
+        self._progress = progress
+        self._total = total
+        self._before = 0
+
+    def advance(self, steps: int) -> Progress | None:
+        """The progress of the next simulation, of so many steps."""
+        if self._progress is None:
+            return None
+        report, before = self._progress, self._before
+        self._before += steps
+        return lambda done, _: report(before + done, self._total)
