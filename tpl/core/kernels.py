@@ -8,6 +8,7 @@ Both are per output coordinate: the rows of a readout [k, n] are iid, and output
 from collections.abc import Callable
 from typing import Any
 
+from tpl.core.builder import Builder
 from tpl.core.expr import ONE, Expr, add, mul, ref
 from tpl.core.expressions import Evaluator, Scope, describe
 from tpl.core.gradient import Contributions, backpropagate
@@ -30,7 +31,9 @@ class Kernels:
     def nngp(self, node: s.Call, scope: Scope) -> Any:
         _, shape, outputs, _ = self._instances(node, scope)
         self.builder.at(node.span, "covariance of the outputs")
-        return self._matrix(shape, len(outputs), lambda i, j: self._covariance(outputs[i], outputs[j]), node)
+        return self._matrix(
+            shape, len(outputs), lambda i, j: covariance(self.builder, outputs[i], outputs[j], self._variance), node
+        )
 
     def ntk(self, node: s.Call, scope: Scope) -> Any:
         key, shape, outputs, labels = self._instances(node, scope)
@@ -40,7 +43,12 @@ class Kernels:
             ]
         gradients = self._gradients[key]
         self.builder.at(node.span, "tangent kernel")
-        return self._matrix(shape, len(outputs), lambda i, j: self._tangent(gradients[i], gradients[j]), node)
+        return self._matrix(
+            shape,
+            len(outputs),
+            lambda i, j: tangent_kernel(self.builder, gradients[i], gradients[j], self._variance),
+            node,
+        )
 
     # ------------------------------------------------------------------------------------------ instances
     def _instances(self, node: s.Call, scope: Scope) -> tuple[tuple, tuple[int, ...], list[RandomOutput], list[str]]:
@@ -134,53 +142,62 @@ class Kernels:
             biases = (*biases, (part, ONE))
         return RandomOutput(vectors, f.biases, f.widths)
 
-    # ------------------------------------------------------------------------------------------ kernels
-    def _matrix(self, shape: tuple[int, ...], count: int, entry: Callable[[int, int], Expr], node: s.Call) -> Listing:
-        self.builder.spend(count * (count + 1) // 2)
-        lower = [[ref(self.builder.map(entry(i, j), None)) for j in range(i + 1)] for i in range(count)]
-        full = [[Coordinatewise(lower[max(i, j)][min(i, j)]) for j in range(count)] for i in range(count)]
-        return _nest([_nest(row, shape) for row in full], shape) if shape else Listing((Listing((full[0][0],)),))
-
-    def _covariance(self, f: RandomOutput, g: RandomOutput) -> Expr:
-        other, widths = dict(g.vectors), dict(f.widths)
-        terms = []
-        for v, x in f.vectors:
-            if v in other:
-                variance = mul(self._variance(v), self.builder.ratio(widths[v]))
-                terms.append(mul(variance, self.builder.inner(_line(x), _line(other[v]))))
-        other_biases = dict(g.biases)
-        terms += [mul(self._variance(c), k, other_biases[c]) for c, k in f.biases if c in other_biases]
-        return add(*terms)
-
-    def _tangent(self, f: Contributions, g: Contributions) -> Expr:
-        inner, build = self.builder.inner, self.builder
-        terms: list[Expr] = []
-        for v, x in f.readouts.items():
-            if v in g.readouts:
-                terms.append(mul(self._variance(v), self._ratio_of(v), inner(x, g.readouts[v])))
-        for c, k in f.biases.items():
-            if c in g.biases:
-                terms.append(mul(self._variance(c), k, g.biases[c]))
-        for b, d in f.vectors.items():
-            if b in g.vectors:
-                terms.append(mul(self._variance(b), self._ratio_of(b), inner(d, g.vectors[b])))
-        for u, pairs in f.inputs.items():
-            total = [mul(inner(d, e), build.dot(row, column)) for d, row in pairs for e, column in g.inputs.get(u, [])]
-            terms.append(mul(self._variance(u), self._ratio_of(u), add(*total)))
-        for w, factors in f.matrices.items():
-            both = [mul(inner(a, c), inner(b, d)) for a, b in factors for c, d in g.matrices.get(w, [])]
-            ratios = mul(*(build.ratio(str(d)) for d in build.lines[w].dims))
-            terms.append(mul(self._variance(w), ratios, add(*both)))
-        return add(*(t for t in terms if not t.is_value(0)))
-
     def _variance(self, line: int) -> Expr:
         """The variance of a line's entries, times n for a matrix of two widths."""
         expr = self.builder.lines[line].expr
         assert expr is not None
         return self.builder.without_widths(expr)
 
-    def _ratio_of(self, line: int) -> Expr:
-        return self.builder.ratio(str(self.builder.lines[line].dims[0]))
+    def _matrix(self, shape: tuple[int, ...], count: int, entry: Callable[[int, int], Expr], node: s.Call) -> Listing:
+        self.builder.spend(count * (count + 1) // 2)
+        lower = [[ref(self.builder.map(entry(i, j), None)) for j in range(i + 1)] for i in range(count)]
+        full = [[Coordinatewise(lower[max(i, j)][min(i, j)]) for j in range(count)] for i in range(count)]
+        return _nest([_nest(row, shape) for row in full], shape) if shape else Listing((Listing((full[0][0],)),))
+
+
+Weight = Callable[[int], Expr]  # of a parameter's line
+
+
+def covariance(builder: Builder, f: RandomOutput, g: RandomOutput, weight: Weight) -> Expr:
+    """Σ_v weight(v) ⟨x_v, x_v'⟩ + Σ_c weight(c) k_c k_c': with variances, the covariance of two outputs.
+
+    Both outputs are on lines: what meets a readout is a reference.
+    """
+    other, widths = dict(g.vectors), dict(f.widths)
+    terms = []
+    for v, x in f.vectors:
+        if v in other:
+            terms.append(mul(weight(v), builder.ratio(widths[v]), builder.inner(_line(x), _line(other[v]))))
+    other_biases = dict(g.biases)
+    terms += [mul(weight(c), k, other_biases[c]) for c, k in f.biases if c in other_biases]
+    return add(*terms)
+
+
+def tangent_kernel(builder: Builder, f: Contributions, g: Contributions, weight: Weight) -> Expr:
+    """Σ over parameters of weight · ⟨∂f, ∂f'⟩: with variances, for derivatives by unit-variance parameters."""
+    inner = builder.inner
+    terms: list[Expr] = []
+    for v, x in f.readouts.items():
+        if v in g.readouts:
+            terms.append(mul(weight(v), _ratio_of(builder, v), inner(x, g.readouts[v])))
+    for c, k in f.biases.items():
+        if c in g.biases:
+            terms.append(mul(weight(c), k, g.biases[c]))
+    for b, d in f.vectors.items():
+        if b in g.vectors:
+            terms.append(mul(weight(b), _ratio_of(builder, b), inner(d, g.vectors[b])))
+    for u, pairs in f.inputs.items():
+        total = [mul(inner(d, e), builder.dot(row, column)) for d, row in pairs for e, column in g.inputs.get(u, [])]
+        terms.append(mul(weight(u), _ratio_of(builder, u), add(*total)))
+    for w, factors in f.matrices.items():
+        both = [mul(inner(a, c), inner(b, d)) for a, b in factors for c, d in g.matrices.get(w, [])]
+        ratios = mul(*(builder.ratio(str(d)) for d in builder.lines[w].dims))
+        terms.append(mul(weight(w), ratios, add(*both)))
+    return add(*(t for t in terms if not t.is_value(0)))
+
+
+def _ratio_of(builder: Builder, line: int) -> Expr:
+    return builder.ratio(str(builder.lines[line].dims[0]))
 
 
 def _axes(count: int) -> str:

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from fractions import Fraction
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -9,10 +10,11 @@ import numpy as np
 from tpl.core.builder import Builder
 from tpl.core.expr import ONE, ZERO, Expr, add, apply, evaluate, from_float, mul, neg, number, ref, sub, symbol
 from tpl.core.expressions import Scope, describe
-from tpl.core.gradient import backward, partial_derivatives
+from tpl.core.gradient import Contributions, backpropagate, backward, partial_derivatives
+from tpl.core.kernels import Weight, covariance, tangent_kernel
 from tpl.core.parametrization import Regime, classify
 from tpl.core.train_scaling import described, parametrization
-from tpl.core.training import Example, Schedule, Trained, Training, Updates
+from tpl.core.training import Example, Kernels, Schedule, Trained, Training, Updates
 from tpl.core.values import (
     UNKNOWN,
     Array,
@@ -64,12 +66,14 @@ class TrainBlock:
         self.applied = self._apply(inputs)
         tests, test_targets = self._tests(len(inputs))
         wanted = self._align(targets, self.applied, self.node.targets)
-        regime = self._regime()
+        self.regime = regime = self._regime()
+        self.tests = tests
         examples = tuple(self._example(a, y) for a, y in zip(self.applied, wanted, strict=True))
         test_examples = tuple(self._test(a, y) for a, y in zip(tests, test_targets, strict=True))
+        kernels = self.kernels() if regime.kind in ("kernel", "trivial") else None
         return Training(
             self.builder.program(""), self.node.network, self.parameters, regime, examples, test_examples,
-            self._schedule(len(examples)), self._word("start", GP) == ZERO_START, {}, (), self.node.span,
+            self._schedule(len(examples)), self._word("start", GP) == ZERO_START, {}, kernels, (), self.node.span,
         )  # fmt: skip
 
     def _network(self) -> NetworkValue:
@@ -244,6 +248,47 @@ class TrainBlock:
                     biases.setdefault(row, []).append((c, k))
         return Example(applied.label[1:-1], lines, loss, targets,
                        Updates(backward(build, seeds, applied.label), readouts, biases))  # fmt: skip
+
+    # ------------------------------------------------------------------------------------------ kernels
+    def kernels(self) -> Kernels:
+        """Kernels between all outputs, and the backward passes that the tangent kernel needs."""
+        build = self.builder
+        build.at(self.node.span, "kernels of training")
+        outputs: list[RandomOutput] = []
+        gradients: list[Contributions] = []
+        for applied in (*self.applied, *self.tests):
+            for p, output in enumerate(applied.outputs):
+                widths = dict(output.widths)
+                vectors = tuple((v, ref(build.map(x, widths[v]))) for v, x in output.vectors)
+                outputs.append(RandomOutput(vectors, output.biases, output.widths))
+                label = applied.label if len(applied.outputs) == 1 else f"{applied.label[:-1]}; {p + 1}}}"
+                gradients.append(backpropagate(build, outputs[-1], label))
+        count = len(outputs)
+        build.spend(count * (count + 1))
+        nngp, tangent = np.empty((count, count), dtype=int), np.empty((count, count), dtype=int)
+        starts, moves = self._weights()
+        for i in range(count):
+            for j in range(i + 1):
+                nngp[i, j] = nngp[j, i] = build.map(covariance(build, outputs[i], outputs[j], starts), None)
+                entry = tangent_kernel(build, gradients[i], gradients[j], moves)
+                tangent[i, j] = tangent[j, i] = build.map(entry, None)
+        return Kernels(nngp, tangent)
+
+    def _weights(self) -> tuple[Weight, Weight]:
+        """By a parameter's line: its variance if it is seen in f_0, its step if its updates are seen in f."""
+        first = {line: rows[0] for line, rows in self.rows.items()}
+        by_line = {p.lines[0]: (p, self.regime.role(p.name)) for p in self.parameters}
+
+        def starts(line: int) -> Expr:
+            p, role = by_line[first.get(line, line)]
+            standard = Fraction(1, 2) if p.group == "readout" else Fraction(0)
+            return from_float(p.variance) if role.parameter.scale.init == standard else ZERO
+
+        def moves(line: int) -> Expr:
+            p, role = by_line[first.get(line, line)]
+            return from_float(p.step) if role.in_kernel else ZERO
+
+        return starts, moves
 
     def settings_span(self, name: str) -> Any:
         return next((x.span for x in self.node.settings if x.name == name), self.node.span)

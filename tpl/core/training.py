@@ -66,6 +66,18 @@ class Example:
 
 
 @dataclass(frozen=True)
+class Kernels:
+    """Scalar lines, [outputs, outputs]: kernels between single outputs of the network, for one row of its readout.
+
+    nngp: the covariance of outputs at the start, of parameters that start large enough to be seen in the limit. tangent:
+    of the parameters whose updates are seen: outputs move by -rate · tangent · χ while features stand still.
+    """
+
+    nngp: np.ndarray
+    tangent: np.ndarray
+
+
+@dataclass(frozen=True)
 class Schedule:
     """steps: how many. rate, momentum, decay: over the symbol t, the step from 0.
 
@@ -114,7 +126,10 @@ class TrainingShow:
 
 @dataclass(frozen=True)
 class Training:
-    """A whole `train` block. variables: what grams are taken of: a vector line for each training input."""
+    """A whole `train` block. variables: what grams are taken of: a vector line for each training input.
+
+    kernels: over the outputs of all examples, then of all tests; None where nothing needs them.
+    """
 
     program: Program
     network: str
@@ -125,5 +140,6 @@ class Training:
     schedule: Schedule
     zero_start: bool
     variables: dict[str, tuple[int, ...]]
+    kernels: Kernels | None
     shows: tuple[TrainingShow, ...]
     span: Span | None = None

@@ -8,10 +8,12 @@ from tpl.core import calls
 from tpl.core.expr import number
 from tpl.core.expressions import Scope, describe
 from tpl.core.train_block import TrainBlock
-from tpl.core.training import Measure, Training, TrainingShow
+from tpl.core.training import Kernels, Measure, Training, TrainingShow
 from tpl.core.values import Coordinatewise, Family, Listing, Mistake
 from tpl.language import syntax as s
 from tpl.language.training_words import GRAMS, OF_GRAMS, measures, test_outputs
+
+TANGENT = "tangent_kernel"
 
 
 class Measures:
@@ -20,11 +22,14 @@ class Measures:
     def __init__(self, block: TrainBlock, training: Training):
         self.block = block
         self._training = training
+        self._kernels = training.kernels
         self._variables: dict[str, tuple[int, ...]] = {}
 
     def training(self, shows: tuple[TrainingShow, ...]) -> Training:
         program = self.block.builder.program("")
-        return replace(self._training, program=program, variables=dict(self._variables), shows=shows)
+        return replace(
+            self._training, program=program, variables=dict(self._variables), kernels=self._kernels, shows=shows
+        )
 
     def takes(self, item: Any) -> bool:
         """Is this a measure of the training?"""
@@ -90,6 +95,8 @@ class Measures:
     def _measure(self, item: Any, indices: Scope) -> Measure:
         network = self._training.network
         if isinstance(item, s.Name):
+            if item.name == TANGENT and self._kernels is None:
+                self._kernels = self._tangent_kernel(item)
             return Measure({network: "f", test_outputs(network): "test_f"}.get(item.name, item.name))
         assert isinstance(item, s.Call)
         if len(item.arguments) != 1 or item.keywords:
@@ -97,11 +104,17 @@ class Measures:
         argument = item.arguments[0]
         if item.function in OF_GRAMS:
             inner = isinstance(argument, s.Call) and argument.function in GRAMS
-            if not inner and not (isinstance(argument, s.Name) and argument.name == "tangent_kernel"):
+            if not inner and not (isinstance(argument, s.Name) and argument.name == TANGENT):
                 raise Mistake(argument.span, f"`{item.function}` takes a Gram matrix",
                               f"for instance `{item.function}(gram({self.block.home.source.slice(argument.span)}))`")  # fmt: skip
             return Measure(item.function, of=self._measure(argument, indices))
         return Measure(item.function, self._variable(argument, indices))
+
+    def _tangent_kernel(self, item: s.Name) -> Kernels:
+        if self._training.examples[0].outputs.shape[1] > 1:
+            raise Mistake(item.span, "the tangent kernel of a trained network with several outputs is not shown",
+                          "give its readout one row")  # fmt: skip
+        return self.block.kernels()
 
     def _variable(self, node: Any, indices: Scope) -> str:
         """The key of the vectors that an expression stands for: one for each training input."""

@@ -174,7 +174,9 @@ class TrainingRun:
         self.step += 1
 
     def _run(self, batch: tuple[int, ...], recorded: bool) -> "_StepRun":
-        plan = self._schedule(batch, recorded)
+        return self._walk(self._schedule(batch, recorded))
+
+    def _walk(self, plan: Schedule) -> "_StepRun":
         settings = _Settings(self.options.seed, self.domain, self.replicate, self.options.operator, False, 0.0)
         run = _StepRun(self.program, plan, self.options.base_width, settings, state=self)
         try:
@@ -198,14 +200,20 @@ class TrainingRun:
                 self._schedules.clear()
             scalars, vectors = self.wanted.of_batch(key[0])
             if recorded:
-                scalars += self.wanted.outputs
+                scalars += self.wanted.outputs + self.wanted.tangent
                 vectors += self.wanted.vectors
             self._schedules[key] = make_schedule(self.program, dict.fromkeys(scalars), dict.fromkeys(vectors))
         return self._schedules[key]
 
     # ------------------------------------------------------------------------------------------ measures
     def _measure(self, run: "_StepRun") -> Statistics:
-        found = {"f": run.scalars[list(self.wanted.outputs)]}
+        found = {"f": run.scalars[list(self.wanted.outputs)], **self._grams(run)}
+        if self.wanted.tangent:
+            found["tangent"] = run.scalars[list(self.wanted.tangent)]
+        return found
+
+    def _grams(self, run: "_StepRun") -> Statistics:
+        found: Statistics = {}
         for name, (lines, crossed) in self.wanted.variables.items():
             block = run.rows(lines)
             found[f"gram:{name}"] = inner(block, block) / block.shape[1]
@@ -213,11 +221,20 @@ class TrainingRun:
                 if self.step == 0:
                     self.start[name] = block.copy()
                 found[f"cross:{name}"] = inner(self.start[name], block) / block.shape[1]
-        if self.wanted.tangent:
-            found["tangent"] = run.scalars[list(self.wanted.tangent)]
         found["lost"] = np.array(max((op.lost for op in self.operators.values()), default=0.0))
         found["ranks"] = np.array([op.ranks for op in self.operators.values()]).reshape(-1, 2)
         return found
+
+    def at_rest(self) -> Statistics:
+        """What features that stand still have to tell: kernels, and the Gram matrices of variables."""
+        kernels = self.training.kernels
+        assert kernels is not None
+        lines = (*kernels.nngp.ravel(), *kernels.tangent.ravel())
+        run = self._walk(
+            make_schedule(self.program, dict.fromkeys(map(int, lines)), dict.fromkeys(self.wanted.vectors))
+        )
+        found = self._grams(run)
+        return {**found, "nngp": run.scalars[kernels.nngp], "tangent": run.scalars[kernels.tangent]}
 
     def statistics(self) -> Statistics:
         """Everything recorded, stacked along a first axis of records."""
@@ -332,10 +349,13 @@ class Wanted:
         examples = (*training.examples, *training.tests)
         self.outputs = tuple(int(i) for e in examples for i in e.outputs.ravel())
         needed: dict[str, bool] = {}
-        self.tangent: tuple[int, ...] = ()
         for shown in training.shows:
             for measure in shown.measures:
                 self._note(measure, needed)
+        asked = any(m.function == "tangent_kernel" or (m.of and m.of.function == "tangent_kernel")
+                    for x in training.shows for m in x.measures)  # fmt: skip
+        kernels = training.kernels.tangent if training.kernels is not None and asked else np.zeros((0, 0), dtype=int)
+        self.tangent = tuple(int(i) for i in kernels.ravel())
         self.variables = {name: (training.variables[name], crossed) for name, crossed in needed.items()}
         self.vectors = tuple(line for lines, _ in self.variables.values() for line in lines)
 
