@@ -30,11 +30,15 @@ _TWO_SIGMA = erf(2**0.5)  # 95.45%
 
 @dataclass(frozen=True)
 class Estimate:
-    """Values with errors, shaped like a show: value ± 2 error covers the truth with probability 95.45%."""
+    """Values with errors, shaped like a show: value ± 2 error covers the truth with probability 95.45%.
+
+    notes: sentences on what the numbers cannot say.
+    """
 
     value: np.ndarray
     error: np.ndarray
     method: str
+    notes: tuple[str, ...] = ()
 
 
 def sample(
