@@ -19,6 +19,7 @@ from tpl.language.check import check, merge
 from tpl.language.parse import parse
 from tpl.language.source import Diagnostic, Source, TplError, nearest
 from tpl.language.spell_out import Introduced, spell_out
+from tpl.language.training_words import SETTINGS
 from tpl.resources import programs_dir
 
 Progress = Callable[[int, int], None]
@@ -104,14 +105,14 @@ def _with_settings(source: Source, settings: Sequence[str]) -> Source:
 
 def _setting(text: str, source: Source) -> str:
     if not re.match(r"\s*[^\W\d]\w*\s*(\([^)]*\)\s*)?=", text) or "\n" in text:
-        hint = "`--set L=10` sets a const, `--set 'phi(z)=tanh(z)'` a def"
+        hint = "`--set L=10` sets a const or a setting of training, `--set 'phi(z)=tanh(z)'` a def"
         raise TplError(source, [Diagnostic(None, f"--set {text}: this is no setting", hint)])
     keyword = "def" if "(" in text.split("=")[0] else "const"
     return f"{keyword} {text.strip()}"
 
 
 def _override(file: s.File, source: Source) -> tuple[s.File, list[Diagnostic]]:
-    """Put the settings in the place of the statements that they override."""
+    """Put the settings in the place of the statements that they override; consts come before settings of training."""
     start = source.settings_from or 10**9
     own = [x for x in file.statements if x.span.line < start]
     diagnostics = []
@@ -121,11 +122,22 @@ def _override(file: s.File, source: Source) -> tuple[s.File, list[Diagnostic]]:
         if place is not None:
             own[place] = setting
             continue
+        training = next((i for i, x in enumerate(own) if isinstance(x, s.Train)), None)
+        words = SETTINGS if training is not None and isinstance(setting, s.Const) else ()
+        if training is not None and setting.name in words:
+            own[training] = _with_setting(own[training], setting)
+            continue
         kind = "const" if isinstance(setting, s.Const) else "def"
-        close = nearest(setting.name, [x.name for x in own if isinstance(x, type(setting))])
+        close = nearest(setting.name, [*(x.name for x in own if isinstance(x, type(setting))), *words])
         hint = f"did you mean `{close}`?" if close else None
         diagnostics.append(Diagnostic(setting.name_span, f"the program has no {kind} `{setting.name}`", hint))
     return replace(file, statements=tuple(own)), diagnostics
+
+
+def _with_setting(train: s.Train, given: s.Const) -> s.Train:
+    """A train block with one setting replaced, or added."""
+    setting = s.Setting(given.name, given.value, given.span, given.name_span)
+    return replace(train, settings=(*(x for x in train.settings if x.name != given.name), setting))
 
 
 def _load_data(data: Mapping[str, Any], file: s.File, source: Source, limits: Limits) -> dict[str, Dataset]:

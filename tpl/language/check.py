@@ -11,6 +11,7 @@ from typing import Any
 
 from tpl.data import GENERATORS
 from tpl.language import syntax as s
+from tpl.language.check_training import TrainingCheck
 from tpl.language.explain import FOR_STANDS
 from tpl.language.foreign import FUNCTIONS_OTHERWISE
 from tpl.language.scopes import WORDS, Known, Scope, called, elsewhere
@@ -30,7 +31,7 @@ def check(
     lost: names whose definition could not be read: nothing is said of them. functions: the built-in elementwise
     functions and their numbers of arguments; without it, calls of names that the program does not define pass.
     """
-    checker = _Checker(file, lost, functions)
+    checker = Checker(file, lost, functions)
     checker.statements(file.statements, checker.globals)
     if file.statements and not _holds(s.Show, file.statements) and "show" not in lost:
         checker.diagnostics.append(Diagnostic(None, "nothing is shown", "end the program with `show …`"))
@@ -65,7 +66,7 @@ def misfit_law(law: s.Expr) -> tuple[str, str] | None:
     return "after `~` stands a normal law", "write `N(mean, variance)`"
 
 
-class _Checker:
+class Checker:
     """Walks a file in program order. `scope` maps every name that is known at a place; loops share their block's."""
 
     def __init__(self, file: s.File, lost: Collection[str], functions: Mapping[str, int | None] | None):
@@ -76,6 +77,7 @@ class _Checker:
         self.diagnostics: list[Diagnostic] = []
         self.network: s.Network | None = None
         self.loops = 0
+        self.training = TrainingCheck(self, file)
         self._widths = False  # may a width stand as a number here?
         self._kernels = False  # may `nngp` and `ntk` stand here?
         self._unknown: set[str] = set()
@@ -114,6 +116,14 @@ class _Checker:
             for name in names:
                 del scope[name]
             scope.update(before)
+
+    @contextmanager
+    def inside(self, network: s.Network) -> Iterator[None]:
+        """Expressions that speak of the inside of a network, but stand after it."""
+        before, self.network = self.network, network
+        with self.allowing(kernels=False):
+            yield
+        self.network = before
 
     # ------------------------------------------------------------------------------------------ names
     def define(self, name: str, span: Span, known: Known, scope: Scope) -> None:
@@ -165,14 +175,22 @@ class _Checker:
                 self.report(node.span, f"`{name}` is a function", f"apply it: `{name}(x)`")
             elif known.what == "network" and not callable_:
                 self.report(node.span, f"`{name}` is a network", _network_hint(name))
-        elif name in CONSTANTS or self.is_lost(name):
+        elif name in CONSTANTS or self.is_lost(name) or self.training.unsure(name):
             return
         elif name in self.builtin:
             self.report(node.span, f"`{name}` is a function", f"apply it: `{name}(x)`")
         elif name not in self._unknown:
             self._unknown.add(name)
             known_names = [*scope, *CONSTANTS, *self.builtin]
-            self.report(node.span, f"`{name}` is not defined here", self._where(name, node.span, known_names))
+            if not self._measure(name, node.span):
+                self.report(node.span, f"`{name}` is not defined here", self._where(name, node.span, known_names))
+
+    def _measure(self, name: str, span: Span) -> bool:
+        """Speak of an unknown name that is a measure of training, or was meant to be one. Returns whether it is."""
+        wrong = self.training.misplaced(name, span, self._kernels)
+        if wrong is not None:
+            self.report(span, *wrong)
+        return wrong is not None
 
     def _where(self, name: str, span: Span, known: Iterable[str]) -> str | None:
         """What to do about an unknown name."""
@@ -276,8 +294,10 @@ class _Checker:
             known = Known("input", input_.span.line, len(input_.dims))
             self.define(input_.name, input_.span, known, inputs)
         outer, self.network, loops, self.loops = self.network, node, self.loops, 0
-        self.statements(node.body, {**inner, **inputs})
+        inner |= inputs
+        self.statements(node.body, inner)
         self.network, self.loops = outer, loops
+        self.training.network(node, inner)
         if node.name not in self.lost and not _holds(s.Return, node.body) and "return" not in self.lost:
             self.report(node.name_span, f"the network `{node.name}` returns nothing",
                         "end it with a readout of its features, as in `return v @ x`")  # fmt: skip
@@ -315,9 +335,19 @@ class _Checker:
                 self.value(node.law.arguments[1], scope)
         for target in node.targets:
             self.define_target(target, scope)
+        if node.rate is not None:
+            self._rate(node, node.rate, scope)
+
+    def _rate(self, node: s.Draw, rate: s.Expr, scope: Scope) -> None:
+        if node.keyword != "param":
+            self.report(rate.span, "only a `param` has a rate", "what is `random` is not trained")
+            return
+        with self.allowing(widths=True):
+            self.operand(rate, scope)
 
     def train(self, node: s.Train, scope: Scope) -> None:
         self._outermost(node, "train", "put it at the left margin")
+        self.training.block(node, scope)
 
     def assign(self, node: s.Assign, scope: Scope) -> None:
         self.value(node.value, scope)
@@ -335,7 +365,8 @@ class _Checker:
         self._outermost(node, "show", "put it at the left margin; `show x[i] for i in 1..3` shows a list")
         with self.allowing(kernels=True):
             for item in node.items:
-                self.value(item, scope, lists=True)
+                if not self.training.measure(item, scope):
+                    self.value(item, scope, lists=True)
 
     # ------------------------------------------------------------------------------------------ expressions
     def value(self, node: Any, scope: Scope, lists: bool = False) -> None:
@@ -415,6 +446,8 @@ class _Checker:
             self._arguments(node, scope, lists=True)
         elif name in KERNELS:
             self._call_kernel(node, scope)
+        elif self.training.unsure(name):
+            return
         elif name == "N":
             self.report(node.span, "a law stands only after `~`", "`random x : [n] ~ N(0, 1)` draws from it")
         elif name in OVER_LISTS:
@@ -498,6 +531,8 @@ class _Checker:
             self.report(node.name_span, f"`{self._defining}` and `{name}` call one another", hint)
         elif self.functions is not None and name not in self._unknown:
             self._unknown.add(name)
+            if self._measure(name, node.name_span):
+                return  # its arguments are names inside a network
             self.report(node.name_span, f"there is no function `{name}`", self._function_hint(name, node.span, scope))
         self._arguments(node, scope, lists=True)
 
@@ -554,15 +589,15 @@ def _count(count: int, noun: str) -> str:
     return f"{count} {noun}" if count == 1 else f"{count} {noun}s"
 
 
-_STATEMENTS: dict[type, Callable[[_Checker, Any, Scope], None]] = {
-    s.Const: _Checker.const, s.Def: _Checker.def_, s.Width: _Checker.width, s.Data: _Checker.data,
-    s.Network: _Checker.network_, s.Loop: _Checker.loop, s.Train: _Checker.train, s.Draw: _Checker.draw, s.Assign: _Checker.assign,
-    s.Return: _Checker.return_, s.Show: _Checker.show,
+_STATEMENTS: dict[type, Callable[[Checker, Any, Scope], None]] = {
+    s.Const: Checker.const, s.Def: Checker.def_, s.Width: Checker.width, s.Data: Checker.data,
+    s.Network: Checker.network_, s.Loop: Checker.loop, s.Train: Checker.train, s.Draw: Checker.draw, s.Assign: Checker.assign,
+    s.Return: Checker.return_, s.Show: Checker.show,
 }  # fmt: skip
 
-_EXPRESSIONS: dict[type, Callable[[_Checker, Any, Scope], None]] = {
-    s.Number: _Checker._number, s.String: _Checker._string, s.Name: _Checker.name, s.Chain: _Checker._chain,
-    s.Signed: _Checker._signed, s.Power: _Checker._power, s.Indexed: _Checker._indexed,
-    s.Transposed: _Checker._transposed, s.Call: _Checker._call, s.ListOf: _Checker._list_of,
-    s.Comprehension: _Checker._comprehension,
+_EXPRESSIONS: dict[type, Callable[[Checker, Any, Scope], None]] = {
+    s.Number: Checker._number, s.String: Checker._string, s.Name: Checker.name, s.Chain: Checker._chain,
+    s.Signed: Checker._signed, s.Power: Checker._power, s.Indexed: Checker._indexed,
+    s.Transposed: Checker._transposed, s.Call: Checker._call, s.ListOf: Checker._list_of,
+    s.Comprehension: Checker._comprehension,
 }  # fmt: skip

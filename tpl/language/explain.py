@@ -33,10 +33,12 @@ def defined_names(text: str) -> set[str]:
     first = tokens[0].text if tokens else ""
     if first in ("return", "show"):
         return {first}
+    if first == "train":
+        return set()
     if first == "network":
         return {t.text for t in tokens if t.kind == "name"}
     stop = next((i for i, t in enumerate(tokens) if t.text in _GIVES or t.text == "in"), None)
-    if stop is None and (first in foreign.STATEMENTS or first in ("train", "for") or len(tokens) < 2):
+    if stop is None and (first in foreign.STATEMENTS or first == "for" or len(tokens) < 2):
         return set()
     if first in ("data", "random", "for"):
         return {t.text for t in tokens[:stop] if t.kind == "name"}
@@ -179,6 +181,41 @@ def _network(t: Trouble) -> Explanation | None:
     return None
 
 
+def _train(t: Trouble) -> Explanation | None:
+    """`train NAME on NAME, …, NAME:`"""
+    if t.is_(1, "("):
+        names = [x.text for x in t.tokens[2 : t.closing(1)] if x.kind == "name"] or ["f"]
+        example = f"train {names[0]} on {', '.join(names[1:]) if len(names) > 2 else 'X, y'}:"
+        return t.say(1, "`train` begins a block, and takes no parentheses", f"write `{example}`, its settings below")
+    if t.is_(1, "="):
+        return _reserved(t, 0)
+    if t.kind(1) == "keyword":
+        return _reserved(t, 1)
+    if t.kind(1) != "name":
+        return t.say(1, "a network and its data are missing", "for instance `train f on X, y:`")
+    f = t.token(1).text
+    if t.is_(2, "("):
+        data = " ".join(t.text[t.token(3).start : t.token(t.closing(2)).start].split()) or "X, y"
+        return t.say(2, "the data of a training follow `on`", f"write `train {f} on {data}:`")
+    if not t.is_(2, "on"):
+        return t.say(2, f"`on` and the data are missing after `{f}`", f"write `train {f} on X, y:`")
+    i = 3
+    while t.kind(i) == "name" and t.is_(i + 1, ","):
+        i += 2
+    if t.kind(i) == "keyword":
+        return _reserved(t, i)
+    if t.kind(i) != "name":
+        what = "data are missing here" if i == 3 else "the targets are missing here"
+        return t.say(i, what, f"inputs, then targets: `{t.upto(i - 1)} X, y:`" if i == 3 else f"`{t.upto(i - 1)} y:`")
+    if t.is_(i + 1, "["):
+        return t.say(i + 1, "a network is trained on data as they are", "give the part of them a name of its own")
+    if i == 3 and (t.is_(4, ":") or t.kind(4) == "end"):
+        return t.say(3, "the targets are missing", f"the last name is that of the targets: `{t.upto(3)}, y:`")
+    if t.kind(i + 1) == "name" and t.at == i + 1:
+        return t.say(i + 1, f"a `,` is missing after `{t.token(i).text}`", "inputs and targets stand apart: `X, y`")
+    return _after_heading(t, i + 1)
+
+
 def _after_heading(t: Trouble, i: int) -> Explanation | None:
     """What stands after a heading's own words: its colon, and then perhaps a statement."""
     colon = t.find(":")
@@ -245,8 +282,23 @@ def _draw(t: Trouble) -> Explanation | None:
     close = t.closing(after + 1) if t.is_(after, ":") else after
     if t.is_(after, ":") and t.is_(close + 1, "="):
         return t.say(close + 1, "a law follows `~`, not `=`", f"write `{t.upto(close)} ~ …`")
+    if t.is_(after, ":") and t.is_(close + 1, "rate") and word == "param":
+        return t.say(close + 1, "the rate stands last", f"write `{t.upto(close)} ~ N(0, …) rate …`")
     if t.is_(after, ":") and t.at == close + 1:
         return t.say(close + 1, "a `~` and a law are missing here", f"write `{t.upto(close)} ~ N(0, …)`")
+    return _rate(t, close + 1) if word == "param" and t.is_(close + 1, "~") else None
+
+
+def _rate(t: Trouble, law: int) -> Explanation | None:
+    """`rate` and a number, after the law that begins at a token."""
+    end = t.closing(law + 2) + 1 if t.is_(law + 2, "(") else len(t.tokens)
+    if t.at == end and t.is_(end, ",") and t.is_(end + 1, "rate"):
+        return t.say(end, "no `,` stands before `rate`", f"write `{t.upto(end - 1)} rate …`")
+    if t.is_(end, "rate") and t.at == end + 1 and (t.is_(t.at, "=", ":") or t.kind(t.at) == "end"):
+        what = "the number is missing after `rate`" if t.kind(t.at) == "end" else "a number follows `rate` at once"
+        return t.say(t.at, what, f"for instance `{t.upto(end)} 1 / n`")
+    if t.at == end and t.kind(end) == "name":
+        return t.say(end, f"`{t.token(end).text}` cannot stand after a law", f"a rate can: `{t.upto(end - 1)} rate …`")
     return None
 
 
@@ -275,6 +327,8 @@ def _assignment(t: Trouble) -> Explanation | None:
                      f"write `random {name} : …`, or `param {name} : …` for a parameter of a network")  # fmt: skip
     if t.is_(after, ","):
         return t.say(after, "give one name a value at a time")
+    if t.kind(0) == "name" and t.at == after and t.is_(after, ":") and equals is None and t.kind(after + 1) != "end":
+        return t.say(after, "a value follows `=`, not `:`", f"write `{t.upto(after - 1)} = …`")
     if equals is not None and t.at < equals and not t.alone:
         if t.kind(0) == "name" and t.is_(1, ".T"):
             return t.say(0, "only a name gets a value, or a name with an index", f"`A = {name}.T`", equals - 1)
@@ -299,7 +353,7 @@ def _assignment(t: Trouble) -> Explanation | None:
 
 
 _STATEMENTS = {
-    "const": _const, "def": _def, "width": _width, "data": _data, "network": _network, "for": _for, "param": _draw,
+    "const": _const, "def": _def, "width": _width, "data": _data, "network": _network, "for": _for, "train": _train, "param": _draw,
     "random": _draw, "return": _return, "show": _show,
 }  # fmt: skip
 

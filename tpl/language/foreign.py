@@ -24,9 +24,6 @@ STATEMENTS: dict[str, str | None] = {
 
 def foreign_statement(t: Trouble) -> Explanation | None:
     word = t.token(0).text
-    if word == "train":
-        return t.say(0, "`train` is not part of this version of the language",
-                     "kernels of a network at initialization: `show nngp(f, X)`, `show ntk(f, X)`")  # fmt: skip
     if word in STATEMENTS and not t.is_(1, "=", "["):
         return t.say(0, f"`{word}` is not part of the language", STATEMENTS[word])
     return None
@@ -145,3 +142,50 @@ FUNCTIONS_OTHERWISE: dict[str, str] = {
     "std": "a deviation is written `sqrt(avg((x - avg(x))^2))`",
     "norm": "a squared length over n is `avg(x^2)`",
 }
+
+_OPTIMIZER = "training is gradient descent: `batch` makes it stochastic, `momentum` gives it inertia"
+_SCHEDULE = "`rate` may use the number of the step, `t`: `rate = 0.5 / (1 + t / 10)`"
+# Settings of training that go by another name here: the one that was meant, and what to do (None: "did you mean").
+SETTINGS_OTHERWISE: dict[str, tuple[str | None, str | None]] = {
+    **dict.fromkeys(("lr", "learning_rate", "eta", "η", "alpha", "step_size", "stepsize"),
+                    ("rate", "the learning rate is called `rate`")),
+    **dict.fromkeys(("epochs", "epoch", "num_epochs"),
+                    ("steps", "training is counted in steps: `steps = …`; an epoch is one pass over the batches")),
+    **dict.fromkeys(("iterations", "iters", "n_steps", "num_steps", "T"), ("steps", None)),
+    **dict.fromkeys(("batch_size", "batchsize", "minibatch", "bs"), ("batch", None)),
+    **dict.fromkeys(("parameterization", "parametrisation", "parameterisation", "param", "scaling"),
+                    ("parametrization", None)),
+    **dict.fromkeys(("wd", "decay", "l2", "ridge"), ("weight_decay", None)),
+    **dict.fromkeys(("validation", "val", "eval", "test_data", "validate"), ("test", "write `test = [Xt, yt]`")),
+    **dict.fromkeys(("seed", "shuffle"), ("order", "write `order = shuffled(seed=0)`")),
+    **dict.fromkeys(("every", "log", "log_every", "eval_every"), ("record", None)),
+    **dict.fromkeys(("init", "initial", "f0"), ("start", None)),
+    **dict.fromkeys(("optimizer", "optimiser", "sgd", "adam", "method", "algorithm"), (None, _OPTIMIZER)),
+    **dict.fromkeys(("schedule", "scheduler", "lr_schedule", "warmup"), (None, _SCHEDULE)),
+    **dict.fromkeys(("objective", "criterion", "cost"), ("loss", None)),
+    "beta": ("momentum", None),
+}  # fmt: skip
+# Losses: the one that was meant, or how it is written.
+LOSSES_OTHERWISE: dict[str, str] = {
+    **dict.fromkeys(("mse", "MSE", "mse_loss", "squared_error", "mean_squared_error", "square", "l2", "L2"), "squared"),
+    **dict.fromkeys(("xent", "ce", "CE", "nll", "crossentropy", "softmax_cross_entropy"), "cross_entropy"),
+    **dict.fromkeys(("log_loss", "logloss", "bce", "BCE", "binary_cross_entropy", "logit"), "logistic"),
+    **dict.fromkeys(("mae", "MAE", "l1", "L1", "absolute_error"), "it is written out: `loss = abs(f - y)`"),
+    **dict.fromkeys(("hinge", "hinge_loss"), "it is written out: `loss = relu(1 - f * y)`"),
+}  # fmt: skip
+PARAMETRIZATIONS_OTHERWISE: dict[str, str] = {
+    **dict.fromkeys(("mf", "mean_field", "meanfield", "maximal_update", "μP", "μp"), "mup"),
+    **dict.fromkeys(("ntk", "NTK", "neural_tangent"), "ntp"),
+    **dict.fromkeys(("standard", "default", "pytorch"), "sp"),
+    "integrable": "ip",
+}  # fmt: skip
+MEASURES_OTHERWISE: dict[str, str] = {
+    **dict.fromkeys(("train_loss", "training_loss"), "loss"),
+    **dict.fromkeys(("acc", "train_accuracy"), "accuracy"),
+    **dict.fromkeys(("test_acc", "val_accuracy"), "test_accuracy"),
+    **dict.fromkeys(("val_loss", "validation_loss"), "test_loss"),
+    **dict.fromkeys(("eig", "eigs", "eigvals", "spectrum"), "eigenvalues"),
+    **dict.fromkeys(("lambda_min", "mineig", "eigmin"), "min_eig"),
+    **dict.fromkeys(("kernel", "Theta", "tangent"), "tangent_kernel"),
+    "cka": "alignment",
+}  # fmt: skip

@@ -170,6 +170,7 @@ class _Blocks:
             else:
                 span = x.target.span if isinstance(x, s.Assign) else x.span
                 self.report(Diagnostic(span, "a train block holds settings only", "each is a line `name = value`"))
+                self.lost.add(UNREAD)
         return replace(heading, settings=tuple(settings))
 
     def _bodiless(self, heading: Heading, line: Line, readable: bool) -> None:
@@ -177,6 +178,8 @@ class _Blocks:
         if readable:
             self.report(Diagnostic(line.whole(), f"this {what} holds no {lines}", f"indent the lines of the {what}"))
         self.lost |= {*defined_names(line.text), "return", "param"}
+        if isinstance(heading, s.Train):
+            self.lost.add(UNREAD)
 
     # ------------------------------------------------------------------------------------------ lines
     def _read(self, line: Line, astray: bool) -> None:
@@ -298,7 +301,7 @@ def _guess_heading(line: Line) -> Heading | None:
         return s.Network(name, (), (), span, span)
     unread = s.Name(UNREAD, span)
     if found[1] == "train":
-        return s.Train(UNREAD, (unread,), unread, (), span, span)
+        return s.Train(name, (unread,), unread, (), span, span)
     return s.Loop(s.Clause(name, unread, unread, span, span), (), span)
 
 
