@@ -55,23 +55,29 @@ EVERYTHING = Range(-math.inf, math.inf)
 
 def smoothness(expr: Expr, env: Mapping[str, float], known: Mapping[int, float]) -> Smoothness:
     """Of an expression over refs, with values of its constants and quantities; a quantity not known may be anything."""
-    ranges: dict[int, Range] = {}
-    varying: dict[int, bool] = {}
     names: dict[str, None] = {}
+    for node, _, obstacle in ranges(expr, env, known):
+        if obstacle is not None:
+            return Smoothness(False, _words(node, obstacle, expr, env, known))
+        if node.args and not FUNCTIONS[node.op].operator:
+            names[node.op] = None
+    return Smoothness(True, "smooth: " + (", ".join(names) or "a polynomial or quotient"))
+
+
+def ranges(
+    expr: Expr, env: Mapping[str, float], known: Mapping[int, float]
+) -> Iterator[tuple[Expr, Range, Expr | None]]:
+    """Every node that varies, arguments first: its range, and an expression at whose zeros it is not smooth, if any."""
+    found: dict[int, Range] = {}
+    varying: dict[int, bool] = {}
     for node in _postorder(expr):
-        inside = [ranges[id(a)] for a in node.args]
+        inside = [found[id(a)] for a in node.args]
         varying[id(node)] = node.op == "ref" or any(varying[id(a)] for a in node.args)
         if not varying[id(node)]:
-            ranges[id(node)] = _constant(node, env, known)
+            found[id(node)] = _constant(node, env, known)
             continue
-        ranges[id(node)] = _range(node, inside) if node.args else EVERYTHING
-        if node.args:
-            obstacle = _obstacle(node, inside)
-            if obstacle is not None:
-                return Smoothness(False, _words(node, obstacle, expr, env, known))
-            if not FUNCTIONS[node.op].operator:
-                names[node.op] = None
-    return Smoothness(True, "smooth: " + (", ".join(names) or "a polynomial or quotient"))
+        found[id(node)] = _range(node, inside) if node.args else EVERYTHING
+        yield node, found[id(node)], _obstacle(node, inside) if node.args else None
 
 
 def _postorder(root: Expr) -> Iterator[Expr]:

@@ -1,0 +1,139 @@
+"""Do inputs meet the assumption under which features stay linearly independent in training?
+
+For distinct i, j, k it asks that ⟨ξ_i, ξ_j⟩ ≠ 0 and |⟨ξ_i, ξ_j⟩| ≠ |⟨ξ_i, ξ_k⟩| (Chen, Yang, Zhao & Gu 2025, section 4).
+Numbers that differ by no more than the rounding of an inner product count as equal.
+"""
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+
+from tpl.data.dataset import Array, shape_text
+
+EPSILON = 2.0**-52
+MOST_INPUTS = 2000  # checked; a few seconds at d = 3072
+MOST_NAMED = 6
+_BLOCK = 256
+
+
+@dataclass(frozen=True)
+class Offender:
+    """Inputs that break the assumption, counted from 1: (i, j) with ⟨ξ_i, ξ_j⟩ = 0, (i, j, k) with equal sizes."""
+
+    inputs: tuple[int, ...]
+    sentence: str
+
+
+@dataclass(frozen=True)
+class InputAssumption:
+    """Whether one array of inputs meets the assumption.
+
+    offenders: the first few; count: of all pairs that are orthogonal, and of all inner products equal in size to another
+    of the same input. tolerance: relative to the lengths, |error of ⟨ξ_i, ξ_j⟩| <= tolerance |ξ_i| |ξ_j|.
+    notes: inputs that are zero or parallel.
+    """
+
+    name: str
+    holds: bool
+    offenders: tuple[Offender, ...]
+    count: int
+    tolerance: float
+    sentence: str
+    notes: tuple[str, ...] = ()
+
+
+def check_inputs(name: str, array: Array) -> InputAssumption:
+    """The assumption for the inputs array[0], array[1], …; each counts as one vector, whatever its shape.
+
+    Only the first MOST_INPUTS are looked at, and the sentence says so. Raises ValueError for an array without inputs.
+    """
+    if array.ndim < 2 or not array.size:
+        raise ValueError(f"data of shape {shape_text(array.shape)} are no inputs")
+    inputs = _scaled(array[:MOST_INPUTS].reshape(min(len(array), MOST_INPUTS), -1))
+    search = _Search(name, inputs)
+    for start in range(0, len(inputs), _BLOCK):
+        search.look_at(range(start, min(start + _BLOCK, len(inputs))))
+    holds = not search.count
+    sentence = _sentence(name, array, holds, search)
+    return InputAssumption(
+        name, holds, tuple(search.offenders), search.count, search.tolerance, sentence, search.notes()
+    )
+
+
+def _scaled(inputs: Array) -> Array:
+    """Times a power of two, so that inner products neither overflow nor vanish."""
+    largest = float(np.max(np.abs(inputs)))
+    return np.ldexp(inputs, -math.frexp(largest)[1])
+
+
+def _sentence(name: str, array: Array, holds: bool, search: "_Search") -> str:
+    size, checked = math.prod(array.shape[1:]), len(search.inputs)
+    what = f"{name}: {checked} inputs in R^{size}"
+    if array.ndim > 2:
+        what += f", each of shape {shape_text(array.shape[1:])} taken as one vector"
+    if checked < len(array):
+        what += f" (the first of {len(array)})"
+    within = f"(relative tolerance {search.tolerance:.2g})"
+    if holds:
+        return f"{what}; inner products are nonzero, and different in size for each input {within}"
+    others = search.count - len(search.offenders)
+    more = f", and {others} more" if others else ""
+    return f"{what}; " + ", ".join(x.sentence for x in search.offenders) + more + f" {within}"
+
+
+class _Search:
+    """Row by row of the matrix of inner products: which are 0, which are equal in size."""
+
+    def __init__(self, name: str, inputs: Array):
+        self.name = name
+        self.inputs = inputs
+        self.lengths = np.sqrt(np.einsum("id,id->i", inputs, inputs))
+        self.tolerance = inputs.shape[1] * EPSILON
+        self.offenders: list[Offender] = []
+        self.count = 0
+        self.parallel: list[tuple[int, int]] = []
+
+    def look_at(self, rows: range) -> None:
+        """The inputs of these numbers against all others."""
+        products = self.inputs[rows.start : rows.stop] @ self.inputs.T
+        bounds = self.lengths[rows.start : rows.stop, None] * self.lengths
+        for i, product, bound in zip(rows, products, bounds, strict=True):
+            others = np.delete(np.arange(len(self.inputs)), i)
+            sizes, errors = np.abs(product[others]), self.tolerance * bound[others]
+            zero = sizes <= errors
+            self._orthogonal(i, others[zero])
+            self._equal(i, others[~zero], sizes[~zero], errors[~zero])
+            close = others[(sizes >= bound[others] - 2 * errors) & (others > i) & (bound[others] > 0)]
+            self.parallel += [(i, int(j)) for j in close[: MOST_NAMED - len(self.parallel)]]
+
+    def _orthogonal(self, i: int, others: np.ndarray) -> None:
+        for j in others[others > i]:
+            self._add((i, int(j)), f"⟨{self._input(i)}, {self._input(j)}⟩ = 0")
+
+    def _equal(self, i: int, others: np.ndarray, sizes: np.ndarray, errors: np.ndarray) -> None:
+        """Sizes known to their errors are intervals: two are equal where their intervals meet."""
+        order = np.argsort(sizes - errors, kind="stable")
+        low, high = (sizes - errors)[order], (sizes + errors)[order]
+        reach = np.maximum.accumulate(high)
+        for k in np.flatnonzero(low[1:] <= reach[:-1]) + 1:
+            first, second = sorted((int(others[order[np.argmax(high[:k])]]), int(others[order[k]])))
+            one, two = (f"|⟨{self._input(i)}, {self._input(j)}⟩|" for j in (first, second))
+            self._add((i, first, second), f"{one} = {two}")
+
+    def _add(self, inputs: tuple[int, ...], sentence: str) -> None:
+        self.count += 1
+        if len(self.offenders) < MOST_NAMED:
+            self.offenders.append(Offender(tuple(j + 1 for j in inputs), sentence))
+
+    def _input(self, i: int) -> str:
+        return f"{self.name}[{i + 1}]"
+
+    def notes(self) -> tuple[str, ...]:
+        """Inputs that are zero, equal, opposite or parallel."""
+        found = [f"{self._input(int(i))} is zero" for i in np.flatnonzero(self.lengths == 0)[:MOST_NAMED]]
+        for i, j in self.parallel:
+            a, b = self.inputs[i], self.inputs[j]
+            how = "equals" if np.array_equal(a, b) else "is opposite to" if np.array_equal(a, -b) else "is parallel to"
+            found.append(f"{self._input(i)} {how} {self._input(j)}")
+        return tuple(found)
