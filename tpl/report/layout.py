@@ -93,7 +93,7 @@ def plain(text: str) -> str:
 
 def wrapped(text: str, width: int) -> list[str]:
     """Lines of prose that do not break within `name = value`."""
-    lines = textwrap.wrap(text.replace(" = ", "\u00a0=\u00a0"), width)
+    lines = textwrap.wrap(text.replace(" = ", "\u00a0=\u00a0"), width, break_on_hyphens=False)
     return [line.replace("\u00a0", " ") for line in lines]
 
 
