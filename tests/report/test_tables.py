@@ -1,5 +1,6 @@
 """Terminal tables: complete, within the width, and plain text where there is no terminal."""
 
+import dataclasses
 import io
 import re
 import subprocess
@@ -38,6 +39,15 @@ def test_fits_the_width_without_losing_anything(printer, report, width):
     assert max(map(len, text.splitlines())) <= width
     assert "…" not in text
     assert "\x1b" not in text
+
+
+@pytest.mark.parametrize("width", range(20, 60))
+def test_values_stay_with_their_names(width):
+    check = dataclasses.replace(make_check(), inputs=("X: 3 images, each scaled to |xi|^2 = d = 3072 (bundled slice)",))
+    text = printed(print_check, check, width)
+    assert "|xi|^2 = d = 3072" in text
+    assert max(map(len, text.splitlines())) <= width
+    assert " ".join(text.split()).count("3 images, each scaled to |xi|^2 = d = 3072 (bundled slice)") == 1
 
 
 def test_a_small_matrix_is_printed_whole():

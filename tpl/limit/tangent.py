@@ -60,10 +60,9 @@ class Tangent:
     def _use(self, x: Statement, product: Product, strength: Formula | None, lines: list[int]) -> Use:
         matrix, met = product.formula.args
         adjoints = [self.lines.adjoint_of[i] for i in lines if i in self.lines.adjoint_of]
-        assert x.target is not None
         assert x.value is not None
         name, factor = self._written(adjoints, product, x), f.ONE
-        if not adjoints:
+        if not adjoints and x.target is not None:
             coefficient = _coefficient(x.value, product.formula)
             if coefficient is not None:
                 name, factor = Formula("adjoint", (x.target,), kind="vector", local=True), coefficient

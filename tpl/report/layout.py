@@ -1,6 +1,7 @@
 """What terminal tables and notebook tables share: numbers with errors as text, and which part of an array to show."""
 
 import math
+import textwrap
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -88,6 +89,12 @@ def count_text(count: int, noun: str, plural: str = "") -> str:
 def plain(text: str) -> str:
     """Text of unknown origin on one line, without control characters that a terminal would obey."""
     return "".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in " ".join(text.split()))
+
+
+def wrapped(text: str, width: int) -> list[str]:
+    """Lines of prose that do not break within `name = value`."""
+    lines = textwrap.wrap(text.replace(" = ", "\u00a0=\u00a0"), width, break_on_hyphens=False)
+    return [line.replace("\u00a0", " ") for line in lines]
 
 
 def exactness(result: "Result") -> str:

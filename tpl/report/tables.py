@@ -24,6 +24,7 @@ from tpl.report.layout import (
     shape_text,
     telling_values,
     verdict,
+    wrapped,
 )
 from tpl.report.phase import Phase, phase_table
 from tpl.report.results import CheckReport, Result, Run, Verification
@@ -293,11 +294,11 @@ def heading(report: Run | Verification | CheckReport | Phase, about: str) -> "Re
 
     facts = ", ".join(filter(None, (plain(report.program_name), plain(report.program_class), about)))
     lines = [Text(plain(report.title), "bold")] if report.title.strip() else []
-    return stack([*lines, text(facts, "dim"), *(text(item, "dim") for item in report.inputs)])
+    return stack([*lines, text(facts, "dim"), *(_Prose(item, "dim") for item in report.inputs)])
 
 
 def _notes(notes: Iterable[str]) -> list["RenderableType"]:
-    return [text(f"note: {note}", "dim") for note in notes]
+    return [_Prose(f"note: {note}", "dim") for note in notes]
 
 
 def blank() -> "Text":
@@ -337,6 +338,18 @@ def plain_table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> "Table"
     for row in rows:
         table.add_row(*map(text, row))
     return table
+
+
+class _Prose:
+    """Text that is wrapped between words, not within `name = value`."""
+
+    def __init__(self, content: str, style: str):
+        self.content = plain(content)
+        self.style = style
+
+    def __rich_console__(self, console: "Console", options: "ConsoleOptions") -> "RenderResult":
+        for line in wrapped(self.content, options.max_width):
+            yield text(line, self.style)
 
 
 class _FirstThatFits:
