@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from math import ceil, erf, lcm, pi
 from queue import SimpleQueue
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 
@@ -19,6 +19,9 @@ from tpl.sampling.schedule import make_schedule
 from tpl.sampling.streams import FINITE_RUN, LIMIT_RUN
 
 Progress = Callable[[int, int], None]
+Tick = Callable[[], None]
+Cancel = Callable[[], bool]
+T = TypeVar("T")
 
 # The limit's bias is of order 1/M and its error of order 1/sqrt(M R): at these values the bias is far below the error.
 DEFAULT_SAMPLES = 8192
@@ -62,21 +65,37 @@ def sample(
     Raises NumericalError as the first failing replicate does.
     """
     plan = schedule if schedule is not None else make_schedule(program)
-    stop = threading.Event()
 
-    def one(replicate: int) -> np.ndarray:
-        return simulate(
+    def one(replicate: int, tick: Tick, cancelled: Cancel) -> np.ndarray:
+        values = simulate(
             program, plan, base_width, seed, first_replicate + replicate, operator, gradient_independence,
-            domain=domain, tolerance=tolerance, cancelled=stop.is_set,
+            domain=domain, tolerance=tolerance, cancelled=cancelled,
         )  # fmt: skip
+        tick()
+        return values
 
-    workers = min(replicates, threads if threads is not None else available_threads())
+    rows = run_many(one, replicates, threads, progress)
+    return np.array(rows).reshape(replicates, len(plan.targets))
+
+
+def run_many(
+    one: Callable[[int, Tick, Cancel], T],
+    count: int,
+    threads: int | None = None,
+    progress: Progress | None = None,
+    ticks: int = 1,
+) -> list[T]:
+    """one(replicate, tick, cancelled) for every replicate, in order, on so many threads.
+
+    Each calls tick `ticks` times on its way, and stops where `cancelled` says so. progress(ticks so far, of all). Raises
+    what the first failing replicate raised.
+    """
+    stop = threading.Event()
+    workers = min(count, threads if threads is not None else available_threads())
     with _single_threaded_blas():
         if workers <= 1:
-            rows = _run_inline(one, replicates, progress)
-        else:
-            rows = _run_in_pool(one, replicates, workers, stop, progress)
-    return np.array(rows).reshape(replicates, len(plan.targets))
+            return _run_inline(one, count, progress, ticks)
+        return _run_in_pool(one, count, workers, stop, progress, ticks)
 
 
 def available_threads() -> int:
@@ -91,25 +110,33 @@ def _single_threaded_blas():  # type: ignore[no-untyped-def]
     return threadpool_limits(limits=1, user_api="blas")
 
 
-def _run_inline(one: Callable[[int], np.ndarray], count: int, progress: Progress | None) -> list[np.ndarray]:
-    rows = []
-    for replicate in range(count):
-        rows.append(one(replicate))
+def _run_inline(one: Callable[[int, Tick, Cancel], T], count: int, progress: Progress | None, ticks: int) -> list[T]:
+    done = 0
+
+    def tick() -> None:
+        nonlocal done
+        done += 1
         if progress is not None:
-            progress(replicate + 1, count)
-    return rows
+            progress(done, count * ticks)
+
+    return [one(replicate, tick, lambda: False) for replicate in range(count)]
 
 
 def _run_in_pool(
-    one: Callable[[int], np.ndarray], count: int, workers: int, stop: threading.Event, progress: Progress | None
-) -> list[np.ndarray]:
+    one: Callable[[int, Tick, Cancel], T],
+    count: int,
+    workers: int,
+    stop: threading.Event,
+    progress: Progress | None,
+    ticks: int,
+) -> list[T]:
     """Replicates in order, by so many threads; the error of the first one that fails, however the threads raced.
 
     The main thread only waits, on one queue, so that an interrupt finds nothing half done.
     """
-    rows: list[np.ndarray | None] = [None] * count
+    found: dict[int, T] = {}
     errors: dict[int, BaseException] = {}
-    tasks, finished = iter(range(count)), SimpleQueue[int]()
+    tasks, reports = iter(range(count)), SimpleQueue[bool]()
     lock, failed = threading.Lock(), threading.Event()
 
     def work() -> None:
@@ -119,18 +146,17 @@ def _run_in_pool(
             if replicate is None:
                 break
             try:
-                rows[replicate] = one(replicate)
+                found[replicate] = one(replicate, lambda: reports.put(True), stop.is_set)
             except BaseException as error:
                 errors[replicate] = error
                 failed.set()  # earlier replicates are done or running, later ones need not begin
-            finished.put(replicate)
-        finished.put(-1)
+        reports.put(False)
 
     threads = [threading.Thread(target=work, daemon=True) for _ in range(workers)]
     try:
         for thread in threads:
             thread.start()
-        _count_finished(finished, workers, count, progress)
+        _count_ticks(reports, workers, count * ticks, progress)
     except BaseException:  # an interrupt above all: running replicates stop at their next step
         stop.set()
         raise
@@ -140,19 +166,19 @@ def _run_in_pool(
                 thread.join()
     if errors:
         raise errors[min(errors)]
-    return [row for row in rows if row is not None]
+    return [found[replicate] for replicate in range(count)]
 
 
-def _count_finished(finished: SimpleQueue[int], workers: int, count: int, progress: Progress | None) -> None:
+def _count_ticks(reports: SimpleQueue[bool], workers: int, total: int, progress: Progress | None) -> None:
     """Wait until every worker has said that it is through."""
     done = 0
     while workers:
-        if finished.get() < 0:
+        if not reports.get():
             workers -= 1
             continue
         done += 1
         if progress is not None:
-            progress(done, count)
+            progress(done, total)
 
 
 def limit_replicates(
@@ -285,6 +311,6 @@ def student_two_sigma(dof: int) -> float:
 
 
 __all__ = [
-    "Cancelled", "Estimate", "MemoryRefused", "available_threads", "limit_replicates", "round_up", "sample", "sample_finite",
+    "Cancelled", "Estimate", "MemoryRefused", "available_threads", "limit_replicates", "round_up", "run_many", "sample", "sample_finite",
     "sample_limit", "summarise",
 ]  # fmt: skip

@@ -11,7 +11,9 @@ from typing import NamedTuple
 import numpy as np
 
 from tpl.sampling.operator import DenseGaussian, LazyGaussian, _Side
-from tpl.sampling.rows import Rows, combine
+from tpl.sampling.rows import Rows, combine, squared_norms
+
+_SHARE_OF_ROUNDING = 1e-14  # of a squared norm: a difference below is none
 
 
 class Motion(NamedTuple):
@@ -65,7 +67,11 @@ def _padded(x: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
 
 
 class TrainedLazy(LazyGaussian):
-    """A lazily revealed matrix that can be moved. `lost`: the largest share of an argument's square that was dropped."""
+    """A lazily revealed matrix that can be moved.
+
+    lost: what truncation has cost since the last `descend`: the largest trace of the Gram matrix of W_0 r over a
+    product's rows, r what was dropped of its arguments.
+    """
 
     def __init__(self, rows: int, columns: int, variance: float, rng: np.random.Generator, *, tolerance: float):
         super().__init__(rows, columns, variance, rng, tolerance=tolerance, capacity=(64, 64))
@@ -87,9 +93,10 @@ class TrainedLazy(LazyGaussian):
         return result
 
     def _note_lost(self, x: Rows, coefficients: np.ndarray) -> None:
-        squares = np.einsum("bn,bn->b", x, x)
-        left = squares - np.einsum("bk,bk->b", coefficients, coefficients)
-        self.lost = max(self.lost, float(np.max(left / np.where(squares > 0, squares, 1), initial=0.0)))
+        squares = squared_norms(x)
+        left = squares - squared_norms(coefficients)
+        left[left < _SHARE_OF_ROUNDING * squares] = 0
+        self.lost = max(self.lost, self._scale**2 * float(left.sum()))
 
     def descend(self, outer: Outer, motion: Motion) -> None:
         """Move by the gradient Σ weights left ⊗ right."""
@@ -100,6 +107,7 @@ class TrainedLazy(LazyGaussian):
         gradient = (_columns(left, shape[0]) * outer.weights[:, None]).T @ _columns(right, shape[1])
         self.update.move(gradient, motion)
         self.initial.move(0.0, motion)
+        self.lost = 0.0
         self._seen[0].clear()
         self._seen[1].clear()
 
