@@ -41,7 +41,8 @@ class TrainingCheck:
                                 "a program has one `train` block", f"the first is on line {self.trained.span.line}")  # fmt: skip
         else:
             self.trained = node
-        self._network(node, scope)
+        if node.targets.name != "?":  # else the heading could not be read
+            self._network(node, scope)
         for name in (*node.inputs, node.targets):
             self._data(name, scope)
         self._settings(node, scope)
@@ -111,6 +112,8 @@ class TrainingCheck:
             self.checker.operand(value, scope)
 
     def _loss(self, value: s.Expr, node: s.Train, scope: Scope) -> None:
+        if node.targets.name == "?":
+            return
         head = value.function if isinstance(value, s.Call) else value.name if isinstance(value, s.Name) else None
         if head is not None and self._is_loss(head, scope):
             self._named_loss(value, head, node, scope)
