@@ -190,7 +190,7 @@ def test_the_page_has_right_examples():
     """Programs of the section on training, which are indented there."""
     section = re.search(r"^## Training\n(.*?)^## ", PAGE.read_text(encoding="utf-8"), re.MULTILINE | re.DOTALL)[1]
     programs = [x for x in re.findall(r"(?:^(?: {4}[^\n]*)?\n)+", section, re.MULTILINE) if "train" in x]
-    assert len(programs) >= 3
+    assert len(programs) >= 2
     for program in programs:
         assert complain(re.sub(r"^ {4}", "", program, flags=re.MULTILINE)) == "", program
 
@@ -562,6 +562,738 @@ network g(x[d]):
 show 3
 ---
 
+"""
+
+TABLE = r"""
+=== no_targets after network
+train f on X:
+    loss = 1
+show loss, gram(x[L])
+---
+f.tp:14:12: error: the targets are missing
+   14 | train f on X:
+      |            ^
+  help: the last name is that of the targets: `train f on X, y:`
+
+=== call after network
+train(f, X, y)
+    loss = 1
+show loss, f
+---
+f.tp:14:6: error: `train` begins a block, and takes no parentheses
+   14 | train(f, X, y)
+      |      ^
+  help: write `train f on X, y:`, its settings below
+
+=== call_with_network after network
+train f(X, y):
+    loss = 1
+show loss, f
+---
+f.tp:14:8: error: the data of a training follow `on`
+   14 | train f(X, y):
+      |        ^
+  help: write `train f on X, y:`
+
+=== with after network
+train f with X, y:
+    loss = 1
+show loss, f
+---
+f.tp:14:9: error: `on` and the data are missing after `f`
+   14 | train f with X, y:
+      |         ^^^^
+  help: write `train f on X, y:`
+
+=== no_comma after network
+train f on X y:
+    rate = 3
+show loss
+---
+f.tp:14:14: error: a `,` is missing after `X`
+   14 | train f on X y:
+      |              ^
+  help: inputs and targets stand apart: `X, y`
+
+=== slices after network
+train f on X[1..2], y[1..2]:
+    rate = 3
+show loss
+---
+f.tp:14:13: error: a network is trained on data as they are
+   14 | train f on X[1..2], y[1..2]:
+      |             ^
+  help: give the part of them a name of its own
+
+=== no_last after network
+train f on X, :
+    rate = 3
+show loss
+---
+f.tp:14:15: error: the targets are missing here
+   14 | train f on X, :
+      |               ^
+  help: `train f on X, y:`
+
+=== no_data after network
+train f on :
+    rate = 3
+show loss
+---
+f.tp:14:12: error: data are missing here
+   14 | train f on :
+      |            ^
+  help: inputs, then targets: `train f on X, y:`
+
+=== nothing after network
+train:
+    rate = 3
+show loss
+---
+f.tp:14:6: error: a network and its data are missing
+   14 | train:
+      |      ^
+  help: for instance `train f on X, y:`
+
+=== assigned after network
+train = 3
+show loss, tangent_kernel
+---
+f.tp:14:1: error: `train` is a keyword, and cannot be a name
+   14 | train = 3
+      | ^^^^^
+  help: choose another name
+
+=== no_colon after network
+train f on X, y
+    rate = 3
+    steps = 3
+    loss = f
+show loss
+---
+f.tp:14:16: error: a `:` is missing at the end of this line
+   14 | train f on X, y
+      |                ^
+
+=== no_setting after network
+train f on X, y:
+show loss
+---
+f.tp:14:1: error: this train block holds no setting
+   14 | train f on X, y:
+      | ^^^^^^^^^^^^^^^^
+  help: indent the lines of the train block
+
+=== unknown_network after network
+train g on X, y:
+    rate = 3
+    steps = 3
+    loss = g
+show loss
+---
+f.tp:14:7: error: `g` is not defined here
+   14 | train g on X, y:
+      |       ^
+
+=== wrong_names after network
+train ff on Y, L:
+    rate = 3
+    steps = 3
+    loss = ff
+show loss
+---
+f.tp:14:7: error: `ff` is not defined here
+   14 | train ff on Y, L:
+      |       ^^
+  help: did you mean `f`?
+
+f.tp:14:13: error: `Y` is not defined here
+   14 | train ff on Y, L:
+      |             ^
+  help: did you mean `y`?
+
+f.tp:14:16: error: `L` is a const, not data
+   14 | train ff on Y, L:
+      |                ^
+  help: data are declared as `data y[N] = …`
+
+=== too_many_inputs after network
+train f on X, X, y:
+    rate = 3
+    steps = 3
+    loss = f
+show loss
+---
+f.tp:14:12: error: `f` has one input, but 2 are given
+   14 | train f on X, X, y:
+      |            ^^^^
+  help: the targets come last: `train f on X, y:`
+
+=== otherwise after heading
+    lr = 0.1
+    epochs = 3
+    loss = mse
+    batch_size = 3
+    parametrisation = mup
+    optimizer = adam
+    nonsense = 3
+    wd = 3
+show loss
+---
+f.tp:15:5: error: there is no setting `lr`
+   15 |     lr = 0.1
+      |     ^^
+  help: the learning rate is called `rate`
+
+f.tp:16:5: error: there is no setting `epochs`
+   16 |     epochs = 3
+      |     ^^^^^^
+  help: training is counted in steps: `steps = …`; an epoch is one pass over the batches
+
+f.tp:17:12: error: there is no loss `mse`
+   17 |     loss = mse
+      |            ^^^
+  help: write `loss = squared(f, y)`
+
+f.tp:18:5: error: there is no setting `batch_size`
+   18 |     batch_size = 3
+      |     ^^^^^^^^^^
+  help: did you mean `batch`?
+
+f.tp:19:5: error: there is no setting `parametrisation`
+   19 |     parametrisation = mup
+      |     ^^^^^^^^^^^^^^^
+  help: did you mean `parametrization`?
+
+f.tp:20:5: error: there is no setting `optimizer`
+   20 |     optimizer = adam
+      |     ^^^^^^^^^
+  help: training is gradient descent: `batch` makes it stochastic, `momentum` gives it inertia
+
+f.tp:21:5: error: there is no setting `nonsense`
+   21 |     nonsense = 3
+      |     ^^^^^^^^
+  help: settings: `parametrization`, `loss`, `rate`, `steps`, `batch`, `order`, `momentum`, `weight_decay`, `test`, `record`, `start`
+
+f.tp:22:5: error: there is no setting `wd`
+   22 |     wd = 3
+      |     ^^
+  help: did you mean `weight_decay`?
+
+=== twice after heading
+    steps = 3
+    steps = 4
+    rate = = 3
+show loss
+---
+f.tp:16:5: error: `steps` is already set on line 15
+   16 |     steps = 4
+      |     ^^^^^
+
+f.tp:17:12: error: a line gives one name its value
+   17 |     rate = = 3
+      |            ^
+
+=== colon after heading
+    steps : 3
+    rate = 0.1
+    loss = f - y
+show loss
+---
+f.tp:15:11: error: a value follows `=`, not `:`
+   15 |     steps : 3
+      |           ^
+  help: write `steps = …`
+
+=== other_statements after heading
+    for i in 1..3: steps = 3
+    rate[3] = 0.1
+    show 3
+    loss = f - y
+show loss
+---
+f.tp:15:5: error: a train block holds settings only
+   15 |     for i in 1..3: steps = 3
+      |     ^^^^^^^^^^^^^
+  help: each is a line `name = value`
+
+f.tp:16:5: error: a train block holds settings only
+   16 |     rate[3] = 0.1
+      |     ^^^^^^^
+  help: each is a line `name = value`
+
+f.tp:17:5: error: a train block holds settings only
+   17 |     show 3
+      |     ^^^^^^
+  help: each is a line `name = value`
+
+=== values after block
+    momentum = n + xx
+    weight_decay = t
+    batch = t
+    record = full
+    order = shuffled
+    start = null
+    test = X
+show loss
+---
+f.tp:18:16: error: `n` is a width, which goes to infinity
+   18 |     momentum = n + xx
+      |                ^
+  help: a width may stand in shapes and in variances; `avg(x)` divides by it
+
+f.tp:18:20: error: `xx` is not defined here
+   18 |     momentum = n + xx
+      |                    ^^
+
+f.tp:20:13: error: `t` is not defined here
+   20 |     batch = t
+      |             ^
+
+f.tp:21:14: error: `full` is not defined here
+   21 |     record = full
+      |              ^^^^
+
+f.tp:22:13: error: `order` is `given` or `shuffled(seed=0)`
+   22 |     order = shuffled
+      |             ^^^^^^^^
+  help: did you mean `shuffled(seed=0)`?
+
+f.tp:23:13: error: `start` is `zero` or `gp`
+   23 |     start = null
+      |             ^^^^
+
+f.tp:24:12: error: `test` is a list of data: the inputs, and the targets if there are any
+   24 |     test = X
+      |            ^
+  help: for instance `test = [Xt, yt]`
+
+=== order_zero after block
+    order = shuffled(0)
+    start = 0
+    test = [X, y, X]
+show loss
+---
+f.tp:18:13: error: `order` is `given` or `shuffled(seed=0)`
+   18 |     order = shuffled(0)
+      |             ^^^^^^^^^^^
+  help: did you mean `shuffled(seed=0)`?
+
+f.tp:19:13: error: `start` is `zero` or `gp`
+   19 |     start = 0
+      |             ^
+
+f.tp:20:12: error: `test` is a list of data: the inputs, and the targets if there are any
+   20 |     test = [X, y, X]
+      |            ^^^^^^^^^
+  help: for instance `test = [Xt, yt]`
+
+=== test_number after block
+    test = [X, 3]
+    order = random
+show loss
+---
+f.tp:18:12: error: `test` is a list of data: the inputs, and the targets if there are any
+   18 |     test = [X, 3]
+      |            ^^^^^^
+  help: for instance `test = [Xt, yt]`
+
+f.tp:19:13: error: `random` is a keyword, and cannot be a name
+   19 |     order = random
+      |             ^^^^^^
+  help: choose another name
+
+=== test_const after block
+    test = [X, L]
+    batch = full
+show loss
+---
+f.tp:18:16: error: `L` is a const, not data
+   18 |     test = [X, L]
+      |                ^
+  help: data are declared as `data y[N] = …`
+
+f.tp:19:13: error: `batch` is a number of examples
+   19 |     batch = full
+      |             ^^^^
+  help: without it a step takes all of them
+
+=== squared after heading
+    loss = squared
+    rate = 1
+    steps = 3
+    parametrization = muP
+show loss
+---
+f.tp:15:12: error: `squared` takes the outputs and the targets
+   15 |     loss = squared
+      |            ^^^^^^^
+  help: write `loss = squared(f, y)`
+
+f.tp:18:23: error: `parametrization` is `mup`, `ntp`, `sp`, `ip`, or `abc(a=…, b=…, c=…)`
+   18 |     parametrization = muP
+      |                       ^^^
+  help: did you mean `mup`?
+
+=== mse after heading
+    loss = mse(f, y)
+    rate = 1
+    steps = 3
+    parametrization = standard
+show loss
+---
+f.tp:15:12: error: there is no loss `mse`
+   15 |     loss = mse(f, y)
+      |            ^^^^^^^^^
+  help: write `loss = squared(f, y)`
+
+f.tp:18:23: error: `parametrization` is `mup`, `ntp`, `sp`, `ip`, or `abc(a=…, b=…, c=…)`
+   18 |     parametrization = standard
+      |                       ^^^^^^^^
+  help: did you mean `sp`?
+
+=== squard after heading
+    loss = squard(f, y)
+    rate = 1
+    steps = 3
+    parametrization = abc(0, 1, 2)
+show loss
+---
+f.tp:15:12: error: there is no loss `squard`
+   15 |     loss = squard(f, y)
+      |            ^^^^^^^^^^^^
+  help: write `loss = squared(f, y)`
+
+f.tp:18:23: error: `abc` takes the exponents `a`, `b` and `c`, by name
+   18 |     parametrization = abc(0, 1, 2)
+      |                       ^^^^^^^^^^^^
+  help: one number each, or a list for input, hidden and readout weights: `abc(a=0, b=[0, 1/2, 1/2], c=1)`
+
+=== factor after heading
+    loss = 2 * squared(f, y)
+    rate = 1
+    steps = 3
+    parametrization = abc(a=[1, 2], b=x, c=0)
+show loss
+---
+f.tp:15:16: error: `squared` is a loss, and stands alone
+   15 |     loss = 2 * squared(f, y)
+      |                ^^^^^^^
+  help: write `loss = squared(f, y)`; a factor belongs to the rate
+
+f.tp:18:29: error: three exponents are wanted, not 2
+   18 |     parametrization = abc(a=[1, 2], b=x, c=0)
+      |                             ^^^^^^
+  help: for input, hidden and readout weights
+
+f.tp:18:39: error: `x` is not defined here
+   18 |     parametrization = abc(a=[1, 2], b=x, c=0)
+      |                                       ^
+  help: it is defined inside network `f`, on line 7; such names are not seen outside
+
+=== output_called after heading
+    loss = (f(X) - y)^2
+    rate = 1
+    steps = 3
+    parametrization = 3
+show loss
+---
+f.tp:15:13: error: in a loss, `f` is the output itself, not a function
+   15 |     loss = (f(X) - y)^2
+      |             ^^^^
+  help: write `f`, or `f[j]` where there are several
+
+f.tp:18:23: error: `parametrization` is `mup`, `ntp`, `sp`, `ip`, or `abc(a=…, b=…, c=…)`
+   18 |     parametrization = 3
+      |                       ^
+
+=== inputs_in_loss after heading
+    loss = (X - y)^2
+    rate = 1
+    steps = 3
+    parametrization = "mup"
+show loss
+---
+f.tp:15:13: error: a loss compares outputs and targets: `X` cannot stand here
+   15 |     loss = (X - y)^2
+      |             ^
+  help: `f` is the output on an example, `y` its target
+
+f.tp:18:23: error: `parametrization` is `mup`, `ntp`, `sp`, `ip`, or `abc(a=…, b=…, c=…)`
+   18 |     parametrization = "mup"
+      |                       ^^^^^
+
+=== no_output after heading
+    loss = y^2
+    rate = 1
+    steps = 3
+show loss
+---
+f.tp:15:12: error: this loss does not depend on `f`
+   15 |     loss = y^2
+      |            ^^^
+  help: for instance `loss = (f - y)^2 / 2`
+
+=== t_in_loss after heading
+    loss = sum((f[j] - y[j])^2 for j in 1..2) * t
+    rate = 1
+    steps = 3
+show loss
+---
+f.tp:15:49: error: `t` is not defined here
+   15 |     loss = sum((f[j] - y[j])^2 for j in 1..2) * t
+      |                                                 ^
+
+=== hinge after heading
+    loss = hinge(f, y)
+    rate = [1, 2]
+    steps = for
+show loss
+---
+f.tp:15:12: error: there is no loss `hinge`
+   15 |     loss = hinge(f, y)
+      |            ^^^^^^^^^^^
+  help: it is written out: `loss = relu(1 - f * y)`
+
+f.tp:16:12: error: a list cannot stand here
+   16 |     rate = [1, 2]
+      |            ^^^^^^
+  help: arithmetic is on numbers, scalars and vectors, one at a time
+
+f.tp:17:13: error: `for` is a keyword, and cannot be a name
+   17 |     steps = for
+      |             ^^^
+  help: choose another name
+
+=== no_train after network
+show gram(x[L]), min_eig(gram(h[l])), loss
+show test_f, accuracy
+---
+f.tp:14:6: error: `gram` measures training
+   14 | show gram(x[L]), min_eig(gram(h[l])), loss
+      |      ^^^^
+  help: put it below a block `train f on X, y:`
+
+f.tp:14:18: error: `min_eig` measures training
+   14 | show gram(x[L]), min_eig(gram(h[l])), loss
+      |                  ^^^^^^^
+  help: put it below a block `train f on X, y:`
+
+f.tp:14:39: error: `loss` measures training
+   14 | show gram(x[L]), min_eig(gram(h[l])), loss
+      |                                       ^^^^
+  help: put it below a block `train f on X, y:`
+
+f.tp:15:6: error: `test_f` measures training
+   15 | show test_f, accuracy
+      |      ^^^^^^
+  help: put it below a block `train f on X, y:`
+
+f.tp:15:14: error: `accuracy` measures training
+   15 | show test_f, accuracy
+      |              ^^^^^^^^
+  help: put it below a block `train f on X, y:`
+
+=== measures_without_train after network
+z = loss
+q = gram(z)
+show gramm(z)
+---
+f.tp:14:5: error: `loss` is not defined here
+   14 | z = loss
+      |     ^^^^
+
+f.tp:15:5: error: there is no function `gram`
+   15 | q = gram(z)
+      |     ^^^^
+
+f.tp:16:6: error: there is no function `gramm`
+   16 | show gramm(z)
+      |      ^^^^^
+
+=== above after network
+show loss
+train f on X, y:
+    loss = f
+    rate = 1
+    steps = 3
+---
+f.tp:14:6: error: `loss` measures training
+   14 | show loss
+      |      ^^^^
+  help: put it below the `train` block of line 15
+
+=== two_blocks after block
+train f on X, y:
+    loss = f
+    rate = 1
+    steps = 3
+show loss
+---
+f.tp:18:1: error: a program has one `train` block
+   18 | train f on X, y:
+      | ^^^^^
+  help: the first is on line 14
+
+=== numbers_of_arguments after block
+show gram, gram(x, x), loss(f), f(X), min_eig(x[l]), min_eig(gram), gram(gram(x))
+---
+f.tp:18:6: error: the measure `gram` takes 1 argument, not 0
+   18 | show gram, gram(x, x), loss(f), f(X), min_eig(x[l]), min_eig(gram), gram(gram(x))
+      |      ^^^^
+  help: for instance `show gram(x)`
+
+f.tp:18:12: error: the measure `gram` takes 1 argument, not 2
+   18 | show gram, gram(x, x), loss(f), f(X), min_eig(x[l]), min_eig(gram), gram(gram(x))
+      |            ^^^^^^^^^^
+  help: for instance `show gram(x)`
+
+f.tp:18:24: error: the measure `loss` takes no arguments
+   18 | show gram, gram(x, x), loss(f), f(X), min_eig(x[l]), min_eig(gram), gram(gram(x))
+      |                        ^^^^^^^
+  help: write `show loss`
+
+f.tp:18:33: error: the measure `f` takes no arguments
+   18 | show gram, gram(x, x), loss(f), f(X), min_eig(x[l]), min_eig(gram), gram(gram(x))
+      |                                 ^^^^
+  help: write `show f`
+
+f.tp:18:47: error: `min_eig` takes one of `gram`, `cross_gram`, `joint_gram`
+   18 | show gram, gram(x, x), loss(f), f(X), min_eig(x[l]), min_eig(gram), gram(gram(x))
+      |                                               ^^^^
+  help: for instance `min_eig(gram(x))`
+
+f.tp:18:62: error: the measure `gram` takes 1 argument, not 0
+   18 | show gram, gram(x, x), loss(f), f(X), min_eig(x[l]), min_eig(gram), gram(gram(x))
+      |                                                              ^^^^
+  help: for instance `show gram(x)`
+
+f.tp:18:74: error: `gram` cannot stand inside `gram`
+   18 | show gram, gram(x, x), loss(f), f(X), min_eig(x[l]), min_eig(gram), gram(gram(x))
+      |                                                                          ^^^^^^^
+  help: `gram` takes a vector of the network `f`
+
+=== misspelt after block
+show gram(xx[l]), gram(h[k]), gram(hh[1]), lss, train_loss, grm(x[l])
+---
+f.tp:18:11: error: `xx` is not defined here
+   18 | show gram(xx[l]), gram(h[k]), gram(hh[1]), lss, train_loss, grm(x[l])
+      |           ^^
+  help: did you mean `x`?
+
+f.tp:18:26: error: `k` is not defined here
+   18 | show gram(xx[l]), gram(h[k]), gram(hh[1]), lss, train_loss, grm(x[l])
+      |                          ^
+
+f.tp:18:36: error: `hh` is not defined here
+   18 | show gram(xx[l]), gram(h[k]), gram(hh[1]), lss, train_loss, grm(x[l])
+      |                                    ^^
+  help: did you mean `h`?
+
+f.tp:18:44: error: there is no measure `lss`
+   18 | show gram(xx[l]), gram(h[k]), gram(hh[1]), lss, train_loss, grm(x[l])
+      |                                            ^^^
+  help: did you mean `loss`?
+
+f.tp:18:49: error: there is no measure `train_loss`
+   18 | show gram(xx[l]), gram(h[k]), gram(hh[1]), lss, train_loss, grm(x[l])
+      |                                                 ^^^^^^^^^^
+  help: did you mean `loss`?
+
+f.tp:18:61: error: there is no measure `grm`
+   18 | show gram(xx[l]), gram(h[k]), gram(hh[1]), lss, train_loss, grm(x[l])
+      |                                                             ^^^
+  help: did you mean `gram`?
+
+=== for_and_arithmetic after block
+show gram(x[l]) for l in 1..2
+show gram(x[1])[1, 2], sqrt(loss), 2 * rms(x[1])
+y2 = loss
+---
+f.tp:18:17: error: a measure goes through all values of a free index by itself
+   18 | show gram(x[l]) for l in 1..2
+      |                 ^^^^^^^^^^^^^
+  help: leave out the `for`
+
+f.tp:19:6: error: the measure `gram` stands alone after `show`
+   19 | show gram(x[1])[1, 2], sqrt(loss), 2 * rms(x[1])
+      |      ^^^^
+  help: write `show gram(x)`
+
+f.tp:19:29: error: the measure `loss` stands alone after `show`
+   19 | show gram(x[1])[1, 2], sqrt(loss), 2 * rms(x[1])
+      |                             ^^^^
+  help: write `show loss`
+
+f.tp:19:40: error: the measure `rms` stands alone after `show`
+   19 | show gram(x[1])[1, 2], sqrt(loss), 2 * rms(x[1])
+      |                                        ^^^
+  help: write `show rms(x)`
+
+=== places after network
+random q : [n] ~ N(0, 1) rate 3
+for i in 1..2: train f on X, y:
+for i in 1..2:
+    train f on X, y:
+        rate = 3
+        loss = f
+        steps = 2
+show 3
+---
+f.tp:14:31: error: only a `param` has a rate
+   14 | random q : [n] ~ N(0, 1) rate 3
+      |                               ^
+  help: what is `random` is not trained
+
+f.tp:15:16: error: `train` cannot stand on the heading's line
+   15 | for i in 1..2: train f on X, y:
+      |                ^^^^^
+  help: put it on its own line, indented
+
+f.tp:17:5: error: `train` cannot stand inside a loop
+   17 |     train f on X, y:
+      |     ^^^^^
+  help: put it at the left margin
+
+=== rates after network
+random q : [n] ~ N(0, 1) rat 3
+network g(x[d]):
+    param W : [n, d] ~ N(0, 1) rate
+    param V : [n, d] ~ N(0, 1) rate qq
+    param Z : [n, d] ~ N(0, 1), rate 3
+    param Y : [n, d] rate 3 ~ N(0, 1)
+    param A : [n, d] ~ N(0, 1) rate = 3
+    return V
+show 3
+---
+f.tp:14:26: error: an operator is missing between `)` and `rat`
+   14 | random q : [n] ~ N(0, 1) rat 3
+      |                          ^^^
+  help: a product with a matrix is written `W @ x`, any other `a * b`
+
+f.tp:16:36: error: the number is missing after `rate`
+   16 |     param W : [n, d] ~ N(0, 1) rate
+      |                                    ^
+  help: for instance `param W : [n, d] ~ N(0, 1) rate 1 / n`
+
+f.tp:17:37: error: `qq` is not defined here
+   17 |     param V : [n, d] ~ N(0, 1) rate qq
+      |                                     ^^
+
+f.tp:18:31: error: no `,` stands before `rate`
+   18 |     param Z : [n, d] ~ N(0, 1), rate 3
+      |                               ^
+  help: write `param Z : [n, d] ~ N(0, 1) rate …`
+
+f.tp:19:22: error: the rate stands last
+   19 |     param Y : [n, d] rate 3 ~ N(0, 1)
+      |                      ^^^^
+  help: write `param Y : [n, d] ~ N(0, …) rate …`
+
+f.tp:20:37: error: a number follows `rate` at once
+   20 |     param A : [n, d] ~ N(0, 1) rate = 3
+      |                                     ^
+  help: for instance `param A : [n, d] ~ N(0, 1) rate 1 / n`
 """
 
 TABLE = r'''
