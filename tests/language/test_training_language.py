@@ -189,7 +189,7 @@ def test_a_misspelt_word_is_one_mistake():
 def test_the_page_has_right_examples():
     """Programs of the section on training, which are indented there."""
     section = re.search(r"^## Training\n(.*?)^## ", PAGE.read_text(encoding="utf-8"), re.MULTILINE | re.DOTALL)[1]
-    programs = [x for x in re.findall(r"(?:^(?: {4}[^\n]*)?\n)+", section, re.MULTILINE) if "train" in x]
+    programs = [x for x in re.findall(r"(?:^(?: {4}[^\n]*)?\n)+", section, re.MULTILINE) if "\n    train " in x]
     assert len(programs) >= 2
     for program in programs:
         assert complain(re.sub(r"^ {4}", "", program, flags=re.MULTILINE)) == "", program
@@ -1296,7 +1296,7 @@ f.tp:20:37: error: a number follows `rate` at once
   help: for instance `param A : [n, d] ~ N(0, 1) rate 1 / n`
 """
 
-TABLE = r'''
+TABLE = r"""
 === no_targets after network
 train f on X:
     loss = 1
@@ -2026,4 +2026,4 @@ f.tp:20:37: error: a number follows `rate` at once
    20 |     param A : [n, d] ~ N(0, 1) rate = 3
       |                                     ^
   help: for instance `param A : [n, d] ~ N(0, 1) rate 1 / n`
-'''
+"""

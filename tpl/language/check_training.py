@@ -258,6 +258,8 @@ class TrainingCheck:
         if name not in (*words.WITH_TEST, words.test_outputs(self.trained.network)) or self._unread():
             return None
         test = next((x.value for x in self.trained.settings if x.name == "test"), None)
+        if test is None and any(x.name not in words.SETTINGS for x in self.trained.settings):
+            return None  # a setting that there is not may have been meant for it
         if test is None:
             return "test data: the train block sets no `test`"
         alone = isinstance(test, s.ListOf) and len(test.items) == len(self.trained.inputs)
