@@ -122,10 +122,10 @@ def _override(file: s.File, source: Source) -> tuple[s.File, list[Diagnostic]]:
         if place is not None:
             own[place] = setting
             continue
-        training = next((i for i, x in enumerate(own) if isinstance(x, s.Train)), None)
-        words = SETTINGS if training is not None and isinstance(setting, s.Const) else ()
-        if training is not None and setting.name in words:
-            own[training] = _with_setting(own[training], setting)
+        training = next((x for x in own if isinstance(x, s.Train)), None)
+        words = SETTINGS if training is not None else ()
+        if training is not None and isinstance(setting, s.Const) and setting.name in words:
+            own[own.index(training)] = _with_setting(training, setting)
             continue
         kind = "const" if isinstance(setting, s.Const) else "def"
         close = nearest(setting.name, [*(x.name for x in own if isinstance(x, type(setting))), *words])

@@ -772,10 +772,10 @@ train f on X:
     loss = (f - y)^2
 show X[1, 1]
 ---
-f.tp:2:1: error: `train` is not part of this version of the language
+f.tp:2:12: error: the targets are missing
     2 | train f on X:
-      | ^^^^^
-  help: kernels of a network at initialization: `show nngp(f, X)`, `show ntk(f, X)`
+      |            ^
+  help: the last name is that of the targets: `train f on X, y:`
 
 === strings
 a = "abc
@@ -824,7 +824,7 @@ show a
 f.tp:2:1: error: this line is indented, but begins no block
     2 |     b = 2
       | ^^^^
-  help: only `network …:` and `for …:` begin a block
+  help: only `network …:`, `for …:` and `train …:` begin a block
 
 f.tp:5:1: error: this line's indentation fits no block
     5 |   d = 3

@@ -148,16 +148,36 @@ def test_numbers_are_exact(text, value):
         ("data X[N, d] = basis(3)", ("Data", "X", ("N", "d"), ("Call", "basis", (3,), ()))),
         (
             "param W : [n, d] ~ N(0, 1)",
-            ("Draw", "param", (("Target", "W", ()),), ("n", "d"), ("Call", "N", (0, 1), ())),
+            ("Draw", "param", (("Target", "W", ()),), ("n", "d"), ("Call", "N", (0, 1), ()), None),
         ),
         (
             "param b[l] : [n] ~ N(0, s)",
-            ("Draw", "param", (("Target", "b", ("l",)),), ("n",), ("Call", "N", (0, "s"), ())),
+            ("Draw", "param", (("Target", "b", ("l",)),), ("n",), ("Call", "N", (0, "s"), ()), None),
         ),
-        ("random x : [n] ~ N(0, 1)", ("Draw", "random", (("Target", "x", ()),), ("n",), ("Call", "N", (0, 1), ()))),
+        (
+            "random x : [n] ~ N(0, 1)",
+            ("Draw", "random", (("Target", "x", ()),), ("n",), ("Call", "N", (0, 1), ()), None),
+        ),
         (
             "random (g, h[2]) : [n] ~ N(0, C)",
-            ("Draw", "random", (("Target", "g", ()), ("Target", "h", (2,))), ("n",), ("Call", "N", (0, "C"), ())),
+            ("Draw", "random", (("Target", "g", ()), ("Target", "h", (2,))), ("n",), ("Call", "N", (0, "C"), ()), None),
+        ),
+        (
+            "param W : [n] ~ N(0, 1) rate -rate / 2",
+            (
+                "Draw",
+                "param",
+                (("Target", "W", ()),),
+                ("n",),
+                ("Call", "N", (0, 1), ()),
+                ("Chain", ("Signed", "-", "rate"), (("/", 2),)),
+            ),
+        ),
+        ("rate = on", ("Assign", ("Target", "rate", ()), "on")),
+        ("train f on X, y: steps = 3", ("Train", "f", ("X",), "y", (("Setting", "steps", 3),))),
+        (
+            "train f on X, Z, y:\n    test = [X, Z]\n    steps = 3",
+            ("Train", "f", ("X", "Z"), "y", (("Setting", "test", ("ListOf", ("X", "Z"))), ("Setting", "steps", 3))),
         ),
         ("y = x", ("Assign", ("Target", "y", ()), "x")),
         ("s[i, j] = 1", ("Assign", ("Target", "s", ("i", "j")), 1)),

@@ -4,6 +4,7 @@ The words are those of `training_words`. Values (is `steps` a whole number?) are
 """
 
 from collections.abc import Callable, Iterable, Iterator
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from tpl.language import syntax as s
@@ -39,9 +40,12 @@ class TrainingCheck:
         if self.trained is not None:
             self.checker.report(Span(*node.span[:3], node.span.column + len("train")),
                                 "a program has one `train` block", f"the first is on line {self.trained.span.line}")  # fmt: skip
-        else:
+        if node.targets.name != "?":  # else the heading could not be read
+            self._network(node, scope)
+            if node.network not in self._insides:
+                node = replace(node, network="?")  # what was meant is not known: nothing more is said of it
+        if self.trained is None:
             self.trained = node
-        self._network(node, scope)
         for name in (*node.inputs, node.targets):
             self._data(name, scope)
         self._settings(node, scope)
@@ -111,6 +115,8 @@ class TrainingCheck:
             self.checker.operand(value, scope)
 
     def _loss(self, value: s.Expr, node: s.Train, scope: Scope) -> None:
+        if "?" in (node.targets.name, node.network):
+            return
         head = value.function if isinstance(value, s.Call) else value.name if isinstance(value, s.Name) else None
         if head is not None and self._is_loss(head, scope):
             self._named_loss(value, head, node, scope)
@@ -252,6 +258,8 @@ class TrainingCheck:
         if name not in (*words.WITH_TEST, words.test_outputs(self.trained.network)) or self._unread():
             return None
         test = next((x.value for x in self.trained.settings if x.name == "test"), None)
+        if test is None and any(x.name not in words.SETTINGS for x in self.trained.settings):
+            return None  # a setting that there is not may have been meant for it
         if test is None:
             return "test data: the train block sets no `test`"
         alone = isinstance(test, s.ListOf) and len(test.items) == len(self.trained.inputs)
