@@ -196,8 +196,8 @@ class _Elaboration:
                 continue
 
     def _show_item(self, item: s.Expr, scope: Scope) -> None:
-        if self.measures is not None and self.measures.takes(item):
-            self.training_shows.append(self.measures.show(item, scope))
+        if self.measures is not None and self.measures.takes(item, scope):
+            self.training_shows.append(self.measures.show(item))
             return
         self.builder.at(item.span)
         value = self.evaluator.value(item, scope)

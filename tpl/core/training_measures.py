@@ -4,7 +4,6 @@ from dataclasses import replace
 from itertools import product
 from typing import Any
 
-from tpl.core import calls
 from tpl.core.expr import number
 from tpl.core.expressions import Scope, describe
 from tpl.core.train_block import TrainBlock
@@ -31,50 +30,25 @@ class Measures:
             self._training, program=program, variables=dict(self._variables), kernels=self._kernels, shows=shows
         )
 
-    def takes(self, item: Any) -> bool:
-        """Is this a measure of the training?"""
-        if isinstance(item, s.Comprehension):
-            return self.takes(item.item)
+    def takes(self, item: Any, scope: Scope) -> bool:
+        """Is this a measure of the training? What a program defines itself comes first."""
         name = item.name if isinstance(item, s.Name) else item.function if isinstance(item, s.Call) else ""
-        return name in measures(self._training.network)
+        return name in measures(self._training.network) and (name not in scope or name == self._training.network)
 
-    def show(self, item: Any, scope: Scope) -> TrainingShow:
-        name = self.block.home.source.slice(item.span)
-        inner = {**self.block.home.globals}
-        shape, measures = self._read(item, inner, {})
-        return TrainingShow(name, shape, tuple(measures), item.span)
+    def show(self, item: Any) -> TrainingShow:
+        shape, found = self._read(item)
+        return TrainingShow(self.block.home.source.slice(item.span), shape, tuple(found), item.span)
 
-    # ------------------------------------------------------------------------------------------ shapes
-    def _read(self, item: Any, scope: Scope, indices: Scope) -> tuple[tuple[int, ...], list[Measure]]:
-        """Measures over the clauses of a comprehension and over indices that stand free."""
-        if isinstance(item, s.Comprehension):
-            return self._comprehension(item, scope, indices)
-        free = self._free_indices(item, indices)
-        if not free:
-            return (), [self._measure(item, indices)]
-        shape = tuple(len(values) for values in free.values())
+    # ------------------------------------------------------------------------------------------ indices
+    def _read(self, item: Any) -> tuple[tuple[int, ...], list[Measure]]:
+        """A measure, or an array of them over the indices that stand free."""
+        free = self._free_indices(item)
         found = []
         for chosen in product(*free.values()):
-            bound = {name: Coordinatewise(number(v)) for name, v in zip(free, chosen, strict=True)}
-            found.append(self._measure(item, {**indices, **bound}))
-        return shape, found
+            found.append(self._measure(item, {n: Coordinatewise(number(v)) for n, v in zip(free, chosen, strict=True)}))
+        return tuple(len(values) for values in free.values()), found
 
-    def _comprehension(
-        self, item: s.Comprehension, scope: Scope, indices: Scope
-    ) -> tuple[tuple[int, ...], list[Measure]]:
-        shape: list[int] = []
-        combos: list[Scope] = [indices]
-        for clause in item.clauses:
-            values = calls.indices(self.block.evaluator, clause, {**scope, **indices})
-            shape.append(len(values))
-            combos = [{**c, clause.variable: Coordinatewise(number(v))} for c in combos for v in values]
-        parts = [self._read(item.item, scope, c) for c in combos]
-        inner = {p[0] for p in parts}
-        if len(inner) != 1:
-            raise Mistake(item.span, "this list cannot be shown: its items have different shapes")
-        return (*shape, *inner.pop()), [m for _, measures in parts for m in measures]
-
-    def _free_indices(self, item: Any, indices: Scope) -> dict[str, list[int]]:
+    def _free_indices(self, item: Any) -> dict[str, list[int]]:
         """Loop variables of the network that have no value here: they stand for all that their families hold."""
         network = self.block.network.syntax
         loops = {x.clause.variable for x in s.walk(network.body) if isinstance(x, s.Loop)}
@@ -85,7 +59,7 @@ class Measures:
                 continue
             family = inside.get(node.base.name)
             for place, index in enumerate(node.indices):
-                if isinstance(index, s.Name) and index.name in loops and index.name not in (*inside, *indices):
+                if isinstance(index, s.Name) and index.name in loops and index.name not in inside:
                     keys = {k[place] for k in family.entries} if isinstance(family, Family) else set()
                     known = found.get(index.name)
                     found[index.name] = sorted(keys if known is None else keys & set(known))

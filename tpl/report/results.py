@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 class Result:
     """One show: an array of numbers with its errors (same shape, or one for all) and the methods that gave them.
 
+    steps: of training, if the first axis is along it.
     Behaves as its value in numpy functions. Raises ValueError on numbers that are not finite or errors below 0.
     """
 
@@ -35,6 +36,7 @@ class Result:
     error: Floats
     method: str
     span: Span | None = None
+    steps: tuple[int, ...] = ()
 
     def __post_init__(self) -> None:
         value = _frozen(self.value)

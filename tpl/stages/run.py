@@ -25,7 +25,8 @@ class RunOptions:
     method: "law" evaluates the symbolic law, each expectation by the first strategy that takes it; "mc" does by compiled
     Monte Carlo whatever is no plain number; "sample" samples the limit of the program itself; "auto" takes kernels by
     pairs, then the law if it is short, then samples. samples: M of the sampled limit, or points of an expectation; rtol:
-    the relative error at which Monte Carlo stops; reduction: "none", "antithetic" or "quasi".
+    the relative error at which Monte Carlo stops; reduction: "none", "antithetic" or "quasi"; tolerance: of rank
+    truncation in training.
     """
 
     method: str = "auto"
@@ -36,6 +37,7 @@ class RunOptions:
     gradient_independence: bool = False
     rtol: float | None = None
     reduction: str = "none"
+    tolerance: float | None = None
 
     @property
     def exact(self) -> bool:
@@ -50,6 +52,40 @@ def run_limit(
     """The limit of everything that is shown. Raises TplError for values that are not finite, or have no limit, and for
     runs beyond the limits."""
     options = options or RunOptions()
+    if compiled.program.training is not None:
+        return _run_training(compiled, limits, options, progress)
+    return _run_shows(compiled, limits, options, progress)
+
+
+def _run_training(compiled: Compiled, limits: Limits, options: RunOptions, progress: Progress | None) -> Run:
+    """What is shown of the training, and what else is shown, in the program's order."""
+    from tpl.stages.train import train_limit
+
+    start = time.perf_counter()
+    results, notes = train_limit(
+        compiled,
+        limits,
+        options.samples,
+        options.replicates,
+        options.seed,
+        options.threads,
+        options.tolerance,
+        progress,
+    )
+    plain = replace(compiled, program=replace(compiled.program, training=None))
+    others = (
+        _run_shows(plain, limits, replace(options, samples=None, replicates=None), None)
+        if plain.program.shows
+        else None
+    )
+    if others is not None:
+        results, notes = [*results, *others.results], [*notes, *others.notes]
+    ordered = sorted(results, key=lambda r: r.span or (0, 0, 0, 0))
+    return Run(**heading(compiled), seed=options.seed, results=tuple(ordered), notes=tuple(dict.fromkeys(notes)),
+               seconds=time.perf_counter() - start, plan=others.plan if others is not None else ())  # fmt: skip
+
+
+def _run_shows(compiled: Compiled, limits: Limits, options: RunOptions, progress: Progress | None) -> Run:
     if options.exact:
         found = run_pairs(compiled, compiled.inputs, limits, options, progress)
         found = found or _run_law(compiled, options, SHORT_LAW)

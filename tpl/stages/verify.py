@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Sequence
+from dataclasses import replace
 
 from tpl.core.elaborate import Limits
 from tpl.core.program import Program
@@ -35,6 +36,8 @@ def verify_limit(
     from tpl.sampling.schedule import make_schedule
 
     start = time.perf_counter()
+    if compiled.program.training is not None:
+        return _verify_training(compiled, limits, widths, seeds, level, samples, replicates, seed, threads, progress)
     program, chosen = compiled.program, _check_widths(compiled.program, widths)
     seeds, replicates = seeds or DEFAULT_SEEDS, replicates or DEFAULT_REPLICATES
     samples = round_up(program, samples or DEFAULT_SAMPLES)
@@ -60,6 +63,57 @@ def verify_limit(
     return Verification(
         **heading(compiled), seed=seed, agreement=agreement, names=names, methods=(method,) * len(names), notes=notes,
         seconds=time.perf_counter() - start,
+    )  # fmt: skip
+
+
+def _verify_training(
+    compiled: Compiled,
+    limits: Limits,
+    widths: Sequence[int] | None,
+    seeds: int | None,
+    level: float,
+    samples: int | None,
+    replicates: int | None,
+    seed: int,
+    threads: int | None,
+    progress: Progress | None,
+) -> Verification:
+    """Networks of growing width, trained, against training in the limit; at a handful of steps."""
+    from tpl.sampling.agreement import compare
+    from tpl.sampling.estimate import DEFAULT_REPLICATES, DEFAULT_SAMPLES, round_up
+    from tpl.sampling.train import TrainOptions
+    from tpl.sampling.train_many import Measured, train_many
+    from tpl.stages.train import DEFAULT_TOLERANCE, fewer_records, flat, train_finite, training_of
+
+    start = time.perf_counter()
+    training, chosen = fewer_records(training_of(compiled.program)), _check_widths(compiled.program, widths)
+    seeds, replicates = seeds or DEFAULT_SEEDS, replicates or DEFAULT_REPLICATES
+    samples = round_up(training.program, samples or DEFAULT_SAMPLES)
+    ticks = training.schedule.steps + 1
+    steps = _Steps(progress, ticks * (replicates + seeds * len(chosen)))
+    program = replace(training.program, source=compiled.program.source)
+    options = TrainOptions(samples, False, "lazy", DEFAULT_TOLERANCE, seed)
+    found = guarded(
+        program, lambda: train_many(training, options, replicates, threads, steps.advance(ticks * replicates))
+    )
+    measured = Measured(training).single(found)
+    finite = {
+        width: guarded(program, lambda width=width: train_finite(  # type: ignore[misc]
+            training, width, seeds, seed, threads, steps.advance(ticks * seeds)))
+        for width in chosen
+    }  # fmt: skip
+    agreement = compare(flat(measured), finite, samples, level)
+    names = [
+        f"{name} at step {step}"
+        for shown, values in zip(training.shows, measured, strict=True)
+        for step in training.schedule.records
+        for name in value_names(shown.name, values.shape[2:])
+    ]
+    method = f"trained in the limit: {replicates} replicates of {samples} samples, tolerance {DEFAULT_TOLERANCE:g}"
+    how = f"networks trained: {seeds} seeds at each of the widths {', '.join(map(str, chosen))}"
+    return Verification(
+        **heading(compiled), seed=seed, agreement=agreement, names=tuple(names), methods=(method,) * len(names),
+        notes=(how, *training.regime.reasons), seconds=time.perf_counter() - start,
     )  # fmt: skip
 
 

@@ -1,0 +1,162 @@
+"""Replicates of a training, and its measures as functions of what they recorded."""
+
+from collections.abc import Callable
+from dataclasses import replace
+
+import numpy as np
+
+from tpl.core.training import Example, Measure, Training
+from tpl.sampling import measures
+from tpl.sampling.estimate import Estimate, Progress, run_many
+from tpl.sampling.measures.measure import Measure as Function
+from tpl.sampling.tape import compile_tape, run_tape
+from tpl.sampling.train import Statistics, TrainOptions, train
+from tpl.sampling.train_kernel import train_kernel
+
+_MATRICES = {"gram": measures.gram, "cross_gram": measures.cross_gram, "joint_gram": measures.joint_gram}
+_OF_VECTORS = {**_MATRICES, "feature_change": measures.feature_change, "rms": measures.rms}
+_OF_MATRICES = {
+    "min_eig": measures.min_eig, "eigenvalues": measures.eigenvalues, "rank": measures.rank,
+    "effective_rank": measures.effective_rank,
+}  # fmt: skip
+
+
+def train_many(
+    training: Training,
+    options: TrainOptions,
+    replicates: int,
+    threads: int | None = None,
+    progress: Progress | None = None,
+    first: int = 0,
+) -> Statistics:
+    """What replicates first, first + 1, … recorded, each statistic [replicates, records, ...]."""
+    still = not options.finite and training.regime.kind in ("kernel", "trivial")
+    one = train_kernel if still else train
+    found = run_many(
+        lambda r, tick, cancelled: one(training, options, first + r, cancelled=cancelled, tick=tick),
+        replicates, threads, progress, training.schedule.steps + 1,
+    )  # fmt: skip
+    return {name: np.array([x[name] for x in found]) for name in found[0]}
+
+
+class Measured:
+    """The measures that a training shows."""
+
+    def __init__(self, training: Training):
+        self.training = training
+        self.constants = training.program.constant_values()
+        examples = len(training.examples)
+        self.sizes = {False: examples, True: len(training.tests)}
+        self.positions = training.examples[0].outputs.shape[0]
+
+    def estimates(self, statistics: Statistics, method: str) -> list[Estimate]:
+        """Each show in the limit, [records, *shape, ...]."""
+        steps = self.training.schedule.records
+        found = []
+        for shown in self.training.shows:
+            parts = [
+                measures.evaluate(self._function(m), self._of(m, statistics), method, steps) for m in shown.measures
+            ]
+            value, error = (self._arranged(np.stack([getattr(p, x) for p in parts], axis=1), shown.shape)
+                            for x in ("value", "error"))  # fmt: skip
+            notes = tuple(
+                f"{_place(shown.name, m)}: {note}"
+                for m, p in zip(shown.measures, parts, strict=True)
+                for note in p.notes
+            )
+            found.append(Estimate(value, error, parts[0].method, notes))
+        return found
+
+    def single(self, statistics: Statistics) -> list[np.ndarray]:
+        """Each show of every network by itself, [replicates, records, *shape, ...]."""
+        found = []
+        for shown in self.training.shows:
+            parts = [measures.per_replicate(self._function(m), self._of(m, statistics)) for m in shown.measures]
+            together = np.stack(parts, axis=2)
+            found.append(together.reshape(*together.shape[:2], *shown.shape, *together.shape[3:]))
+        return found
+
+    def _arranged(self, values: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
+        return values.reshape(len(values), *shape, *values.shape[2:])
+
+    # ------------------------------------------------------------------------------------------ statistics
+    def _of(self, measure: Measure, statistics: Statistics) -> Statistics:
+        """The statistics of one measure under the names that its function reads."""
+        inner = measure.of if measure.of is not None else measure
+        if inner.variable:
+            names = {"gram": f"gram:{inner.variable}", "cross": f"cross:{inner.variable}"}
+            found = {name: statistics[key] for name, key in names.items() if key in statistics}
+            return {**found, "lost": statistics["lost"]}
+        if inner.function == "tangent_kernel":
+            tangent = statistics["tangent"]
+            size = int(np.sqrt(tangent.shape[-1]))
+            whole = tangent.reshape(*tangent.shape[:2], size, size)
+            count = self.sizes[False] * self.positions
+            return {"gram": whole[..., :count, :count]}
+        f = statistics["f"]
+        f = f.reshape(*f.shape[:2], -1, self.positions, self.training.examples[0].outputs.shape[1])
+        test = inner.function.startswith("test_")
+        return {"f": f[:, :, self.sizes[False] :] if test else f[:, :, : self.sizes[False]]}
+
+    def _function(self, measure: Measure) -> Function:
+        name = measure.function
+        if measure.of is not None:
+            return _OF_MATRICES[name](self._function(measure.of))
+        if name in _OF_VECTORS:
+            return _OF_VECTORS[name]()
+        if name == "alignment":
+            return measures.alignment(self._targets(self.training.examples))
+        if name == "tangent_kernel":
+            return replace(measures.gram(), name=name)
+        examples = self.training.tests if name.startswith("test_") else self.training.examples
+        if name in ("f", "test_f"):
+            return replace(measures.average("f"), function=lambda s: _squeezed(s["f"], self.positions))
+        if name in ("loss", "test_loss"):
+            return measures.loss(name, self._loss(examples))
+        return measures.accuracy(name, self._margin(examples))
+
+    def _targets(self, examples: tuple[Example, ...]) -> np.ndarray:
+        """[examples · positions, k], labels as one number for each class."""
+        rows = np.concatenate([_one_hot(e.targets, e.outputs.shape[1]) for e in examples if e.targets is not None])
+        return rows
+
+    def _margin(self, examples: tuple[Example, ...]) -> Callable[[np.ndarray], np.ndarray]:
+        targets = self._targets(examples)
+        margin = measures.sign_margin(targets) if targets.shape[1] == 1 else measures.class_margin(targets)
+        return lambda f: margin(f.reshape(*f.shape[:-3], -1, f.shape[-1]))
+
+    def _loss(self, examples: tuple[Example, ...]) -> Callable[[np.ndarray], np.ndarray]:
+        """The mean loss of outputs [..., examples, positions, k]."""
+        tapes = []
+        for e in examples:
+            assert e.loss is not None
+            tapes.append(compile_tape((e.loss,), [int(i) for i in e.outputs.ravel()], self.constants))
+
+        def loss(f: np.ndarray) -> np.ndarray:
+            total = np.zeros(f.shape[:-3])
+            for a, tape in enumerate(tapes):
+                total += run_tape(tape, list(np.moveaxis(f[..., a, :, :].reshape(*f.shape[:-3], -1), -1, 0)))[0]
+            return total / len(tapes)
+
+        return loss
+
+
+def _one_hot(targets: np.ndarray, k: int) -> np.ndarray:
+    targets = np.asarray(targets, dtype=float)
+    if targets.ndim == 2:
+        return targets
+    if k == 1:
+        return targets[:, None]
+    return (targets[:, None] == np.arange(k)).astype(float)
+
+
+def _squeezed(f: np.ndarray, positions: int) -> np.ndarray:
+    """Outputs without the axes that hold one entry: [..., examples, positions, k]."""
+    shape = tuple(n for i, n in enumerate(f.shape) if i < f.ndim - 2 or n > 1)
+    return f.reshape(shape)
+
+
+def _place(name: str, measure: Measure) -> str:
+    inner = measure.of if measure.of is not None else measure
+    _, at, where = inner.variable.partition(" at ")
+    return f"{name}, {where}" if at else name

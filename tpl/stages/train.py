@@ -1,0 +1,92 @@
+"""What a `train` block shows: in the limit, and in finite networks."""
+
+from dataclasses import replace
+
+import numpy as np
+
+from tpl.core.elaborate import Limits
+from tpl.core.program import Program
+from tpl.core.training import Training
+from tpl.language.source import Diagnostic, TplError
+from tpl.pipeline import Compiled
+from tpl.report.results import Result
+from tpl.sampling.train_many import Measured, train_many
+from tpl.stages.common import Progress
+from tpl.stages.simulate import guarded
+
+DEFAULT_TOLERANCE = 1e-3  # of rank truncation
+VERIFIED_RECORDS = 5  # steps at which `verify` compares
+
+
+def training_of(program: Program) -> Training:
+    """The training of a program that has one. Raises TplError where it has no limit."""
+    training = program.training
+    assert training is not None
+    if training.regime.kind == "unstable":
+        hint = "`parametrization = mup` is stable and learns features, `ntp` is stable in the kernel regime"
+        reasons = "; ".join(training.regime.reasons)
+        raise TplError(program.source, [Diagnostic(training.span, f"this training has no limit: {reasons}", hint)])
+    return training
+
+
+def train_limit(
+    compiled: Compiled,
+    limits: Limits,
+    samples: int | None,
+    replicates: int | None,
+    seed: int,
+    threads: int | None,
+    tolerance: float | None,
+    progress: Progress | None,
+) -> tuple[list[Result], list[str]]:
+    """The limit of everything that is shown of the training, and notes on it."""
+    from tpl.sampling.estimate import DEFAULT_REPLICATES, DEFAULT_SAMPLES, round_up
+    from tpl.sampling.train import TrainOptions
+
+    training, tolerance = training_of(compiled.program), tolerance or DEFAULT_TOLERANCE
+    width = round_up(training.program, samples or DEFAULT_SAMPLES)
+    count = replicates or DEFAULT_REPLICATES
+    options = TrainOptions(width, False, "lazy", tolerance, seed)
+    program = replace(training.program, source=compiled.program.source)
+    found = guarded(program, lambda: train_many(training, options, count, threads, progress))
+    how = "kernel regime" if training.regime.kind in ("kernel", "trivial") else f"tolerance {tolerance:g}"
+    method = f"trained in the limit: {count} replicates of {width} samples, {how}"
+    estimates = Measured(training).estimates(found, method)
+    steps = training.schedule.records
+    results = [
+        Result(shown.name, e.value, e.error, e.method, shown.span, steps)
+        for shown, e in zip(training.shows, estimates, strict=True)
+    ]
+    notes = [*training.regime.reasons, *_ranks(training, found)]
+    return results, notes + [note for e in estimates for note in e.notes]
+
+
+def _ranks(training: Training, found: dict[str, np.ndarray]) -> list[str]:
+    """How large the spaces have become on which matrices are known."""
+    if "ranks" not in found or not found["ranks"].size or training.regime.kind != "features":
+        return []
+    last = found["ranks"][:, -1].max(axis=0)
+    hidden = [p.name for p in training.parameters if p.group == "hidden"]
+    shown = ", ".join(f"{name} {a} and {b}" for name, (a, b) in zip(hidden, last, strict=False))
+    return [f"ranks at the end (products with the matrix, with its transpose): {shown}"] if shown else []
+
+
+def train_finite(
+    training: Training, width: int, seeds: int, seed: int, threads: int | None, progress: Progress | None
+) -> np.ndarray:
+    """Everything shown of networks of one width, [seeds, values]."""
+    from tpl.sampling.train import TrainOptions
+
+    options = TrainOptions(width, True, "dense", 0.0, seed)
+    return flat(Measured(training).single(train_many(training, options, seeds, threads, progress)))
+
+
+def flat(arrays: list[np.ndarray]) -> np.ndarray:
+    return np.concatenate([x.reshape(len(x), -1) for x in arrays], axis=1)
+
+
+def fewer_records(training: Training) -> Training:
+    """The same training, recorded at a handful of steps, for comparisons."""
+    records = training.schedule.records
+    kept = np.unique(np.linspace(0, len(records) - 1, VERIFIED_RECORDS).round().astype(int))
+    return replace(training, schedule=replace(training.schedule, records=tuple(records[i] for i in kept)))
