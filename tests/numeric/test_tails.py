@@ -76,7 +76,9 @@ def test_what_is_smaller_than_any_power_has_no_terms():
         assert (dict(found.terms), found.error) == ({}, -math.inf), text
 
 
-@pytest.mark.parametrize("text", ["exp(z) - exp(z)", "log(z)", "sin(z) * exp(z)", "relu(1 / z)", "log(-1 - z^2)", "z^0.5"])
+@pytest.mark.parametrize(
+    "text", ["exp(z) - exp(z)", "log(z)", "sin(z) * exp(z)", "relu(1 / z)", "log(-1 - z^2)", "z^0.5"]
+)
 def test_what_it_does_not_tell(text):
     assert tail(expression(text), {}, -1 if text == "z^0.5" else 1) is None
 

@@ -34,6 +34,7 @@ JUMP = 1e-4  # relative: smaller jumps are taken for rounding
 GROWTH = 0.02  # powers of |z| below this are taken for none
 FARTHEST = 1e6
 MOST_NODES = 1000  # of an activation
+SIGHTS = (SIGHT, 1e3 * SIGHT, 1e6 * SIGHT)  # kinks are looked for as far as this from 0
 _STEPS = np.array([1e-3, 1e-5, 1e-7])  # towards a kink, where its sides are compared
 _AROUND = np.array([-1.0, -0.7, -0.4, -0.1, 0.1, 0.4, 0.7, 1.0])
 
@@ -74,16 +75,26 @@ def judge(expr: Expr, constants: Mapping[str, float]) -> Goodness:
     """An activation as an expression in ref(0) that reads no other ref."""
     text = show(expr, lambda i: "z")
     if expr.size > MOST_NODES:
-        words = f"not asked: φ has more than {MOST_NODES} nodes"
-        return Goodness(text, None, tuple(Finding(x, None, "symbolic", None, words) for x in CONDITIONS))
+        return Goodness(text, None, _unknown(f"not asked: φ has more than {MOST_NODES} nodes"))
     phi = Activation(_rewritten(expr), {**BUILTIN_CONSTANTS, **constants})
-    smooth = _smooth(phi)
-    slope = _bounded(phi.derivative, SLOPE, "φ'")
-    curvature = _bounded(phi.derivative.derivative, CURVATURE, "φ''")
-    findings = (smooth, slope, curvature, sums_finding(phi), product_finding(phi))
+    try:
+        with np.errstate(all="ignore"):
+            findings = _findings(phi)
+    except (ArithmeticError, ValueError):  # a constant in φ or in a derivative has no value
+        findings = _unknown("not decided: φ or a derivative holds a constant without a value")
     held = [x.holds for x in findings]
     good = False if False in held else None if None in held else True
     return Goodness(text, good, findings)
+
+
+def _findings(phi: Activation) -> tuple[Finding, ...]:
+    slope = _bounded(phi.derivative, SLOPE, "φ'")
+    curvature = _bounded(phi.derivative.derivative, CURVATURE, "φ''")
+    return _smooth(phi), slope, curvature, sums_finding(phi), product_finding(phi)
+
+
+def _unknown(words: str) -> tuple[Finding, ...]:
+    return tuple(Finding(x, None, "symbolic", None, words) for x in CONDITIONS)
 
 
 def _rewritten(expr: Expr) -> Expr:
@@ -110,17 +121,27 @@ def _smooth(phi: Activation) -> Finding:
     found = smoothness(phi.expr, phi.env, {})
     if found.smooth:
         return Finding(SMOOTH, True, "symbolic", None, found.reason)
-    analyst = Analyst(Integrand(phi.expr, np.ones((1, 1)), phi.env, {}), SIGHT)
     obstacles = [x for _, _, x in ranges(phi.expr, phi.env, {}) if x is not None]
-    places = sorted({float(root) + 0.0 for x in obstacles for root in analyst.roots(x, (1.0,))}, key=abs)
+    places, complete = _places(phi, obstacles)
     for root in places:
         for function, name in ((phi, "φ"), (phi.derivative, "φ'"), (phi.derivative.derivative, "φ''")):
             broken = _break(function, root)
             if broken:
                 return Finding(SMOOTH, False, "symbolic", JUMP, f"{name} {broken} at z = {root:.6g}")
-    if not places:
-        return Finding(SMOOTH, None, "symbolic", None, f"{found.reason}, of which nothing more is known")
+    if not complete:
+        return Finding(SMOOTH, None, "numeric", JUMP, f"not decided: {found.reason}, and perhaps elsewhere")
     return Finding(SMOOTH, True, "numeric", JUMP, f"{found.reason}, where neither φ nor φ' nor φ'' jumps")
+
+
+def _places(phi: Activation, obstacles: list[Expr]) -> tuple[list[float], bool]:
+    """Where obstacles vanish, in order of size, and whether these are all such places."""
+    found: set[float] = set()
+    integrand = Integrand(phi.expr, np.ones((1, 1)), phi.env, {})
+    for reach in SIGHTS:
+        analyst = Analyst(integrand, reach)
+        found.update(float(root) + 0.0 for x in obstacles for root in analyst.roots(x, (1.0,)))
+        complete = all(analyst.affine(x) is not None for x in obstacles)
+    return sorted(found, key=abs), complete
 
 
 def _break(function: Activation, root: float) -> str:
