@@ -4,10 +4,11 @@ Sums. Let φ be analytic on the real line and equal, at each end, to a polynomia
 If Σ a_i φ(b_i x + c_i) is constant with distinct |b_i| > 0, its polynomial part is, for large |x|, hence
 Σ a_i R(b_i x + c_i) = 0. Divided by the term of the smallest |b_i| this says S(t) <= A S(ρt) for S(t) = sup_{|x|>=t} |R(x)|,
 some A, some ρ > 1 and all large t; so S(t) <= A^k S(ρ^k t) -> 0: R vanishes for large |x|, and φ is a polynomial.
-If φ or φ' is algebraic up to logarithms and arc tangents, it has finitely many singularities in the complex plane, none
-of them real; some if it is no polynomial, by Liouville. So it is analytic in a widest strip around the real line, which
-is narrower for the largest |b_i| than for all others, and a sum is no polynomial. A polynomial of degree d has Σ_i (-1)^i binom(d + 1, i) φ(i x), i = 1..d+1,
-constant, and so has a function made of two monomials of degree d that meet at 0, such as relu.
+If φ or φ' is a polynomial in algebraic functions and in logarithms and arc tangents of such, it has finitely many
+singularities in the complex plane, none of them real; some if it is no polynomial, by Liouville. So it is analytic in a
+widest strip around the real line, which is narrower for the largest |b_i| than for all others: a sum is no polynomial.
+A polynomial of degree d has Σ_i (-1)^i binom(d + 1, i) φ(i x), i = 1..d+1, constant, and so has a function made of two
+monomials of degree d that meet at 0, such as relu.
 
 Product. Suppose u = φ + r_1 is continuously differentiable on the whole line with u (u' + r_2) = c. If c = 0, then u is
 affine. If not, u has no zeros, and u' = (c - r_2 u) / u is autonomous. Without r_2, u² is affine, which has a sign change.
@@ -21,7 +22,7 @@ from fractions import Fraction
 
 import numpy as np
 
-from tpl.core.expr import leaves
+from tpl.core.expr import Expr, leaves
 from tpl.numeric.activation import Activation, Finding
 from tpl.numeric.rounding import values_and_rounding
 from tpl.numeric.smoothness import ranges
@@ -52,12 +53,20 @@ def _everywhere() -> np.ndarray:
 
 def sums_finding(phi: Activation) -> Finding:
     """Whether a sum of dilations with distinct |b_i| may be constant."""
+    if not _has_values(phi):
+        return Finding(SUMS, None, "numeric", CONSTANT, "not asked: φ has no finite values somewhere")
     found = _proof(phi) or _constant_dilations(phi) or _constant_shift(phi)
     if found is not None:
         return found
     if not phi.smooth:
         return Finding(SUMS, None, "numeric", CONSTANT, "not asked: φ is not smooth")
     return _no_relation(phi)
+
+
+def _has_values(phi: Activation) -> bool:
+    """Are φ and φ' finite near 0? Far out they may overflow."""
+    z = _grid()
+    return bool(np.isfinite(phi.at(z)).all() and np.isfinite(phi.derivative.at(z)).all())
 
 
 def _proof(phi: Activation) -> Finding | None:
@@ -70,7 +79,7 @@ def _proof(phi: Activation) -> Finding | None:
         return Finding(SUMS, True, "symbolic", None, words)
     for function, name in ((phi, "φ"), (phi.derivative, "φ'")):
         ends = [x for x in function.tails if x is not None]
-        if _consists_of(function, _ALGEBRAIC) and any(k < 0 for x in ends for k in x.terms):
+        if _has_few_singularities(function) and any(k < 0 for x in ends for k in x.terms):
             words = f"no sum is constant: {name} has finitely many complex singularities, nearest for the largest |b_i|"
             return Finding(SUMS, True, "symbolic", None, words)
     return None
@@ -92,7 +101,29 @@ def _is_polynomial(phi: Activation, before: Tail, after: Tail) -> bool:
 
 
 _RATIONAL = {"ref", "add", "sub", "neg", "mul", "div", "pow"}
-_ALGEBRAIC = _RATIONAL | {"sqrt", "log", "arctan"}
+_ALGEBRAIC = _RATIONAL | {"sqrt"}
+_LOGARITHMIC = {"log", "arctan"}
+
+
+def _has_few_singularities(function: Activation) -> bool:
+    """Is it a polynomial in algebraic functions, and in logarithms and arc tangents of such?"""
+    if not _consists_of(function, _ALGEBRAIC | _LOGARITHMIC):
+        return False
+    nodes = [node for node, _, _ in ranges(function.expr, function.env, {})]
+    inner = [Activation(a, function.env) for x in nodes for a in x.args if _is_singular_in(x, a)]
+    return all(_consists_of(x, _ALGEBRAIC) for x in inner)
+
+
+def _is_singular_in(node: Expr, argument: Expr) -> bool:
+    if node.op == "div":
+        return argument is node.args[1]
+    return node.op in ("sqrt", "log", "arctan") or (node.op == "pow" and not _is_whole(node.args[1]))
+
+
+def _is_whole(exponent: Expr) -> bool:
+    """A whole number, 0 or more, as it stands."""
+    k = exponent.value
+    return isinstance(k, Fraction) and k.denominator == 1 and k >= 0
 
 
 def _consists_of(function: Activation, operations: set[str]) -> bool:
@@ -103,8 +134,7 @@ def _consists_of(function: Activation, operations: set[str]) -> bool:
 
 def _is_written_as_polynomial(phi: Activation) -> bool:
     nodes = [node for node, _, _ in ranges(phi.expr, phi.env, {})]
-    powers = [x.args[1].value for x in nodes if x.op == "pow"]
-    whole = all(isinstance(k, Fraction) and k.denominator == 1 and k >= 0 for k in powers)
+    whole = all(_is_whole(x.args[1]) for x in nodes if x.op == "pow")
     divisors = [x.args[1] for x in nodes if x.op == "div"]
     return whole and _consists_of(phi, _RATIONAL) and not any(leaves(x, "ref") for x in divisors)
 
@@ -175,7 +205,7 @@ def _no_relation(phi: Activation) -> Finding:
     columns = np.array([np.ones_like(z)] + [phi.at(b * z + c) for b, c in zip(slopes, shifts, strict=True)])
     lengths = np.linalg.norm(columns, axis=1)
     if not np.isfinite(lengths).all() or not lengths.all():
-        return Finding(SUMS, None, "numeric", SINGULAR, "not decided: φ has no finite values to judge by")
+        return Finding(SUMS, None, "numeric", SINGULAR, "not decided: φ overflows or vanishes")
     least = float(np.linalg.svd(columns / lengths[:, None], compute_uv=False)[-1])
     words = f"no relation among {DICTIONARY} random dilations and 1" if least > SINGULAR else "not decided"
     words += f" (smallest singular value {least:.1e}), which proves nothing"
@@ -187,11 +217,11 @@ def _no_relation(phi: Activation) -> Finding:
 
 def product_finding(phi: Activation) -> Finding:
     """Whether (r_1 + φ)(r_2 + φ') can be constant."""
+    if not _has_values(phi):
+        return Finding(PRODUCT, None, "numeric", CONSTANT, "not asked: φ has no finite values somewhere")
     slopes, errors = values_and_rounding(phi.derivative.expr, _everywhere()[None], phi.env, {})
     good = np.isfinite(slopes) & np.isfinite(errors)
     slopes, errors = slopes[good], errors[good]
-    if not slopes.size:
-        return Finding(PRODUCT, None, "numeric", CONSTANT, "φ has no finite values to judge by")
     if np.max(slopes - errors) <= np.min(slopes + errors):
         plain = not leaves(phi.derivative.expr, "ref")
         how, tolerance = ("symbolic", None) if plain else ("numeric", float(np.max(errors)))
@@ -218,7 +248,7 @@ def _least_squares(phi: Activation) -> Finding:
     """φφ' + r_1 φ' + r_2 φ = c - r_1 r_2 is linear in r_1, r_2 and the right-hand side, which is free."""
     fits = [fit for fit in (_fit(phi, _grid(reach)) for reach in REACHES) if fit is not None]
     if not fits:
-        return Finding(PRODUCT, None, "numeric", CONSTANT, "φ has no finite values to judge by")
+        return Finding(PRODUCT, None, "numeric", CONSTANT, "not decided: φ or φ' vanishes at all points looked at")
     spread = max(x[0] for x in fits)
     if spread > CONSTANT:
         words = f"(r_1 + φ)(r_2 + φ') varies by {spread:.1e} of its size at the best r_1 and r_2"
