@@ -32,7 +32,8 @@ MARGIN = 1.1  # samples beyond those that an error asks for
 PILOT = (2, 32)  # chunks of a net, and its randomisations, in a first round that is never the last
 REPLICATES = 128  # randomisations at most
 FOR_KURTOSIS = 4  # randomisations for each unit of the integrand's kurtosis
-TASKS = 8  # a thread's share of a round, so that no thread waits long for another
+TASKS = 32  # a thread's share of a round, so that no thread waits long for another
+LEAST_TASK = 4  # blocks: fewer take less time than handing them over
 FEW = 100  # samples that make up a spread: fewer make its error bar doubtful
 
 
@@ -76,10 +77,11 @@ def estimate(
         exact = np.array([values(x, origin, env, known)[0] for x in integrands])
         return Estimate(exact, np.zeros(len(exact)), 1, "Monte Carlo", _doubts(exact, np.full(len(exact), np.inf)))
     code = generate(integrands, len(factor))
-    sweep = _Sweep(code, factor, code.parameter_values(env, known), len(integrands), threads)
-    if variance_reduction == "quasi" and factor.shape[1] <= MAX_DIMENSION:
-        return _by_nets(sweep, rtol, samples, seed)
-    return _by_samples(sweep, rtol, samples, seed, pairs=variance_reduction == "antithetic")
+    with ThreadPoolExecutor(threads) as pool:
+        sweep = _Sweep(code, factor, code.parameter_values(env, known), len(integrands), pool, threads)
+        if variance_reduction == "quasi" and sweep.rank <= MAX_DIMENSION:
+            return _by_nets(sweep, rtol, samples, seed)
+        return _by_samples(sweep, rtol, samples, seed, pairs=variance_reduction == "antithetic")
 
 
 def sample_atoms(
@@ -120,12 +122,14 @@ def _compiled_sweep() -> Callable[..., None]:
 class _Sweep:
     """The compiled integrands over one Gaussian block, ready to evaluate blocks of samples."""
 
-    def __init__(self, code: Code, factor: np.ndarray, parameters: np.ndarray, count: int, threads: int):
+    def __init__(
+        self, code: Code, factor: np.ndarray, parameters: np.ndarray, count: int, pool: ThreadPoolExecutor, threads: int
+    ):
         self.run = _compiled_sweep()
         self.kernels = np.array(cache.load(code.text).KERNELS, dtype=np.int64)
         self.factor = np.ascontiguousarray(factor)
         self.parameters = np.append(parameters, 0.0)
-        self.slots, self.count, self.threads = code.slots, count, threads
+        self.slots, self.count, self.pool, self.threads = code.slots, count, pool, threads
 
     @property
     def rank(self) -> int:
@@ -134,7 +138,7 @@ class _Sweep:
     def blocks(self, key: np.ndarray, pairs: bool, first: int, last: int) -> np.ndarray:
         """Means and sums of 2nd and 4th powers of deviations of blocks first … last - 1: [blocks, 3, integrands]."""
         result = np.empty((last - first, 3, self.count))
-        size = max(1, -(-len(result) // (self.threads * TASKS)))
+        size = max(LEAST_TASK, -(-len(result) // (self.threads * TASKS)))
 
         def evaluate(start: int) -> None:
             self.run(self.kernels, key, _NO_NET, _NO_NET, self.factor, self.parameters, self.slots, pairs, BLOCK,
@@ -160,8 +164,7 @@ class _Sweep:
             for item in items:
                 function(item)
         else:
-            with ThreadPoolExecutor(self.threads) as pool:
-                list(pool.map(function, items))
+            list(self.pool.map(function, items))
 
 
 _NO_NET = np.zeros((0, 0), dtype=np.uint64)
@@ -247,7 +250,7 @@ def _replicates_error(means: np.ndarray) -> np.ndarray:
 class _Nets:
     """Independent randomisations of one net: means over their first chunks, [nets, integrands].
 
-    second, fourth: sums of powers of the samples' deviations.
+    powers: sums of 2nd and 4th powers of the samples' deviations, [2, integrands].
     """
 
     def __init__(self, sweep: _Sweep, seed: int):
@@ -257,7 +260,7 @@ class _Nets:
         self.high = np.empty((0, sweep.rank, BITS - CHUNK.bit_length() + 1), dtype=np.uint64)
         self.means = np.empty((0, sweep.count))
         self.chunks = 0
-        self.second, self.fourth = np.zeros((2, sweep.count))
+        self.powers = np.zeros((2, sweep.count))
 
     @property
     def samples(self) -> int:
@@ -265,7 +268,8 @@ class _Nets:
 
     def effective(self) -> np.ndarray:
         """How many samples, of equal size, would make up the integrands' spread."""
-        return np.divide(self.second**2, self.fourth, out=np.full(len(self.second), np.inf), where=self.fourth != 0)
+        second, fourth = self.powers
+        return np.divide(second**2, fourth, out=np.full(len(second), np.inf), where=fourth != 0)
 
     def add(self, count: int) -> None:
         """More nets, of as many chunks."""
@@ -281,7 +285,7 @@ class _Nets:
 
     def _run(self, first_net: int, first: int, last: int) -> np.ndarray:
         found = self.sweep.nets(self.low[first_net:], self.high[first_net:], first, last)
-        self.second, self.fourth = found[:, 1:].sum(axis=0) + (self.second, self.fourth)
+        self.powers = self.powers + found[:, 1:].sum(axis=0)
         return found[:, 0]
 
 
