@@ -2,7 +2,7 @@
 
 Accurate to about 2 units in the last place, or to what rounding the argument by one unit changes. Only generated
 modules and their tests import this: it takes numba's time to import. Sources: argument reduction in two or three parts
-after Cody and Waite 1980; the polynomials are Taylor's, and those of tests/numeric/make_polynomials.py.
+after Cody and Waite 1980; the polynomials are those of tests/numeric/make_polynomials.py.
 """
 
 import math
@@ -42,8 +42,34 @@ PER_LN2 = 1 / math.log(2)
 PER_HALF_PI = 2 / math.pi
 SQRT_HALF = math.sqrt(0.5)
 SQRT_HALF_BITS = U(np.float64(SQRT_HALF).view(np.uint64))
-TWO_PER_SQRT_PI = 2 / math.sqrt(math.pi)
 
+EXP_REST = (
+    0.5000000000000001, 0.16666666666666669, 0.04166666666662374, 0.008333333333330032, 0.0013888888917406447,
+    0.00019841269863201828, 2.4801520996825697e-05, 2.7557268229963227e-06, 2.76202305675069e-07,
+    2.5100494788905042e-08,
+)  # fmt: skip
+LOG_REST = (
+    0.666666666666667, 0.3999999999989819, 0.28571428626570206, 0.2222221103781659, 0.18182896183483085,
+    0.15331487235865734, 0.14619343453512615,
+)  # fmt: skip
+LOG1P_REST = (
+    0.6666666666666666, 0.39999999999999525, 0.2857142857160023, 0.22222222198220246, 0.1818181989900684,
+    0.15384543927176786, 0.13335179455463733, 0.1173426795617247, 0.10845268502768013, 0.07491740334509496,
+    0.1563134332075557,
+)  # fmt: skip
+SIN_REST = (
+    -0.16666666666666666, 0.008333333333330946, -0.000198412698367542, 2.7557316100283695e-06,
+    -2.5051131372218632e-08, 1.5918095236696272e-10,
+)  # fmt: skip
+COS_REST = (
+    0.041666666666666664, -0.0013888888888887395, 2.480158729876295e-05, -2.755731727031051e-07,
+    2.087614597263508e-09, -1.1382611119025631e-11,
+)  # fmt: skip
+ERF_OVER = (
+    1.1283791670955126, -0.3761263890318375, 0.11283791670954879, -0.026866170645076792, 0.0052239776248180145,
+    -0.000854832698083379, 0.0001205533111164271, -1.4925595266831182e-05, 1.6461000484121368e-06,
+    -1.6350312701054695e-07, 1.4659775274047436e-08, -1.1372848856791674e-09, 5.957176147748911e-11,
+)  # fmt: skip
 SCALED_ERFC = (
     1.2329951186255526, -0.13962111684056228, 0.015379652102619974, 0.06809705425466839, -0.10103906603631811,
     0.09373283499911264, -0.06633036581186058, 0.037167515526338006, -0.01619773406293477, 0.005031970069102256,
@@ -71,6 +97,17 @@ TAIL_QUANTILE = (
     -0.0009297084979788719, 0.0005674522473328388, -0.0003348413790593784, 0.00012007717098601682, -6.951873030915544e-05,
     0.00021165973493387821, -0.00013087659633092535, -0.00017058935691399875, 0.00010718735185334025, 0.00017990228412977772,
     -0.00011241357775697102, -8.511211692016166e-05, 5.325843265865528e-05, 2.316124541601136e-05, -1.4463792017486724e-05,
+)  # fmt: skip
+# To 1e-11, for random normal numbers.
+ROUGH_LOG_REST = (
+    0.6666666655352537, 0.4000012263369878, 0.2855073084477381, 0.2333291280436864,
+)  # fmt: skip
+ROUGH_SINE = (
+    1.5707963267881, -0.6459640961467954, 0.07969258272563062, -0.004681266256726245, 0.00015820630355647733,
+)  # fmt: skip
+ROUGH_COSINE = (
+    0.9999999999999444, -1.2337005501201592, 0.25366950715370434, -0.020863468002244645, 0.0009191617369539572,
+    -2.4850963357813638e-05,
 )  # fmt: skip
 
 
@@ -112,12 +149,12 @@ def polynomial(coefficients: Sequence[float]) -> Any:
 
 
 # Of the remainder after the leading terms: e^r = 1 + r + r² …, log((1 + s) / (1 - s)) = 2 s + s³ ….
-exp_rest = polynomial([1 / math.factorial(k + 2) for k in range(12)])
-log_rest = polynomial([2 / (2 * k + 3) for k in range(10)])
-log1p_rest = polynomial([2 / (2 * k + 3) for k in range(16)])
-sin_rest = polynomial([(-1) ** (k + 1) / math.factorial(2 * k + 3) for k in range(8)])
-cos_rest = polynomial([(-1) ** k / math.factorial(2 * k + 4) for k in range(7)])
-erf_rest = polynomial([(-1) ** k / math.factorial(k) / (2 * k + 1) * TWO_PER_SQRT_PI for k in range(19)])
+exp_rest = polynomial(EXP_REST)
+log_rest = polynomial(LOG_REST)
+log1p_rest = polynomial(LOG1P_REST)
+sin_rest = polynomial(SIN_REST)
+cos_rest = polynomial(COS_REST)
+erf_over = polynomial(ERF_OVER)
 scaled_erfc = polynomial(SCALED_ERFC)
 arctan_over = polynomial(ARCTAN)
 central_quantile = polynomial(CENTRAL_QUANTILE)
@@ -264,7 +301,8 @@ def minimum(a, b):
 
 @inline
 def tanh(x):
-    t = expm1(-2.0 * magnitude(x))
+    y = magnitude(x)
+    t = expm1(-(y + y))
     return with_sign(-t / (2.0 + t), x)
 
 
@@ -297,7 +335,7 @@ def upper_tail(x, scale, square):
 @inline
 def erf(x):
     y = magnitude(x)
-    near = x * erf_rest(x * x if y < 1.0 else 0.0)
+    near = x * erf_over(x * x if y < 1.0 else 0.0)
     far = with_sign(1.0 - upper_tail(y, 1.0, 1.0), x)
     return far if y >= 1.0 else near
 

@@ -19,7 +19,7 @@ from tpl.limit.calculus import Atom
 from tpl.numeric import cache
 from tpl.numeric.chains import Chain, covariance_of, reduce_rank, students_error
 from tpl.numeric.codegen import CHUNK, Code, generate
-from tpl.numeric.nets import MAX_DIMENSION, first_points, generators, scrambled
+from tpl.numeric.nets import BITS, MAX_DIMENSION, first_points, generators, scrambled
 from tpl.numeric.quadrature import values
 
 VarianceReduction = Literal["none", "antithetic", "quasi"]
@@ -29,9 +29,11 @@ FIRST_BLOCKS = 8  # in the first round: error bars of fewer samples are not to b
 ROUND_NUMBERS = 1 << 14  # blocks times integrands that are kept before they are merged
 GROWTH = (1.25, 8.0)  # the least and the greatest factor from one round to the next
 MARGIN = 1.1  # samples beyond those that an error asks for
-REPLICATES = 32  # of a randomised net
-FIRST_NET = 4  # chunks in the first round: means over fewer points are skewed
-TASKS = 8  # a thread's share of a round, so that no thread waits long for another
+PILOT = (2, 32)  # chunks of a net, and its randomisations, in a first round that is never the last
+REPLICATES = 128  # randomisations at most
+FOR_KURTOSIS = 4  # randomisations for each unit of the integrand's kurtosis
+TASKS = 32  # a thread's share of a round, so that no thread waits long for another
+LEAST_TASK = 4  # blocks: fewer take less time than handing them over
 FEW = 100  # samples that make up a spread: fewer make its error bar doubtful
 
 
@@ -75,10 +77,11 @@ def estimate(
         exact = np.array([values(x, origin, env, known)[0] for x in integrands])
         return Estimate(exact, np.zeros(len(exact)), 1, "Monte Carlo", _doubts(exact, np.full(len(exact), np.inf)))
     code = generate(integrands, len(factor))
-    sweep = _Sweep(code, factor, code.parameter_values(env, known), len(integrands), threads)
-    if variance_reduction == "quasi" and factor.shape[1] <= MAX_DIMENSION:
-        return _by_nets(sweep, rtol, samples, seed)
-    return _by_samples(sweep, rtol, samples, seed, pairs=variance_reduction == "antithetic")
+    with ThreadPoolExecutor(threads) as pool:
+        sweep = _Sweep(code, factor, code.parameter_values(env, known), len(integrands), pool, threads)
+        if variance_reduction == "quasi" and sweep.rank <= MAX_DIMENSION:
+            return _by_nets(sweep, rtol, samples, seed)
+        return _by_samples(sweep, rtol, samples, seed, pairs=variance_reduction == "antithetic")
 
 
 def sample_atoms(
@@ -119,12 +122,14 @@ def _compiled_sweep() -> Callable[..., None]:
 class _Sweep:
     """The compiled integrands over one Gaussian block, ready to evaluate blocks of samples."""
 
-    def __init__(self, code: Code, factor: np.ndarray, parameters: np.ndarray, count: int, threads: int):
+    def __init__(
+        self, code: Code, factor: np.ndarray, parameters: np.ndarray, count: int, pool: ThreadPoolExecutor, threads: int
+    ):
         self.run = _compiled_sweep()
         self.kernels = np.array(cache.load(code.text).KERNELS, dtype=np.int64)
         self.factor = np.ascontiguousarray(factor)
         self.parameters = np.append(parameters, 0.0)
-        self.slots, self.count, self.threads = code.slots, count, threads
+        self.slots, self.count, self.pool, self.threads = code.slots, count, pool, threads
 
     @property
     def rank(self) -> int:
@@ -133,7 +138,7 @@ class _Sweep:
     def blocks(self, key: np.ndarray, pairs: bool, first: int, last: int) -> np.ndarray:
         """Means and sums of 2nd and 4th powers of deviations of blocks first … last - 1: [blocks, 3, integrands]."""
         result = np.empty((last - first, 3, self.count))
-        size = max(1, -(-len(result) // (self.threads * TASKS)))
+        size = max(LEAST_TASK, -(-len(result) // (self.threads * TASKS)))
 
         def evaluate(start: int) -> None:
             self.run(self.kernels, key, _NO_NET, _NO_NET, self.factor, self.parameters, self.slots, pairs, BLOCK,
@@ -143,7 +148,7 @@ class _Sweep:
         return result
 
     def nets(self, low: np.ndarray, high: np.ndarray, first: int, last: int) -> np.ndarray:
-        """Means over chunks first … last - 1 of every net, [nets, integrands]; first is 0 or half of last."""
+        """As `blocks`, each of chunks first … last - 1 of a net: [nets, 3, integrands]; first is 0 or half of last."""
         result = np.empty((len(low), 1, 3, self.count))
         key = np.zeros(2, dtype=np.uint64)
 
@@ -152,15 +157,14 @@ class _Sweep:
                      last - first, int(first > 0), result[net])  # fmt: skip
 
         self._in_threads(evaluate, range(len(low)))
-        return result[:, 0, 0]
+        return result[:, 0]
 
     def _in_threads(self, function: Callable[[int], None], items: range) -> None:
         if self.threads == 1 or len(items) == 1:
             for item in items:
                 function(item)
         else:
-            with ThreadPoolExecutor(self.threads) as pool:
-                list(pool.map(function, items))
+            list(self.pool.map(function, items))
 
 
 _NO_NET = np.zeros((0, 0), dtype=np.uint64)
@@ -243,26 +247,73 @@ def _replicates_error(means: np.ndarray) -> np.ndarray:
     return students_error(means) * (1 + 7 / 6 * squared_skewness / len(means))
 
 
+class _Nets:
+    """Independent randomisations of one net: means over their first chunks, [nets, integrands].
+
+    powers: sums of 2nd and 4th powers of the samples' deviations, [2, integrands].
+    """
+
+    def __init__(self, sweep: _Sweep, seed: int):
+        self.sweep = sweep
+        self.rng = np.random.default_rng(np.random.SeedSequence(seed, spawn_key=(1,)))
+        self.low = np.empty((0, sweep.rank, CHUNK), dtype=np.uint64)
+        self.high = np.empty((0, sweep.rank, BITS - CHUNK.bit_length() + 1), dtype=np.uint64)
+        self.means = np.empty((0, sweep.count))
+        self.chunks = 0
+        self.powers = np.zeros((2, sweep.count))
+
+    @property
+    def samples(self) -> int:
+        return len(self.means) * self.chunks * CHUNK
+
+    def effective(self) -> np.ndarray:
+        """How many samples, of equal size, would make up the integrands' spread."""
+        second, fourth = self.powers
+        return np.divide(second**2, fourth, out=np.full(len(second), np.inf), where=fourth != 0)
+
+    def add(self, count: int) -> None:
+        """More nets, of as many chunks."""
+        generated, shifts = scrambled(generators(self.sweep.rank), count, self.rng)
+        low, high = first_points(generated, shifts, CHUNK), generated[:, :, CHUNK.bit_length() - 1 :]
+        self.low, self.high = np.concatenate([self.low, low]), np.concatenate([self.high, high])
+        self.means = np.concatenate([self.means, self._run(len(self.low) - count, 0, self.chunks)])
+
+    def double(self) -> None:
+        """Twice the chunks of every net."""
+        self.means = (self.means + self._run(0, self.chunks, 2 * self.chunks)) / 2
+        self.chunks *= 2
+
+    def _run(self, first_net: int, first: int, last: int) -> np.ndarray:
+        found = self.sweep.nets(self.low[first_net:], self.high[first_net:], first, last)
+        self.powers = self.powers + found[:, 1:].sum(axis=0)
+        return found[:, 0]
+
+
 def _by_nets(sweep: _Sweep, rtol: float, samples: int, seed: int) -> Estimate:
-    """Independent randomisations of one net, all doubled until their spread is small enough."""
-    rng = np.random.default_rng(np.random.SeedSequence(seed, spawn_key=(1,)))
-    randomised, shifts = scrambled(generators(sweep.rank), REPLICATES, rng)
-    low = first_points(randomised, shifts, CHUNK)
-    high = np.ascontiguousarray(randomised[:, :, CHUNK.bit_length() - 1 :])
-    most = min(samples // (REPLICATES * CHUNK), 1 << high.shape[2])
-    done, target, means = 0, FIRST_NET, np.zeros((REPLICATES, sweep.count))
-    while True:
-        with np.errstate(all="ignore"):
-            fresh = sweep.nets(low, high, done, target)
-            means += (fresh - means) * ((target - done) / target)
-            done = target
-            value, error = means.mean(axis=0), _replicates_error(means)
-            excess = _excess(value, error, REPLICATES, rtol)
-        if not excess > 1 or 2 * done > most:
-            break
-        target = 2 * done
-    count = done * CHUNK * REPLICATES
-    return Estimate(value, error, count, "Monte Carlo, randomised nets", _doubts(value, np.full(len(value), np.inf)))
+    """Nets are doubled until their spread is small enough.
+
+    Means over a net are skewed where the integrand grows without bound, mostly by the net's outermost point, however
+    many points there are. More nets make up for that; a few nets' own skewness would not show it, the samples' does.
+    A spread that is too small by chance would stop a round too early, so that intervals hold the truth less often: each
+    round decides, as if it were independent samples, whether the next is the last one.
+    """
+    nets = _Nets(sweep, seed)
+    with np.errstate(all="ignore"):
+        nets.chunks, count = PILOT
+        nets.add(count)
+        kurtosis = np.nan_to_num(nets.samples / nets.effective()).max(initial=0)
+        count = int(np.clip(min(FOR_KURTOSIS * kurtosis, samples / (2 * nets.chunks * CHUNK)), count, REPLICATES))
+        if count > len(nets.means):
+            nets.add(count - len(nets.means))
+        most, expected = min(samples, count * CHUNK << nets.high.shape[2]), np.inf
+        while True:
+            value, error = nets.means.mean(axis=0), _replicates_error(nets.means)
+            excess = _excess(value, error, count, rtol)
+            if 2 * nets.samples > most or not max(excess, expected) > 1:
+                break
+            expected = excess / np.sqrt(2)
+            nets.double()
+    return Estimate(value, error, nets.samples, "Monte Carlo, randomised nets", _doubts(value, nets.effective()))
 
 
 __all__ = ["Estimate", "VarianceReduction", "estimate", "sample_atoms"]

@@ -15,7 +15,17 @@ from llvmlite import ir
 from numba import njit, types
 from numba.extending import intrinsic
 
-from tpl.numeric.elementary import bits_of, exponent_and_mantissa, float_of, inline, normal_quantile, polynomial
+from tpl.numeric.elementary import (
+    ROUGH_COSINE,
+    ROUGH_LOG_REST,
+    ROUGH_SINE,
+    bits_of,
+    exponent_and_mantissa,
+    float_of,
+    inline,
+    normal_quantile,
+    polynomial,
+)
 
 CHUNK = 256  # also in tpl.numeric.codegen
 U = np.uint64
@@ -43,10 +53,9 @@ SWEEP_SIGNATURE = types.void(
     types.float64[:, :, ::1],  # result [blocks, 3, integrands]: mean, and sums of 2nd and 4th powers of deviations
 )
 
-# For the normals, to 1e-11: sin and cos of t π/2 for |t| ≤ 1/2, and log((1 + s) / (1 - s)) = 2 s + s³ ….
-sine = polynomial([(-1) ** k * (math.pi / 2) ** (2 * k + 1) / math.factorial(2 * k + 1) for k in range(6)])
-cosine = polynomial([(-1) ** k * (math.pi / 2) ** (2 * k) / math.factorial(2 * k) for k in range(7)])
-log_rest = polynomial([2 / (2 * k + 3) for k in range(6)])
+sine = polynomial(ROUGH_SINE)  # of t π/2 over t, for t²
+cosine = polynomial(ROUGH_COSINE)
+log_rest = polynomial(ROUGH_LOG_REST)
 
 
 @inline
@@ -144,33 +153,33 @@ summing = njit(forceinline=True, error_model="numpy", fastmath={"contract", "rea
 
 
 @summing
-def mean_of(x):
-    total = 0.0
+def powers(x, centre):
+    """Sums of 1st, 2nd and 4th powers of a chunk's differences from a centre."""
+    first, second, fourth = 0.0, 0.0, 0.0
     for k in range(CHUNK):
-        total += x[k]
-    return total / CHUNK
-
-
-@summing
-def powers_of_deviations(x, mean):
-    second, fourth = 0.0, 0.0
-    for k in range(CHUNK):
-        square = (x[k] - mean) * (x[k] - mean)
-        second += square
-        fourth += square * square
-    return second, fourth
+        d = x[k] - centre
+        first += d
+        second += d * d
+        fourth += (d * d) * (d * d)
+    return first, second, fourth
 
 
 @inline
-def merge(out, c, block):
-    """Add chunk c to a block's mean and sums of powers (Chan, Golub and LeVeque 1983)."""
+def gather(out, centres, sums):
+    """Add a chunk's powers to a block's, [3, integrands]."""
     for i in range(out.shape[0]):
-        mean = mean_of(out[i])
-        second, fourth = powers_of_deviations(out[i], mean)
-        gap = mean - block[0, i]
-        block[0, i] += gap / (c + 1)
-        block[1, i] += second + gap * gap * (CHUNK * c / (c + 1))
-        block[2, i] += fourth
+        first, second, fourth = powers(out[i], centres[i])
+        sums[0, i] += first
+        sums[1, i] += second
+        sums[2, i] += fourth
+
+
+@inline
+def finish(centres, sums, count):
+    """Sums over `count` values near the centres become a mean and, the fourth nearly, sums of powers of deviations."""
+    for i in range(centres.size):
+        sums[1, i] -= sums[0, i] * sums[0, i] / count
+        sums[0, i] = centres[i] + sums[0, i] / count
 
 
 @njit(SWEEP_SIGNATURE, nogil=True, cache=True, error_model="numpy", fastmath={"contract"})
@@ -182,6 +191,9 @@ def sweep(kernels, key, low, high, factor, parameters, slots, pairs, chunks, fir
     out = np.empty((count, CHUNK))
     mirrored = np.empty((count if pairs else 0, CHUNK))
     scratch = np.empty((slots, CHUNK))
+    centres = np.empty(count)
+    at_u, at_out, at_mirrored = u.ctypes.data, out.ctypes.data, mirrored.ctypes.data
+    at_parameters, at_scratch = parameters.ctypes.data, scratch.ctypes.data
     for b in range(result.shape[0]):
         result[b] = 0.0
         for c in range(chunks):
@@ -193,12 +205,16 @@ def sweep(kernels, key, low, high, factor, parameters, slots, pairs, chunks, fir
                     normals(index, j, key, z[j])
             combine(factor, z, u)
             for kernel in kernels:
-                call(kernel, u.ctypes.data, out.ctypes.data, parameters.ctypes.data, scratch.ctypes.data)
+                call(kernel, at_u, at_out, at_parameters, at_scratch)
             if pairs:
                 u *= -1.0
                 for kernel in kernels:
-                    call(kernel, u.ctypes.data, mirrored.ctypes.data, parameters.ctypes.data, scratch.ctypes.data)
+                    call(kernel, at_u, at_mirrored, at_parameters, at_scratch)
                 for i in range(count):
                     for k in range(CHUNK):
                         out[i, k] = 0.5 * (out[i, k] + mirrored[i, k])
-            merge(out, c, result[b])
+            if c == 0:
+                for i in range(count):
+                    centres[i] = out[i, 0] + powers(out[i], out[i, 0])[0] / CHUNK
+            gather(out, centres, result[b])
+        finish(centres, result[b], CHUNK * chunks)
