@@ -41,6 +41,7 @@ def run(
     rtol: Annotated[float | None, typer.Option(min=1e-12, max=1.0, help="Relative error at which Monte Carlo stops.")] = None,
     reduction: Annotated[str, typer.Option(metavar="none|antithetic|quasi", help="Variance reduction of Monte Carlo.")] = "none",
     plan: Annotated[bool, typer.Option("--plan", help="Say of each expectation which method it took, and why.")] = False,
+    plot: Annotated[Path | None, typer.Option(metavar="OUT.png", help="Draw what is shown along training.")] = None,
 ) -> None:  # fmt: skip
     """The numbers that a program shows, each with error and method."""
     with reporting(as_json):
@@ -50,6 +51,8 @@ def run(
             result = program.run(*options, progress=advance, method=method, rtol=rtol, reduction=reduction)
         if output is not None:
             _save(result, output)
+        if plot is not None:
+            _plot(result, plot)
         _present(result, as_json, "print_run")
         if plan and not as_json:
             _present(result, False, "print_plan")

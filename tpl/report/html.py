@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Sequence
 from html import escape
 
+from tpl.report.along import step_grids
 from tpl.report.layout import (
     Grid,
     bytes_text,
@@ -42,7 +43,10 @@ def result_html(result: Result) -> str:
     if not result.shape:
         number = compact(float(result.value), float(result.error))
         return f"<div>{head} = {_safe(number)} <span{_GREY}>{_safe(about)}</span></div>"
-    shown, whole = grids(result.value, result.error)
+    if result.steps:
+        shown, whole = step_grids(result.value, result.error, result.steps)
+    else:
+        shown, whole = grids(result.value, result.error)
     tables = "".join(_grid(grid) for grid in shown)
     rest = "" if whole else _line(f"part of {shape_text(result.shape)}; .value has all numbers")
     return f"<div>{head} <span{_GREY}>{_safe(about)}</span>{tables}{rest}</div>"

@@ -129,6 +129,12 @@ class Run:
     def names(self) -> tuple[str, ...]:
         return tuple(result.name for result in self.results)
 
+    def plot(self, path: str | os.PathLike[str]) -> Path:
+        """Draw what was shown along training, step by step. Raises ValueError if nothing was."""
+        from tpl.report.course_plot import plot_courses
+
+        return plot_courses(self, path)
+
     def __repr__(self) -> str:
         return "\n".join([f"{self.program_name} ({self.program_class})", *(f"  {r!r}" for r in self.results)])
 

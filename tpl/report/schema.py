@@ -68,6 +68,7 @@ def _result(result: "Result") -> Document:
         "error": result.error.tolist(),
         "method": result.method,
         "span": _span(result.span),
+        "steps": list(result.steps),
     }
 
 
@@ -269,6 +270,7 @@ _RESULT = _object(
     error={"$ref": "#/$defs/errors"},
     method=_TEXT,
     span=_or_null(_SPAN),
+    steps=_array(_COUNT),
 )
 
 _CHOICE = _object(

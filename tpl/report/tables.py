@@ -10,6 +10,7 @@ from typing import IO, TYPE_CHECKING
 
 import numpy as np
 
+from tpl.report.along import step_grids, step_table
 from tpl.report.layout import (
     Grid,
     bytes_text,
@@ -101,15 +102,30 @@ def run_table(run: Run) -> "RenderableType":
     shared = len({result.method for result in run.results}) == 1
     if shared:
         parts.append(text(run.results[0].method, "dim"))
-    for single, group in groupby(run.results, key=lambda result: result.shape == ()):
-        if single:
+    for kind, group in groupby(run.results, key=_form):
+        if kind == "number":
             parts += [blank(), _numbers_table(list(group), not shared)]
+        elif kind == "numbers along training":
+            parts += [blank(), _courses(list(group))]
         else:
             parts += [part for result in group for part in (blank(), result_table(result, not shared))]
     parts += [blank(), *_notes(run.notes)]
     if any(result.error.any() for result in run.results):
         parts.append(text(BRACKETS, "dim"))
     return stack(parts)
+
+
+def _form(result: Result) -> str:
+    if result.steps and result.value.ndim == 1:
+        return "numbers along training"
+    return "array" if result.shape else "number"
+
+
+def _courses(results: Sequence[Result]) -> "RenderableType":
+    """Numbers along training, side by side."""
+    steps = results[0].steps
+    grid = step_table([r.value for r in results], [r.error for r in results], [plain(r.name) for r in results], steps)
+    return _grid_table(grid)
 
 
 def result_table(result: Result, with_method: bool = True) -> "RenderableType":
@@ -119,10 +135,13 @@ def result_table(result: Result, with_method: bool = True) -> "RenderableType":
     facts = (shape_text(result.shape), exactness(result), plain(result.method) if with_method else "")
     about = ", ".join(filter(None, facts))
     parts: list[RenderableType] = [Text.assemble((plain(result.name), "bold"), (f"  {about}", "dim"))]
-    if result.value.ndim <= 1:
+    if result.value.ndim <= 1 and not result.steps:
         parts.append(_vector_table(result))
-    shown, whole = grids(result.value, result.error)
-    for grid in shown if result.value.ndim > 1 else []:
+    if result.steps:
+        shown, whole = step_grids(result.value, result.error, result.steps)
+    else:
+        shown, whole = grids(result.value, result.error)
+    for grid in shown if result.value.ndim > 1 or result.steps else []:
         parts += [text(grid.caption, "dim")] if grid.caption else []
         parts.append(_grid_table(grid))
     if not whole:

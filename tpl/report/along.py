@@ -1,0 +1,44 @@
+"""Results along training: which steps a table shows, and how."""
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from tpl.report.layout import CORNER, WHOLE, Cell, Floats, Grid, grids
+
+MOST_STEPS = 9
+
+
+def telling_steps(count: int, most: int = MOST_STEPS) -> list[int]:
+    """Positions of so many records: the first, the last, and some evenly in between."""
+    return [int(i) for i in np.unique(np.linspace(0, count - 1, min(count, most)).round())]
+
+
+def step_grids(value: Floats, error: Floats, steps: Sequence[int]) -> tuple[list[Grid], bool]:
+    """An array whose first axis is along training as tables, and whether they show all of it.
+
+    Numbers and vectors a step are rows; of matrices a step, the last is shown.
+    """
+    if value.ndim > 3 or (value.ndim == 3 and min(value.shape[1:]) > 1):
+        shown, _ = grids(value[-1], error[-1])
+        return [grid._replace(caption=f"step {steps[-1]} {grid.caption}".rstrip()) for grid in shown], False
+    flat_value, flat_error = (x.reshape(len(x), -1) for x in (value, error))
+    width = flat_value.shape[1]
+    columns: list[int | None] = list(range(width)) if width <= WHOLE else [*range(CORNER), None]
+    labels = tuple("" if width == 1 else "..." if j is None else str(j + 1) for j in columns)
+    kept = telling_steps(len(value))
+    rows = tuple((f"step {steps[i]}", _cells(flat_value[i], flat_error[i], columns)) for i in kept)
+    return [Grid("", labels, rows)], len(kept) == len(value) and None not in columns
+
+
+def step_table(values: Sequence[Floats], errors: Sequence[Floats], names: Sequence[str], steps: Sequence[int]) -> Grid:
+    """Several numbers a step side by side."""
+    rows = tuple(
+        (f"step {steps[i]}", tuple(Cell(float(v[i]), float(e[i])) for v, e in zip(values, errors, strict=True)))
+        for i in telling_steps(len(steps))
+    )
+    return Grid("", tuple(names), rows)
+
+
+def _cells(value: Floats, error: Floats, columns: Sequence[int | None]) -> tuple[Cell | None, ...]:
+    return tuple(None if j is None else Cell(float(value[j]), float(error[j])) for j in columns)

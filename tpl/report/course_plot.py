@@ -1,0 +1,72 @@
+"""Pictures of training: what was shown, step by step, with error bands."""
+
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from tpl.report.plots import COLOURS, new_figure, safe_label, save_figure
+from tpl.report.results import Result, Run
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+MOST_LINES = 12  # in one panel
+LOGARITHMIC = 30.0  # largest over smallest value from which an axis of positive numbers is logarithmic
+
+
+def plot_courses(run: Run, path: str | os.PathLike[str]) -> Path:
+    """A panel for every show along training that is a number or a few numbers a step; matrices by their diagonals.
+
+    The suffix of the path decides the format. Raises ValueError if nothing was trained.
+    """
+    results = [r for r in run.results if len(r.steps) > 1]
+    if not results:
+        raise ValueError("nothing that is shown goes along training")
+    columns = min(3, len(results))
+    rows = -(-len(results) // columns)
+    figure = new_figure(4.3 * columns, 3.3 * rows + 0.5)
+    panels = np.atleast_1d(figure.subplots(rows, columns)).ravel()
+    for axes, result in zip(panels, results, strict=False):
+        _draw(axes, result)
+    for axes in panels[len(results) :]:
+        axes.set_axis_off()
+    figure.suptitle(safe_label(run.title or run.program_name, 90), fontsize=12)
+    return save_figure(figure, path)
+
+
+def _draw(axes: "Axes", result: Result) -> None:
+    from matplotlib.ticker import MaxNLocator
+
+    value, error, what = _lines(result)
+    shown = min(value.shape[1], MOST_LINES)
+    seen = np.abs(value[:, :shown]) > 2 * error[:, :shown]  # the rest cannot be told from zero
+    positive = value[:, :shown][seen]
+    logarithmic = positive.size and positive.min() > 0 and positive.max() / positive.min() > LOGARITHMIC
+    for j in range(shown):
+        colour = COLOURS[j % len(COLOURS)]
+        label = str(j + 1) if value.shape[1] > 1 else None
+        line = np.where(seen[:, j], value[:, j], np.nan) if logarithmic else value[:, j]
+        axes.plot(result.steps, line, color=colour, lw=1.4, ls="-" if j < len(COLOURS) else "--", label=label)
+        axes.fill_between(
+            result.steps, value[:, j] - 2 * error[:, j], value[:, j] + 2 * error[:, j], color=colour, alpha=0.25, lw=0
+        )
+    if logarithmic:
+        axes.set_yscale("log")
+        axes.set_ylim(bottom=positive.min() / 2)
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+    more = f" (first {shown})" if shown < value.shape[1] else ""
+    axes.set_title(safe_label(f"{result.name}{what}{more}", 44), fontsize=10)
+    axes.set_xlabel("step")
+    if 1 < shown <= 8:
+        axes.legend(fontsize=7, ncols=2, frameon=False)
+
+
+def _lines(result: Result) -> tuple[np.ndarray, np.ndarray, str]:
+    """[steps, lines]: the numbers of a step, or a matrix's diagonal."""
+    value, error = result.value, result.error
+    if value.ndim >= 3 and value.shape[-1] == value.shape[-2]:
+        value, error = (np.diagonal(x, axis1=-2, axis2=-1).reshape(len(x), -1) for x in (value, error))
+        return value, error, ", diagonal"
+    return value.reshape(len(value), -1), error.reshape(len(error), -1), ""
