@@ -24,7 +24,9 @@ class Assumptions:
     def rows(self) -> tuple[tuple[str, str, str], ...]:
         """For a table: of what, the verdict, the reason."""
         functions = [(x.function, x.verdict, x.reason) for x in self.activations]
-        data = [(x.name, "holds" if x.holds else "does not hold", x.sentence) for x in self.inputs]
+        data = [
+            (x.name, "holds" if x.holds else "does not hold", "; ".join((x.sentence, *x.notes))) for x in self.inputs
+        ]
         return (*functions, *data)
 
     def __str__(self) -> str:
