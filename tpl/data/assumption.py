@@ -12,7 +12,7 @@ import numpy as np
 from tpl.data.dataset import Array, shape_text
 
 EPSILON = 2.0**-52
-MOST_INPUTS = 2000  # checked; a few seconds at d = 3072
+MOST_INPUTS = 2000  # checked; a second at d = 3072
 MOST_NAMED = 6
 _BLOCK = 256
 
@@ -96,35 +96,45 @@ class _Search:
 
     def look_at(self, rows: range) -> None:
         """The inputs of these numbers against all others."""
-        products = self.inputs[rows.start : rows.stop] @ self.inputs.T
-        bounds = self.lengths[rows.start : rows.stop, None] * self.lengths
-        for i, product, bound in zip(rows, products, bounds, strict=True):
-            others = np.delete(np.arange(len(self.inputs)), i)
-            sizes, errors = np.abs(product[others]), self.tolerance * bound[others]
-            zero = sizes <= errors
-            self._orthogonal(i, others[zero])
-            self._equal(i, others[~zero], sizes[~zero], errors[~zero])
-            close = others[(sizes >= bound[others] - 2 * errors) & (others > i) & (bound[others] > 0)]
-            self.parallel += [(i, int(j)) for j in close[: MOST_NAMED - len(self.parallel)]]
+        numbers, all_numbers = np.array(rows)[:, None], np.arange(len(self.inputs))
+        bounds = self.lengths[numbers] * self.lengths
+        errors = self.tolerance * bounds
+        sizes = np.abs(self.inputs[rows.start : rows.stop] @ self.inputs.T)
+        later, zero = all_numbers > numbers, sizes <= errors
+        self._orthogonal(rows.start, zero & later)
+        self._parallel(rows.start, later & (bounds > 0) & (sizes >= bounds - 2 * errors))
+        sizes[zero | (all_numbers == numbers)] = np.inf  # these are compared with none
+        self._equal(rows.start, sizes, errors)
 
-    def _orthogonal(self, i: int, others: np.ndarray) -> None:
-        for j in others[others > i]:
-            self._add((i, int(j)), f"⟨{self._input(i)}, {self._input(j)}⟩ = 0")
+    def _orthogonal(self, start: int, found: np.ndarray) -> None:
+        self.count += int(np.count_nonzero(found))
+        for i, j in self._first(found):
+            self._add((start + i, j), f"⟨{self._input(start + i)}, {self._input(j)}⟩ = 0")
 
-    def _equal(self, i: int, others: np.ndarray, sizes: np.ndarray, errors: np.ndarray) -> None:
+    def _parallel(self, start: int, found: np.ndarray) -> None:
+        places = np.argwhere(found)[: MOST_NAMED - len(self.parallel)]
+        self.parallel += [(start + int(i), int(j)) for i, j in places]
+
+    def _equal(self, start: int, sizes: np.ndarray, errors: np.ndarray) -> None:
         """Sizes known to their errors are intervals: two are equal where their intervals meet."""
-        order = np.argsort(sizes - errors, kind="stable")
-        low, high = (sizes - errors)[order], (sizes + errors)[order]
-        reach = np.maximum.accumulate(high)
-        for k in np.flatnonzero(low[1:] <= reach[:-1]) + 1:
-            first, second = sorted((int(others[order[np.argmax(high[:k])]]), int(others[order[k]])))
-            one, two = (f"|⟨{self._input(i)}, {self._input(j)}⟩|" for j in (first, second))
-            self._add((i, first, second), f"{one} = {two}")
+        order = np.argsort(sizes - errors, axis=1, kind="stable")
+        low, high = (np.take_along_axis(x, order, axis=1) for x in (sizes - errors, sizes + errors))
+        found = (low[:, 1:] <= np.maximum.accumulate(high, axis=1)[:, :-1]) & np.isfinite(low[:, 1:])
+        self.count += int(np.count_nonzero(found))
+        for i, k in self._first(found):
+            first, second = sorted(int(order[i, x]) for x in (np.argmax(high[i, : k + 1]), k + 1))
+            one, two = (f"|⟨{self._input(start + i)}, {self._input(j)}⟩|" for j in (first, second))
+            self._add((start + i, first, second), f"{one} = {two}")
+
+    def _first(self, found: np.ndarray) -> list[tuple[int, int]]:
+        """Places of offenders, as many as are still to be named."""
+        missing = MOST_NAMED - len(self.offenders)
+        if missing <= 0 or not found.any():
+            return []
+        return [(int(i), int(j)) for i, j in np.argwhere(found)[:missing]]
 
     def _add(self, inputs: tuple[int, ...], sentence: str) -> None:
-        self.count += 1
-        if len(self.offenders) < MOST_NAMED:
-            self.offenders.append(Offender(tuple(j + 1 for j in inputs), sentence))
+        self.offenders.append(Offender(tuple(j + 1 for j in inputs), sentence))
 
     def _input(self, i: int) -> str:
         return f"{self.name}[{i + 1}]"

@@ -9,6 +9,7 @@ import numpy as np
 from tpl.core.expr import Expr
 from tpl.core.gradient import partial_derivatives
 from tpl.numeric.integrand import values
+from tpl.numeric.rounding import values_and_rounding
 from tpl.numeric.smoothness import EVERYTHING, Range, ranges, smoothness
 from tpl.numeric.tails import Tail, tail
 
@@ -22,6 +23,10 @@ class Finding:
     how: str
     tolerance: float | None
     sentence: str
+
+    def __str__(self) -> str:
+        numeric = self.how == "numeric" and self.tolerance is not None
+        return f"{self.sentence} (numerically, tolerance {self.tolerance:.1g})" if numeric else self.sentence
 
 
 @dataclass(frozen=True)
@@ -53,3 +58,7 @@ class Activation:
 
     def at(self, z: np.ndarray) -> np.ndarray:
         return values(self.expr, z[None], self.env, {})
+
+    def with_errors(self, z: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Values, and bounds on their rounding."""
+        return values_and_rounding(self.expr, z[None], self.env, {})

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from tpl.core import expr as e
 from tpl.core.expr import Expr, leaves
 from tpl.core.functions import FUNCTIONS
-from tpl.core.program import Kind, Line, Program
+from tpl.core.program import Kind, Program
 from tpl.data import Dataset
 from tpl.data.assumption import InputAssumption, check_inputs
 from tpl.numeric.good import Goodness, judge
@@ -24,7 +24,9 @@ class Assumptions:
     def rows(self) -> tuple[tuple[str, str, str], ...]:
         """For a table: of what, the verdict, the reason."""
         functions = [(x.function, x.verdict, x.reason) for x in self.activations]
-        data = [(x.name, "holds" if x.holds else "does not hold", x.sentence) for x in self.inputs]
+        data = [
+            (x.name, "holds" if x.holds else "does not hold", "; ".join((x.sentence, *x.notes))) for x in self.inputs
+        ]
         return (*functions, *data)
 
     def __str__(self) -> str:
@@ -53,20 +55,21 @@ def activations(program: Program) -> tuple[Expr, ...]:
     A map of one vector alone is one function: tanh(h) + 0.1 h. Of other maps these are the outermost named functions:
     relu in relu((h - mean) / s), both in silu(g) + tanh(h); products of vectors are none.
     """
-    found: dict[Expr, None] = {}
+    maps: dict[tuple[Expr, frozenset[int]], None] = {}
     for line in program.lines:
         if line.op == "map" and line.kind is Kind.VECTOR and not line.origin.derived.startswith(_BACKWARD):
-            found.update(dict.fromkeys(_Map(program, line).functions()))
-    return tuple(found)
+            assert line.expr is not None
+            vectors = frozenset(i for i, a in enumerate(line.args) if program.lines[a].kind is Kind.VECTOR)
+            maps[line.expr, vectors] = None
+    return tuple(dict.fromkeys(x for expr, vectors in maps for x in _Map(expr, vectors).functions()))
 
 
 class _Map:
-    """The expression of one map."""
+    """The expression of one map, and which of its arguments are vectors."""
 
-    def __init__(self, program: Program, line: Line):
-        assert line.expr is not None
-        self.expr = line.expr
-        self._vectors = {i for i, a in enumerate(line.args) if program.lines[a].kind is Kind.VECTOR}
+    def __init__(self, expr: Expr, vectors: frozenset[int]):
+        self.expr = expr
+        self._vectors = vectors
         self._affine: dict[int, bool] = {}
 
     def functions(self) -> Iterator[Expr]:

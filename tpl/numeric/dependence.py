@@ -24,7 +24,6 @@ import numpy as np
 
 from tpl.core.expr import Expr, leaves
 from tpl.numeric.activation import Activation, Finding
-from tpl.numeric.rounding import values_and_rounding
 from tpl.numeric.smoothness import ranges
 from tpl.numeric.tails import Tail
 
@@ -219,7 +218,7 @@ def product_finding(phi: Activation) -> Finding:
     """Whether (r_1 + φ)(r_2 + φ') can be constant."""
     if not _has_values(phi):
         return Finding(PRODUCT, None, "numeric", CONSTANT, "not asked: φ has no finite values somewhere")
-    slopes, errors = values_and_rounding(phi.derivative.expr, _everywhere()[None], phi.env, {})
+    slopes, errors = phi.derivative.with_errors(_everywhere())
     good = np.isfinite(slopes) & np.isfinite(errors)
     slopes, errors = slopes[good], errors[good]
     if np.max(slopes - errors) <= np.min(slopes + errors):

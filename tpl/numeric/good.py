@@ -35,6 +35,7 @@ GROWTH = 0.02  # powers of |z| below this are taken for none
 FARTHEST = 1e6
 MOST_NODES = 1000  # of an activation
 SIGHTS = (SIGHT, 1e3 * SIGHT, 1e6 * SIGHT)  # kinks are looked for as far as this from 0
+MOST_PLACES = 60  # looked at, the nearest to 0
 _STEPS = np.array([1e-3, 1e-5, 1e-7])  # towards a kink, where its sides are compared
 _AROUND = np.array([-1.0, -0.7, -0.4, -0.1, 0.1, 0.4, 0.7, 1.0])
 
@@ -63,9 +64,11 @@ class Goodness:
 
     @property
     def reason(self) -> str:
-        """What stands against it; what is not decided; or why it is GOOD."""
+        """What stands against it; what is not decided; or that all is well."""
+        if self.good and self.how == "symbolic":
+            return "all five conditions hold"
         telling = [x for x in self.findings if x.holds is self.good] if self.good is not True else self.findings
-        return "; ".join(x.sentence for x in telling)
+        return "; ".join(map(str, telling))
 
     def __str__(self) -> str:
         return f"{self.function}: {self.verdict}: {self.reason}"
@@ -122,41 +125,44 @@ def _smooth(phi: Activation) -> Finding:
     if found.smooth:
         return Finding(SMOOTH, True, "symbolic", None, found.reason)
     obstacles = [x for _, _, x in ranges(phi.expr, phi.env, {}) if x is not None]
-    places, complete = _places(phi, obstacles)
+    places, seen = _places(phi, obstacles)
     for root in places:
         for function, name in ((phi, "φ"), (phi.derivative, "φ'"), (phi.derivative.derivative, "φ''")):
             broken = _break(function, root)
             if broken:
                 return Finding(SMOOTH, False, "symbolic", JUMP, f"{name} {broken} at z = {root:.6g}")
-    if not complete:
-        return Finding(SMOOTH, None, "numeric", JUMP, f"not decided: {found.reason}, and perhaps elsewhere")
+            seen = seen and broken is not None
+    if not seen:
+        return Finding(SMOOTH, None, "numeric", JUMP, f"not decided: {found.reason}")
     return Finding(SMOOTH, True, "numeric", JUMP, f"{found.reason}, where neither φ nor φ' nor φ'' jumps")
 
 
 def _places(phi: Activation, obstacles: list[Expr]) -> tuple[list[float], bool]:
-    """Where obstacles vanish, in order of size, and whether these are all such places."""
+    """Where obstacles vanish, the nearest to 0 first, and whether these are all such places."""
     found: set[float] = set()
     integrand = Integrand(phi.expr, np.ones((1, 1)), phi.env, {})
     for reach in SIGHTS:
         analyst = Analyst(integrand, reach)
         found.update(float(root) + 0.0 for x in obstacles for root in analyst.roots(x, (1.0,)))
         complete = all(analyst.affine(x) is not None for x in obstacles)
-    return sorted(found, key=abs), complete
+    return sorted(found, key=abs)[:MOST_PLACES], complete and len(found) <= MOST_PLACES
 
 
-def _break(function: Activation, root: float) -> str:
-    """How a function fails to be continuous at a place, in words; empty if it does not."""
-    steps = _STEPS * max(1.0, abs(root))
-    before, after = function.at(root - steps), function.at(root + steps)
+def _break(function: Activation, root: float) -> str | None:
+    """How a function fails to be continuous at a place, in words; empty if it does not, None if rounding hides it."""
+    (before, error_before), (after, error_after) = (function.with_errors(root + x * _STEPS) for x in (-1, 1))
     if not (np.isfinite(before).all() and np.isfinite(after).all()):
         return "has no finite values on both sides"
     around = function.at(root + _AROUND)
     least = JUMP * float(np.max(np.abs(around[np.isfinite(around)]), initial=0.0))
-    for side in (before, after):
-        moves = np.abs(np.diff(side))
-        if moves[1] > max(least, moves[0] / 2):
-            return "has no limit"
-    return f"jumps from {before[-1]:.4g} to {after[-1]:.4g}" if abs(after[-1] - before[-1]) > least else ""
+    errors = error_before + error_after
+    if not np.all(errors <= max(least, np.max(np.abs(after - before)) / 10)):
+        return None
+    moves = np.maximum(np.abs(np.diff(before)), np.abs(np.diff(after)))
+    if moves[1] > max(least, moves[0] / 2):
+        return "has no limit"
+    jump = abs(after[-1] - before[-1])
+    return f"jumps from {before[-1]:.4g} to {after[-1]:.4g}" if jump > max(least, 2 * moves[1]) else ""
 
 
 # ---------------------------------------------------------------------------------------------- bounds
