@@ -145,8 +145,11 @@ class ProgramClass(Enum):
 def classify(program: Program) -> ProgramClass:
     """The smallest class that holds the program: does a matrix occur transposed, does a Moment feed a Nonlin?
 
-    A matrix used only as W.T is as good as another matrix; what makes a program NETSORT is W and W.T together.
+    A matrix used only as W.T is as good as another matrix; what makes a program NETSORT is W and W.T together. Training
+    uses both, and scalars in between.
     """
+    if program.training is not None:
+        return ProgramClass.NETSORT_PLUS
     seen: dict[int, set[bool]] = {}
     plus = False
     for line in program.lines:

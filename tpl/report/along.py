@@ -1,10 +1,14 @@
 """Results along training: which steps a table shows, and how."""
 
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from tpl.report.layout import CORNER, WHOLE, Cell, Floats, Grid, grids
+
+if TYPE_CHECKING:
+    from tpl.report.results import CheckReport
 
 MOST_STEPS = 9
 
@@ -38,6 +42,21 @@ def step_table(values: Sequence[Floats], errors: Sequence[Floats], names: Sequen
         for i in telling_steps(len(steps))
     )
     return Grid("", tuple(names), rows)
+
+
+REGIMES = {
+    "features": "features learn",
+    "kernel": "kernel regime",
+    "trivial": "trivial: outputs do not move",
+    "unstable": "unstable: there is no limit",
+}
+
+
+def training_facts(report: "CheckReport") -> list[tuple[str, str]]:
+    """What becomes of training as the width grows, as rows of a table."""
+    if report.regime is None:
+        return []
+    return [("training", REGIMES[report.regime.kind]), *(("", reason) for reason in report.regime.reasons)]
 
 
 def _cells(value: Floats, error: Floats, columns: Sequence[int | None]) -> tuple[Cell | None, ...]:

@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Sequence
 from html import escape
 
-from tpl.report.along import step_grids
+from tpl.report.along import step_grids, training_facts
 from tpl.report.layout import (
     Grid,
     bytes_text,
@@ -83,6 +83,9 @@ def check_html(report: CheckReport) -> str:
     rows = [[name, f"{count:,}"] for name, count in report.counts.items()]
     rows += [["memory", f"about {bytes_text(report.memory_bytes)}"], ["time", f"about {seconds_text(report.seconds)}"]]
     rows += [[show.name, shape_text(show.shape) or "one number"] for show in report.shows]
+    rows += [list(fact) for fact in training_facts(report)]
+    judged = report.assumptions.rows() if report.assumptions is not None else ()
+    rows += [["assumption", ": ".join(row)] for row in judged]
     return f"<div>{_heading(report, '')}{_table([], rows)}{_notes(report.notes)}</div>"
 
 

@@ -19,6 +19,8 @@ from tpl.language.source import Span, nearest
 from tpl.report.layout import Floats, compact, rough, shape_text, verdict
 
 if TYPE_CHECKING:
+    from tpl.core.parametrization import Regime
+    from tpl.numeric.assumptions import Assumptions
     from tpl.numeric.plan import Choice
     from tpl.sampling.agreement import Agreement
 
@@ -263,7 +265,8 @@ class ShowShape(NamedTuple):
 class CheckReport:
     """The answer of `tpl check`: what the program is, and estimates of what a run needs.
 
-    lines counts all of the core program; products are matrix times vector.
+    lines counts all of the core program, and of one step where a network is trained; products are matrix times vector.
+    assumptions: of Chen, Yang, Zhao and Gu (2025), on activations and inputs. regime: of training as the width grows.
     """
 
     title: str
@@ -280,6 +283,8 @@ class CheckReport:
     shows: tuple[ShowShape, ...] = ()
     inputs: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
+    assumptions: "Assumptions | None" = None
+    regime: "Regime | None" = None
 
     @property
     def counts(self) -> dict[str, int]:

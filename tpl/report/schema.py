@@ -11,9 +11,12 @@ from typing import TYPE_CHECKING, Any
 from tpl.language.source import Diagnostic, Source, Span, TplError
 
 if TYPE_CHECKING:
+    from tpl.core.parametrization import Regime
+    from tpl.data.assumption import InputAssumption
     from tpl.numeric.depth import Estimate
     from tpl.numeric.edge import Axis, Crossing
     from tpl.numeric.fixed_points import Correlation, FixedPoint
+    from tpl.numeric.good import Goodness
     from tpl.numeric.plan import Choice
     from tpl.report.phase import Phase
     from tpl.report.results import CheckReport, Result, Run, Verification
@@ -130,6 +133,46 @@ def check_document(report: "CheckReport") -> Document:
         "counts": report.counts,
         "estimate": {"memory_bytes": int(report.memory_bytes), "seconds": float(report.seconds)},
         "shows": [{"name": show.name, "shape": list(show.shape)} for show in report.shows],
+        "training": None if report.regime is None else _regime(report.regime),
+        "activations": [_activation(x) for x in report.assumptions.activations] if report.assumptions else [],
+        "input_assumptions": [_inputs(x) for x in report.assumptions.inputs] if report.assumptions else [],
+    }
+
+
+def _regime(regime: "Regime") -> Document:
+    return {
+        "regime": regime.kind,
+        "r": None if regime.r is None else str(regime.r),
+        "u": str(regime.u),
+        "reasons": list(regime.reasons),
+        "parameters": [
+            {"name": x.parameter.name, "group": x.parameter.group, "moves": x.moves, "in_kernel": x.in_kernel}
+            for x in regime.roles
+        ],
+    }
+
+
+def _activation(found: "Goodness") -> Document:
+    return {
+        "function": found.function,
+        "good": found.good,
+        "how": found.how,
+        "findings": [
+            {"condition": x.condition, "holds": x.holds, "how": x.how, "tolerance": x.tolerance, "sentence": x.sentence}
+            for x in found.findings
+        ],
+    }
+
+
+def _inputs(found: "InputAssumption") -> Document:
+    return {
+        "name": found.name,
+        "holds": found.holds,
+        "offenders": [{"inputs": list(x.inputs), "sentence": x.sentence} for x in found.offenders],
+        "count": found.count,
+        "tolerance": found.tolerance,
+        "sentence": found.sentence,
+        "notes": list(found.notes),
     }
 
 
@@ -273,6 +316,19 @@ _RESULT = _object(
     steps=_array(_COUNT),
 )
 
+_REGIME = _object(
+    regime={"enum": ["features", "kernel", "trivial", "unstable"]}, r=_or_null(_TEXT), u=_TEXT, reasons=_array(_TEXT),
+    parameters=_array(_object(name=_TEXT, group=_TEXT, moves=_FLAG, in_kernel=_FLAG)),
+)  # fmt: skip
+_ACTIVATION = _object(
+    function=_TEXT, good=_or_null(_FLAG), how={"enum": ["symbolic", "numeric"]},
+    findings=_array(_object(condition=_TEXT, holds=_or_null(_FLAG), how=_TEXT, tolerance=_or_null(_NUMBER), sentence=_TEXT)),
+)  # fmt: skip
+_INPUTS = _object(
+    name=_TEXT, holds=_FLAG, offenders=_array(_object(inputs=_array(_COUNT), sentence=_TEXT)), count=_COUNT,
+    tolerance=_NOT_NEGATIVE, sentence=_TEXT, notes=_array(_TEXT),
+)  # fmt: skip
+
 _CHOICE = _object(
     expectation=_TEXT, count=_COUNT, dimensions=_COUNT, method=_TEXT, reason=_TEXT,
     declined=_array(_object(method=_TEXT, reason=_TEXT)), error=_or_null(_NOT_NEGATIVE),
@@ -356,6 +412,9 @@ SCHEMAS: dict[str, Document] = {
         ),
         estimate=_object(memory_bytes=_COUNT, seconds=_NOT_NEGATIVE),
         shows=_array(_object(name=_TEXT, shape=_array(_COUNT))),
+        training=_or_null(_REGIME),
+        activations=_array(_ACTIVATION),
+        input_assumptions=_array(_INPUTS),
     ),
     PHASE: _document(
         PHASE,

@@ -10,7 +10,7 @@ from typing import IO, TYPE_CHECKING
 
 import numpy as np
 
-from tpl.report.along import step_grids, step_table
+from tpl.report.along import step_grids, step_table, training_facts
 from tpl.report.layout import (
     Grid,
     bytes_text,
@@ -305,6 +305,10 @@ def check_table(report: CheckReport) -> "RenderableType":
         numbers = count_text(int(np.prod(show.shape, dtype=int)), "number")
         shape = f"{shape_text(show.shape)}, {numbers}" if show.shape else numbers
         facts.add_row(text("shows"), text(f"{show.name} ({shape})"))
+    for what, sentence in training_facts(report):
+        facts.add_row(text(what), text(sentence))
+    for row in report.assumptions.rows() if report.assumptions is not None else ():
+        facts.add_row(text("assumption"), text(": ".join(row)))
     return stack([heading(report, ""), blank(), facts, *([blank()] if report.notes else []), *_notes(report.notes)])
 
 

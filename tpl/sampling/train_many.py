@@ -76,6 +76,25 @@ class Measured:
             found.append(together.reshape(*together.shape[:2], *shown.shape, *together.shape[3:]))
         return found
 
+    def shapes(self) -> list[tuple[int, ...]]:
+        """Of every show."""
+        records = len(self.training.schedule.records)
+        return [(records, *shown.shape, *self._entries(shown.measures[0])) for shown in self.training.shows]
+
+    def _entries(self, measure: Measure) -> tuple[int, ...]:
+        """The shape of one measure at one step."""
+        count = len(self.training.variables[measure.variable]) if measure.variable else 0
+        if measure.function in ("f", "test_f"):
+            k = self.training.examples[0].outputs.shape[1]
+            return self.sizes[measure.function == "test_f"], *(n for n in (self.positions, k) if n > 1)
+        if measure.function == "tangent_kernel":
+            return (self.sizes[False] * self.positions,) * 2
+        if measure.function == "eigenvalues" and measure.of is not None:
+            return self._entries(measure.of)[:1]
+        return {"gram": (count, count), "cross_gram": (count, count), "joint_gram": (2 * count, 2 * count)}.get(
+            measure.function, ()
+        )
+
     def _arranged(self, values: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
         return values.reshape(len(values), *shape, *values.shape[2:])
 
