@@ -68,8 +68,9 @@ def estimate(
 
     `ref(i)` is the i-th variable, a symbol's value stands in `env`, a quantity's in `known`. Stops when every error is
     below `rtol` times its value (of a value that cannot be told from 0: times the integrand's root mean square), or
-    after about `samples` samples, though never before a first round of some 10,000. Estimates with one seed share their
-    random numbers. Raises NotGenerated for a function without a rule.
+    after about `samples` samples, though never before some 30,000 (nets of skewed integrands: four times as many, if
+    `samples` allows). Estimates with one seed share their random numbers. Raises NotGenerated for a function without a
+    rule.
     """
     factor = reduce_rank(np.asarray(covariance, dtype=float), rank_tolerance)
     if factor.shape[1] == 0:

@@ -187,7 +187,8 @@ def sweep(kernels, key, low, high, factor, parameters, slots, pairs, chunks, fir
     count = result.shape[2]
     variables, rank = factor.shape
     z = np.empty((rank, CHUNK))
-    u = np.empty((variables, CHUNK))
+    standard = variables == rank and np.all(factor == np.eye(rank))
+    u = z if standard else np.empty((variables, CHUNK))
     out = np.empty((count, CHUNK))
     mirrored = np.empty((count if pairs else 0, CHUNK))
     scratch = np.empty((slots, CHUNK))
@@ -203,7 +204,8 @@ def sweep(kernels, key, low, high, factor, parameters, slots, pairs, chunks, fir
                     net(index, low[j], high[j], z[j])
                 else:
                     normals(index, j, key, z[j])
-            combine(factor, z, u)
+            if not standard:
+                combine(factor, z, u)
             for kernel in kernels:
                 call(kernel, at_u, at_out, at_parameters, at_scratch)
             if pairs:
