@@ -66,10 +66,12 @@ class TensorProgram:
         return self._compiled.program
 
     def core(self) -> str:
-        """The core program as text, which `tpl.core.text.parse_program` reads back."""
+        """The core program as text, which `tpl.core.text.parse_program` reads back; and a step of training, if it trains."""
         from tpl.core.text import print_program
+        from tpl.core.training_text import print_training
 
-        return print_program(self.program)
+        text, training = print_program(self.program), self.program.training
+        return text if training is None else f"{text}\n{print_training(training)}"
 
     def check(
         self, samples: int | None = None, replicates: int | None = None, threads: int | None = None
