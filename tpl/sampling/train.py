@@ -385,11 +385,11 @@ class Wanted:
 
 
 def _at_width(training: Training, options: TrainOptions) -> Program:
-    """The program with the scale of its outputs."""
+    """The program with the scale of its outputs, n^(1-u): in the limit 0 where u > 1, and not asked for where u < 1."""
     program = training.program
-    if OUTPUT_SCALE not in program.constants or not options.finite:
+    if OUTPUT_SCALE not in program.constants:
         return program
-    scale = number(float(options.base_width) ** float(1 - training.regime.u))
+    scale = number(float(options.base_width) ** float(1 - training.regime.u) if options.finite else 0)
     return replace(program, constants={**program.constants, OUTPUT_SCALE: scale})
 
 
