@@ -1,0 +1,205 @@
+"""The training engine against trainings of infinite networks that are solved without sampling (`closed`)."""
+
+import sys
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from itertools import cycle, islice
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+sys.path.insert(0, str(Path(__file__).parent))
+from closed import deep_linear, one_layer, one_layer_relu
+from closed.descent import CROSS_ENTROPY, LOGISTIC, SQUARED, Descent, Solution
+
+from tpl.core.training import Training
+from tpl.language.source import Source
+from tpl.pipeline import compile_program
+from tpl.sampling.train import TrainOptions, train
+
+SIGMA, READOUT = 1.2, 0.8
+TRAINED = 3  # the last of four inputs is a test input
+
+PROGRAM = """
+width n
+data X[N, d]
+data y[{targets}]
+data Xt[K, d]
+network f(xi[d]):
+{layers}    param v : [{k}, n] ~ N(0, 0.64 / n)
+    return v @ x[{depth}]
+train f on X, y:
+    parametrization = mup
+    loss = {loss}
+    rate = {rate}
+    steps = {steps}
+    record = 1
+    test = [Xt]
+{settings}
+show f, test_f
+{shows}"""
+
+LAYER = """    param W[{layer}] : [{shape}] ~ N(0, 1.44 / {below})
+    h[{layer}] = W[{layer}] @ {argument}{bias}
+    x[{layer}] = {phi}
+"""
+
+
+@dataclass(frozen=True)
+class Case:
+    """One training, as text and as what `closed` takes. `batches` of the steps; `settings`: further lines of text."""
+
+    depth: int = 1
+    phi: str = "linear"
+    k: int = 1
+    d: int = 3
+    bias: float | None = None
+    loss: str = "squared(f, y)"
+    rate: str = "0.12"
+    steps: int = 5
+    batches: Sequence[Sequence[int] | None] = (None,) * 5
+    settings: dict[str, str] = field(default_factory=dict)
+
+    def data(self) -> tuple[np.ndarray, np.ndarray]:
+        rng = np.random.default_rng(5)
+        inputs = rng.standard_normal((TRAINED + 1, self.d))
+        if self.k == 1:
+            return inputs, rng.choice([-1.0, 1.0], (TRAINED, 1))
+        return inputs, rng.dirichlet(np.ones(self.k), TRAINED)
+
+    def layer(self, layer: int) -> str:
+        bias = "" if self.bias is None else f" + b[{layer}]"
+        param = "" if self.bias is None else f"    param b[{layer}] : [n] ~ N(0, {self.bias**2:g})\n"
+        shape, below, argument = ("n, d", "d", "xi") if layer == 1 else ("n, n", "n", f"x[{layer - 1}]")
+        h = f"h[{layer}]"
+        phi = h if self.phi == "linear" else f"{self.phi}({h})"
+        return param + LAYER.format(layer=layer, shape=shape, below=below, argument=argument, bias=bias, phi=phi)
+
+    def text(self) -> str:
+        return PROGRAM.format(
+            targets="N" if self.k == 1 else "N, k", k=self.k, depth=self.depth, loss=self.loss, rate=self.rate,
+            layers="".join(self.layer(layer) for layer in range(1, self.depth + 1)), steps=self.steps,
+            shows="".join(f"show cross_gram(h[{i}]), cross_gram(x[{i}])\n" for i in range(1, self.depth + 1)),
+            settings="".join(f"    {name} = {value}\n" for name, value in self.settings.items()),
+        )  # fmt: skip
+
+    def training(self) -> Training:
+        inputs, targets = self.data()
+        y = targets[:, 0] if self.k == 1 else targets
+        given = {"X": inputs[:TRAINED], "y": y, "Xt": inputs[TRAINED:]}
+        training = compile_program(Source(self.text(), "case.tp"), given).program.training
+        assert training is not None
+        return training
+
+    def descent(self) -> Descent:
+        loss = {"l": LOGISTIC, "c": CROSS_ENTROPY}.get(self.loss[0], SQUARED)
+        momentum, decay = (float(self.settings.get(name, 0)) for name in ("momentum", "weight_decay"))
+        return Descent(self.batches, schedule(self.rate), loss, momentum, decay)
+
+    def solution(self) -> Solution:
+        inputs, targets = self.data()
+        if self.phi == "linear":
+            network = deep_linear.DeepLinear(self.depth, self.k, SIGMA, READOUT, self.bias)
+            return deep_linear.solve(network, self.descent(), inputs, targets)
+        shallow = one_layer.OneLayer(self.phi, self.k, SIGMA, READOUT, self.bias)
+        if self.phi == "relu":
+            return one_layer_relu.solve(shallow, self.descent(), inputs, targets)[0]
+        solution, error = one_layer.solve(shallow, self.descent(), inputs, targets, step=0.25)
+        assert error < 1e-4
+        return solution
+
+
+def schedule(rate: str) -> float | Callable[[int], float]:
+    """A number, or `a / (1 + t / b)`."""
+    if "t" not in rate:
+        return float(rate)
+    top, slow = rate.replace("/ (1 + t /", " ").rstrip(")").split()
+    return lambda t: float(top) / (1 + t / float(slow))
+
+
+def test_batches_in_turn_and_shuffled():
+    given, shuffled = (Case(steps=6, settings={"batch": "2"} | order).training().schedule.batches(TRAINED)
+                       for order in ({}, {"order": "shuffled(seed=2)"}))  # fmt: skip
+    assert given.tolist() == PAIRS
+    assert shuffled.shape == given.shape
+    epochs = shuffled.reshape(-1, TRAINED)
+    assert np.sort(epochs, axis=1).tolist() == [list(range(TRAINED))] * 4
+    assert len({tuple(epoch) for epoch in epochs.tolist()}) > 1
+
+
+def in_turn(size: int, steps: int) -> list[list[int]]:
+    flow = islice(cycle(range(TRAINED)), size * steps)
+    return [[next(flow) for _ in range(size)] for _ in range(steps)]
+
+
+PAIRS = in_turn(2, 6)
+HARD = {"batch": "2", "momentum": "0.5", "weight_decay": "0.1"}
+CASES = {
+    **{f"{depth} linear layers": Case(depth) for depth in (1, 2, 3, 4)},
+    "written loss": Case(2, loss="(f - y)^2 / 2"),
+    "momentum": Case(2, settings={"momentum": "0.7"}),
+    "weight decay": Case(3, settings={"weight_decay": "0.3"}),
+    "biases": Case(3, bias=0.5),
+    "batches": Case(2, steps=6, batches=PAIRS, settings={"batch": "2"}),
+    "everything": Case(2, bias=0.5, loss="logistic(f, y)", rate="0.4 / (1 + t / 3)", steps=6, batches=PAIRS,
+                       settings=HARD),
+    "two outputs": Case(3, k=2),
+    "classes": Case(2, k=2, loss="cross_entropy(f, y)", rate="0.4", steps=6, batches=PAIRS, settings=HARD),
+    "tanh": Case(1, "tanh", d=2, rate="0.4"),
+    "erf": Case(1, "erf", d=2, loss="logistic(f, y)", rate="0.5", steps=6, batches=PAIRS, settings=HARD),
+    "relu": Case(1, "relu", d=2, rate="0.4", steps=6, batches=PAIRS, settings=HARD),
+    "tanh with biases": Case(1, "tanh", d=1, bias=0.7, rate="0.4", settings={"momentum": "0.6"}),
+    "relu, classes": Case(1, "relu", d=1, k=2, loss="cross_entropy(f, y)", rate="0.5"),
+}  # fmt: skip
+
+
+def measured(run: dict[str, np.ndarray]) -> np.ndarray:
+    """Everything after the start, as one vector."""
+    names = ["f", *sorted(name for name in run if name.startswith(("gram:", "cross:")))]
+    return np.concatenate([run[name][1:].ravel() for name in names])
+
+
+def expected(case: Case) -> np.ndarray:
+    """The same, solved."""
+    solution = case.solution()
+    parts = {}
+    for letter, gram, cross in (("h", solution.gram, solution.cross), ("x", solution.gram_x, solution.cross_x)):
+        for layer in gram:
+            parts[f"gram:{letter}[{layer}]"] = gram[layer]
+            parts[f"cross:{letter}[{layer}]"] = cross[layer]
+    flat = [parts[name][1:, :TRAINED, :TRAINED].ravel() for name in sorted(parts)]
+    return np.concatenate([solution.f[1:].ravel(), *flat])
+
+
+def z_scores(case: Case, size: int, replicates: int) -> tuple[np.ndarray, np.ndarray]:
+    """Means of the engine, extrapolated on a line in 1/M from M = size, 2 size, less the solution: by its error; errors."""
+    training, exact = case.training(), expected(case)
+    means, variances = [], []
+    for m in (size, 2 * size):
+        runs = np.array([measured(train(training, TrainOptions(m, False), r)) for r in range(replicates)])
+        assert runs.shape[1:] == exact.shape
+        means.append(runs.mean(axis=0))
+        variances.append(runs.var(axis=0, ddof=1) / replicates)
+    error = np.sqrt(4 * variances[1] + variances[0])
+    return (2 * means[1] - means[0] - exact) / error, error / abs(exact).max()
+
+
+def agree(z: np.ndarray) -> None:
+    assert abs(z).max() < 4.5
+    assert np.sqrt(np.mean(z**2)) < 1.8
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_the_sampled_limit_is_the_solution(case):
+    z, error = z_scores(CASES[case], 500, 40)
+    agree(z)
+    assert np.median(error) < 0.012
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("case", CASES)
+def test_the_sampled_limit_is_the_solution_closely(case):
+    z, error = z_scores(CASES[case], 4000, 100)
+    agree(z)
+    assert np.median(error) < 0.003
