@@ -60,7 +60,7 @@ class Measured:
             value, error = (self._arranged(np.stack([getattr(p, x) for p in parts], axis=1), shown.shape)
                             for x in ("value", "error"))  # fmt: skip
             notes = tuple(
-                f"{_place(shown.name, m)}: {note}"
+                f"{_place(shown.name, m)} {note.removeprefix(self._function(m).name).lstrip()}"
                 for m, p in zip(shown.measures, parts, strict=True)
                 for note in p.notes
             )
