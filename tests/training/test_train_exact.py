@@ -105,8 +105,8 @@ class Case:
         shallow = one_layer.OneLayer(self.phi, self.k, SIGMA, READOUT, self.bias)
         if self.phi == "relu":
             return one_layer_relu.solve(shallow, self.descent(), inputs, targets)[0]
-        solution, error = one_layer.solve(shallow, self.descent(), inputs, targets, step=0.25)
-        assert error < 1e-4
+        solution, error = one_layer.solve(shallow, self.descent(), inputs, targets)
+        assert error < 1e-5
         return solution
 
 
