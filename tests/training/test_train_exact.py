@@ -14,7 +14,7 @@ from closed import deep_linear, kernel_regime, one_layer, one_layer_relu
 from closed.descent import CROSS_ENTROPY, LOGISTIC, SQUARED, Descent, Solution
 
 from tpl.core.training import Training
-from tpl.language.source import Source
+from tpl.language.source import Source, TplError
 from tpl.pipeline import compile_program
 from tpl.sampling.train import TrainOptions, train
 from tpl.sampling.train_kernel import train_kernel
@@ -103,12 +103,14 @@ class Case:
     def solution(self) -> Solution:
         inputs, targets = self.data()
         if self.phi == "linear":
-            network = deep_linear.DeepLinear(self.depth, self.k, SIGMA, READOUT, self.bias)
+            network = deep_linear.DeepLinear(
+                self.depth, self.k, SIGMA, READOUT, self.bias, self.parametrization == "ip"
+            )
             return deep_linear.solve(network, self.descent(), inputs, targets)
         shallow = one_layer.OneLayer(self.phi, self.k, SIGMA, READOUT, self.bias)
         if self.phi == "relu":
             return one_layer_relu.solve(shallow, self.descent(), inputs, targets)[0]
-        solution, error = one_layer.solve(shallow, self.descent(), inputs, targets, step=0.18, reach=7)
+        solution, error = one_layer.solve(shallow, self.descent(), inputs, targets)
         assert error < 1e-5
         return solution
 
@@ -140,6 +142,7 @@ PAIRS = in_turn(2, 6)
 HARD = {"batch": "2", "momentum": "0.5", "weight_decay": "0.1"}
 CASES = {
     **{f"{depth} linear layers": Case(depth) for depth in (1, 2, 3, 4)},
+    "integrable": Case(2, parametrization="ip", rate="0.4"),
     "written loss": Case(2, loss="(f - y)^2 / 2"),
     "momentum": Case(2, settings={"momentum": "0.7"}),
     "weight decay": Case(3, settings={"weight_decay": "0.3"}),
@@ -184,8 +187,9 @@ def z_scores(case: Case, size: int, replicates: int) -> tuple[np.ndarray, np.nda
         assert runs.shape[1:] == exact.shape
         means.append(runs.mean(axis=0))
         variances.append(runs.var(axis=0, ddof=1) / replicates)
-    error = np.sqrt(4 * variances[1] + variances[0])
-    return (2 * means[1] - means[0] - exact) / error, error / abs(exact).max()
+    scale = abs(exact).max()
+    error = np.maximum(np.sqrt(4 * variances[1] + variances[0]), 1e-12 * scale)  # under IP some are exactly 0
+    return (2 * means[1] - means[0] - exact) / error, error / scale
 
 
 def agree(z: np.ndarray) -> None:
@@ -269,3 +273,47 @@ def test_outputs_start_as_a_gaussian_process(k):
             products = np.einsum("ri,rj->rij", *(f[:, :, j] - (-p @ targets)[:, j] for j in (a, b)))
             spread = products.std(axis=0) / np.sqrt(count)
             agree((products.mean(axis=0) - covariance * (a == b)) / spread)
+
+
+IDLE = """
+width n
+data X[N, d]
+data y[N]
+network f(xi[d]):
+    param Q : [n, d] ~ N(0, 1 / d)
+    param b : [n] ~ N(0, 1)
+    param R : [n, n] ~ N(0, 1 / n)
+    q = R @ sign(Q @ xi + b)
+    param v : [1, n] ~ N(0, 1 / n)
+    return v @ {features}
+train f on X, y:
+    parametrization = mup
+    loss = squared(f, y)
+    rate = 0.5
+    steps = 3
+    record = 1
+    weight_decay = 0.2
+show gram(q), cross_gram(q)
+"""
+
+
+@pytest.mark.parametrize("features", ["sign(q)", "sign(Q @ xi)"])
+@pytest.mark.parametrize("operator", ["lazy", "dense"])
+def test_parameters_without_a_gradient_decay(features, operator):
+    """Behind sign, or unused: R shrinks by 1 - 0.5 · 0.2 a step, and sign(Q ξ + b) stands still."""
+    inputs, targets = Case().data()
+    given = {"X": inputs[:TRAINED], "y": targets[:, 0]}
+    training = compile_program(Source(IDLE.format(features=features), "idle.tp"), given).program.training
+    run = train(training, TrainOptions(200, False, operator))
+    for name, power in (("gram:q", 2), ("cross:q", 1)):
+        for t in range(4):
+            np.testing.assert_allclose(run[name][t], 0.9 ** (power * t) * run[name][0], rtol=1e-9)
+
+
+def test_weight_decay_has_no_kernel_regime():
+    """It would shrink features: refused, with this one message."""
+    with pytest.raises(TplError) as caught:
+        Case(2, parametrization="ntp", settings=ZERO | {"weight_decay": "0.1"}).training()
+    assert [d.message.split(":")[0] for d in caught.value.diagnostics] == [
+        "there is no weight decay where features stand still"
+    ]
