@@ -257,13 +257,15 @@ class TrainingRun:
     def _descend_line(self, run: "_StepRun", line: int, updates: list, size: float, motion: Motion) -> None:
         if line in self.operators:
             pairs = [pair for u in updates for pair in u.gradients.matrices.get(line, [])]
+            outer = None
             if pairs:
                 left, right = (tuple(p[side] for p in pairs) for side in (0, 1))
                 weights = np.full(len(pairs), size / self.options.base_width)
-                self.operators[line].descend(Outer(weights, left, right, run.rows(left), run.rows(right)), motion)
+                outer = Outer(weights, left, right, run.rows(left), run.rows(right))
+            self.operators[line].descend(outer, motion)
         elif line in self.images:
             pairs = [pair for u in updates for pair in u.gradients.inputs.get(line, [])]
-            self.images[line].move(self._image_gradient(run, line, pairs, size), motion)
+            self.images[line].move(self._image_gradient(run, line, pairs, size) if pairs else 0.0, motion)
         elif line in self.numbers:
             total = sum(run.scalars[chi] * self._number(k) for u in updates for chi, k in u.biases.get(line, []))
             self.numbers[line].move(size * total, motion)

@@ -98,18 +98,21 @@ class TrainedLazy(LazyGaussian):
         left[left < _SHARE_OF_ROUNDING * squares] = 0
         self.lost = max(self.lost, self._scale**2 * float(left.sum()))
 
-    def descend(self, outer: Outer, motion: Motion) -> None:
-        """Move by the gradient Σ weights left ⊗ right."""
-        right = self._expanded(outer.right, outer.right_lines, False)
-        left = self._expanded(outer.left, outer.left_lines, True)
-        self.update.grow((self._backward.basis.count, self._forward.basis.count))
-        shape = self.update.value.shape
-        gradient = (_columns(left, shape[0]) * outer.weights[:, None]).T @ _columns(right, shape[1])
-        self.update.move(gradient, motion)
+    def descend(self, outer: Outer | None, motion: Motion) -> None:
+        """Move by the gradient Σ weights left ⊗ right, or by none."""
+        self.update.move(0.0 if outer is None else self._gradient(outer), motion)
         self.initial.move(0.0, motion)
         self.lost = 0.0
         self._seen[0].clear()
         self._seen[1].clear()
+
+    def _gradient(self, outer: Outer) -> np.ndarray:
+        """In the bases, for which the update gets room."""
+        right = self._expanded(outer.right, outer.right_lines, False)
+        left = self._expanded(outer.left, outer.left_lines, True)
+        self.update.grow((self._backward.basis.count, self._forward.basis.count))
+        shape = self.update.value.shape
+        return (_columns(left, shape[0]) * outer.weights[:, None]).T @ _columns(right, shape[1])
 
     def _expanded(self, rows: Rows, lines: tuple[int, ...], transposed: bool) -> list[np.ndarray]:
         """The rows' coefficients: known where a product has met them."""
@@ -146,5 +149,5 @@ class TrainedDense(DenseGaussian):
     def product(self, x: Rows, lines: tuple[int, ...], transposed: bool) -> Rows:
         return self.apply_transposed(x) if transposed else self.apply(x)
 
-    def descend(self, outer: Outer, motion: Motion) -> None:
-        self.moving.move((outer.left * outer.weights[:, None]).T @ outer.right, motion)
+    def descend(self, outer: Outer | None, motion: Motion) -> None:
+        self.moving.move(0.0 if outer is None else (outer.left * outer.weights[:, None]).T @ outer.right, motion)
