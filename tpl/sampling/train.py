@@ -7,6 +7,7 @@ keeps those that are 1, and in how matrices are held (`tpl.sampling.trained`).
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, replace
 from fractions import Fraction
+from typing import Literal
 
 import numpy as np
 
@@ -35,7 +36,8 @@ class TrainOptions:
     """How one replicate is run.
 
     base_width: M, or n. finite: with the powers of the width as they are at n, rather than in the limit. operator: how
-    matrices are held. tolerance: below which share of its argument's norm a new direction is dropped.
+    matrices are held. tolerance: below which share of its argument's norm a new direction is dropped. dtype: of vectors;
+    averages and whatever is recorded are float64.
     """
 
     base_width: int
@@ -43,6 +45,7 @@ class TrainOptions:
     operator: OperatorKind = "lazy"
     tolerance: float = 1e-4
     seed: int = 0
+    dtype: Literal["float64", "float32"] = "float64"
 
 
 def train(
@@ -103,7 +106,7 @@ class TrainingRun:
                 draw = stream(self.options.seed, self.domain, self.options.base_width, self.replicate, i)
                 deviation = self._deviation(owner.get(i), i)
                 value = draw.standard_normal(self.sizes[str(line.dims[0])]) * deviation
-                self.vectors[i] = Moving(value + self._number(line.mean))
+                self.vectors[i] = Moving((value + self._number(line.mean)).astype(self.dtype, copy=False))
             elif line.op in ("state", "gaussian"):
                 draw = stream(self.options.seed, self.domain, self.options.base_width, self.replicate, i)
                 value = draw.standard_normal(()) * self._deviation(owner.get(i), i) + self._number(line.mean)
@@ -114,6 +117,10 @@ class TrainingRun:
                 self.operators[i] = self._operator(i, owner.get(i))
         for matrix, inputs in rows.items():
             self._draw_images(matrix, inputs, owner.get(matrix))
+
+    @property
+    def dtype(self) -> type:
+        return np.float32 if self.options.dtype == "float32" else np.float64
 
     @property
     def domain(self) -> int:
@@ -145,7 +152,7 @@ class TrainingRun:
         variance = deviation**2 / (self.options.base_width if parameter is not None else 1)
         if self.options.operator == "dense":
             return TrainedDense(n_out, n_in, variance, rng)
-        return TrainedLazy(n_out, n_in, variance, rng, tolerance=self.options.tolerance)
+        return TrainedLazy(n_out, n_in, variance, rng, tolerance=self.options.tolerance, dtype=self.dtype)
 
     def _draw_images(self, matrix: int, inputs: list[int], parameter: Trained | None) -> None:
         rows = np.array([self.program.lines[i].row for i in inputs])
@@ -154,7 +161,8 @@ class TrainingRun:
         size = self.sizes[str(self.program.lines[matrix].dims[0])]
         rng = stream(self.options.seed, self.domain, self.options.base_width, self.replicate, matrix)
         normals = rng.standard_normal((factor.shape[1], size))
-        self.images[matrix] = Moving(combine(factor * self._deviation(parameter, matrix), normals))
+        images = combine(factor * self._deviation(parameter, matrix), normals)
+        self.images[matrix] = Moving(images.astype(self.dtype, copy=False))
         self.image_rows[matrix] = {line: place for place, line in enumerate(inputs)}
         self._input_grams = getattr(self, "_input_grams", {})
         self._input_grams[matrix] = rows @ rows.T
@@ -295,6 +303,10 @@ class _StepRun(_Run):
     """One walk through a step's lines with the parameters of a `TrainingRun`."""
 
     state: TrainingRun = field(kw_only=True)
+
+    @property
+    def dtype(self) -> type:
+        return self.state.dtype
 
     def do(self, index: int) -> None:
         step = self.schedule.steps[index]

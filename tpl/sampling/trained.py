@@ -11,7 +11,8 @@ from typing import NamedTuple
 import numpy as np
 
 from tpl.sampling.operator import DenseGaussian, LazyGaussian, _Side
-from tpl.sampling.rows import Rows, combine, squared_norms
+from tpl.sampling.rows import CHUNK, RowBuffer, Rows, accumulate, combine, squared_norms
+from tpl.sampling.truncate import SMALLEST, expand_leading
 
 _SHARE_OF_ROUNDING = 1e-14  # of a squared norm: a difference below is none
 
@@ -73,8 +74,17 @@ class TrainedLazy(LazyGaussian):
     product's rows, r what was dropped of its arguments.
     """
 
-    def __init__(self, rows: int, columns: int, variance: float, rng: np.random.Generator, *, tolerance: float):
-        super().__init__(rows, columns, variance, rng, tolerance=tolerance, capacity=(64, 64))
+    def __init__(
+        self,
+        rows: int,
+        columns: int,
+        variance: float,
+        rng: np.random.Generator,
+        *,
+        tolerance: float,
+        dtype: type = np.float64,
+    ):
+        super().__init__(rows, columns, variance, rng, tolerance=tolerance, capacity=(CHUNK, CHUNK), dtype=dtype)
         self.initial = Moving(np.ones(()))  # α
         self.update = Moving(np.zeros((0, 0)))  # C, [q, p]
         self.lost = 0.0
@@ -86,11 +96,17 @@ class TrainedLazy(LazyGaussian):
         coefficients = self._coefficients(x, side, other)
         self._seen[transposed].update(zip(lines, coefficients, strict=True))
         self._note_lost(x, coefficients)
-        result = combine(coefficients * (self._scale * float(self.initial.value)), side.images.rows)
+        result = combine(coefficients * (self._scale * float(self.initial.value)), side.images.parts)
         change = self.update.value.T if transposed else self.update.value
         if change.size:
-            result += combine(coefficients[:, : change.shape[1]] @ change.T, other.basis.rows[: len(change)])
+            moved = coefficients[:, : change.shape[1]] @ change.T
+            accumulate(result, moved, other.basis.first(len(change)), out=result)
         return result
+
+    def _expand(self, x: Rows, norms: np.ndarray, basis: RowBuffer) -> np.ndarray:
+        if self._tolerance < SMALLEST:
+            return super()._expand(x, norms, basis)
+        return expand_leading(x, norms, basis, self._tolerance)
 
     def _note_lost(self, x: Rows, coefficients: np.ndarray) -> None:
         squares = squared_norms(x)
