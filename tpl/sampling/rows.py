@@ -137,10 +137,27 @@ class RowBuffer:
         if self._counts[-1] + count > len(self._chunks[-1]):
             self._chunks.append(self._chunk(max(count, CHUNK)))
             self._counts.append(0)
-        used = self._counts[-1]
-        self._counts[-1] += count
+        return self.fill(len(self._chunks) - 1, count)
+
+    # Sums depend in their last bits on how rows are cut into chunks: what is stored and read back keeps the cut.
+
+    @property
+    def capacities(self) -> list[int]:
+        """Of the chunks."""
+        return [len(chunk) for chunk in self._chunks]
+
+    def clear(self, capacities: Sequence[int]) -> None:
+        """Begin again, with empty chunks of these capacities."""
+        self._chunks = [self._chunk(capacity) for capacity in capacities]
+        self._counts = [0] * len(capacities)
+        self.count = 0
+
+    def fill(self, chunk: int, count: int) -> Rows:
+        """Room for `count` more rows in one chunk."""
+        used = self._counts[chunk]
+        self._counts[chunk] += count
         self.count += count
-        return self._chunks[-1][used : used + count, : self.length]
+        return self._chunks[chunk][used : used + count, : self.length]
 
 
 def _cut(parts: list[Rows], start: int, stop: int) -> list[Rows]:

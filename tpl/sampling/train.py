@@ -17,10 +17,11 @@ from tpl.core.program import Program
 from tpl.core.train_block import OUTPUT_SCALE
 from tpl.core.training import Example, Measure, Trained, Training
 from tpl.language.training_words import STEP
+from tpl.sampling.checkpoint import ReplicateFiles
 from tpl.sampling.errors import Cancelled, NumericalError
 from tpl.sampling.interpreter import OperatorKind, _NotFinite, _Run, _Settings, gather
 from tpl.sampling.plan import Draw, Input, Numbers, Product, Schedule
-from tpl.sampling.rows import combine, inner
+from tpl.sampling.rows import RowBuffer, combine, inner
 from tpl.sampling.schedule import make_schedule
 from tpl.sampling.streams import FINITE_RUN, LIMIT_RUN, stream
 from tpl.sampling.trained import Motion, Moving, Outer, TrainedDense, TrainedLazy
@@ -55,15 +56,26 @@ def train(
     *,
     cancelled: Callable[[], bool] = lambda: False,
     tick: Callable[[], None] = lambda: None,
+    files: ReplicateFiles | None = None,
 ) -> Statistics:
     """One replicate from start to end: what was recorded, with `lost` (dropped shares of squares) and `ranks`.
 
-    tick is called after every step. Raises NumericalError for the first line whose value is not finite, and Cancelled.
+    tick is called after every step. files: where the replicate is kept on its way, and resumed from. Raises
+    NumericalError for the first line whose value is not finite, CheckpointError, and Cancelled.
     """
+    from tpl.sampling.train_state import resume, save
+
     run = TrainingRun(training, options, replicate)
+    if files is not None:
+        resume(run, files)
+        for _ in range(run.step):
+            tick()
     with np.errstate(all="ignore"):
         while not run.done:
-            if cancelled():
+            stop = cancelled()
+            if files is not None and (stop or files.due):
+                save(run, files)
+            if stop:
                 raise Cancelled
             run.advance()
             tick()
@@ -82,7 +94,7 @@ class TrainingRun:
         self.batches = training.schedule.batches(len(training.examples))
         self.wanted = Wanted(training)
         self.records: list[Statistics] = []
-        self.start: dict[str, np.ndarray] = {}
+        self.start: dict[str, RowBuffer] = {}  # what features were at the start
         self._schedules: dict[tuple, Schedule] = {}
         self._roles = {role.parameter.name: role for role in training.regime.roles}
         self._initialise()
@@ -179,6 +191,8 @@ class TrainingRun:
             self.records.append(self._measure(run))
         if not last:
             self._descend(run, batch)
+        for operator in self.operators.values():
+            operator.forget()
         self.step += 1
 
     def _run(self, batch: tuple[int, ...], recorded: bool) -> "_StepRun":
@@ -227,11 +241,18 @@ class TrainingRun:
             found[f"gram:{name}"] = inner(block, block) / block.shape[1]
             if crossed:
                 if self.step == 0:
-                    self.start[name] = block.copy()
-                found[f"cross:{name}"] = inner(self.start[name], block) / block.shape[1]
+                    self.make_start(name).append(len(block))[:] = block
+                found[f"cross:{name}"] = inner(self.start[name].rows, block) / block.shape[1]
         found["lost"] = np.array(max((op.lost for op in self.operators.values()), default=0.0))
         found["ranks"] = np.array([op.ranks for op in self.operators.values()]).reshape(-1, 2)
         return found
+
+    def make_start(self, variable: str) -> RowBuffer:
+        """Room for a variable's rows at the start."""
+        lines, _ = self.wanted.variables[variable]
+        size = self.sizes[str(self.program.lines[lines[0]].dims[0])]
+        buffer = self.start[variable] = RowBuffer(size, len(lines), self.dtype)
+        return buffer
 
     def at_rest(self) -> Statistics:
         """What features that stand still have to tell: kernels, and the Gram matrices of variables."""

@@ -5,6 +5,7 @@ left factors g of W.T. So an update is a small matrix C in the bases (p, q) that
 cost of a step stops growing once those bases do. Momentum is a second such pair (α, C).
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -54,6 +55,12 @@ class Moving:
             self.velocity += motion.decay * self.value
         self.value -= motion.rate * self.velocity
 
+    def state(self) -> dict[str, np.ndarray]:
+        return {"value": self.value} if self.velocity is None else {"value": self.value, "velocity": self.velocity}
+
+    def restore(self, state: Mapping[str, np.ndarray]) -> None:
+        self.value, self.velocity = state["value"], state.get("velocity")
+
     def grow(self, shape: tuple[int, ...]) -> None:
         """Room for more, filled with zeros."""
         if self.value.shape != shape:
@@ -70,7 +77,7 @@ def _padded(x: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
 class TrainedLazy(LazyGaussian):
     """A lazily revealed matrix that can be moved.
 
-    lost: what truncation has cost since the last `descend`: the largest trace of the Gram matrix of W_0 r over a
+    lost: what truncation has cost since the last `forget`: the largest trace of the Gram matrix of W_0 r over a
     product's rows, r what was dropped of its arguments.
     """
 
@@ -123,6 +130,9 @@ class TrainedLazy(LazyGaussian):
         gradient = (_columns(left, shape[0]) * outer.weights[:, None]).T @ _columns(right, shape[1])
         self.update.move(gradient, motion)
         self.initial.move(0.0, motion)
+
+    def forget(self) -> None:
+        """A step is over: its lines will have other values."""
         self.lost = 0.0
         self._seen[0].clear()
         self._seen[1].clear()
@@ -136,6 +146,21 @@ class TrainedLazy(LazyGaussian):
             found = self._coefficients(rows[unknown], side, self._forward if transposed else self._backward)
             seen.update(zip([lines[i] for i in unknown], found, strict=True))
         return [seen[line] for line in lines]
+
+    # What is kept of it between steps, apart from `rng`.
+
+    @property
+    def moving(self) -> dict[str, Moving]:
+        return {"initial": self.initial, "update": self.update}
+
+    @property
+    def buffers(self) -> dict[str, RowBuffer]:
+        sides = {"forward": self._forward, "backward": self._backward}
+        return {f"{name} {part}": getattr(side, part) for name, side in sides.items() for part in ("basis", "images")}
+
+    @property
+    def rng(self) -> np.random.Generator:
+        return self._rng
 
 
 def _columns(rows: list[np.ndarray], count: int) -> np.ndarray:
@@ -161,6 +186,9 @@ class TrainedDense(DenseGaussian):
 
     def product(self, x: Rows, lines: tuple[int, ...], transposed: bool) -> Rows:
         return self.apply_transposed(x) if transposed else self.apply(x)
+
+    def forget(self) -> None:
+        """Nothing is remembered of a step."""
 
     def descend(self, outer: Outer, motion: Motion) -> None:
         self.moving.move((outer.left * outer.weights[:, None]).T @ outer.right, motion)
