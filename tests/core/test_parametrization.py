@@ -170,6 +170,17 @@ def test_parameters_that_are_fixed():
     assert "nothing learns" in nothing.reasons
 
 
+def test_rates_of_a_fixed_readout_do_not_matter():
+    readout = Parameter("V", "readout", Scale(Fraction(1), Fraction(-3)), trained=False)
+    regime = classify([*mlp(NAMED["mup"])[:-1], readout])
+    assert (regime.kind, regime.u) == ("features", 1)
+
+
+def test_outputs_start_as_gaussian_processes_where_initial_readouts_are_large_enough():
+    said = {name: any("Gaussian process" in r for r in classify(mlp(NAMED[name])).reasons) for name in NAMED}
+    assert said == {"mup": False, "ip": False, "ntp": True, "sp": True}
+
+
 def test_parameters_that_start_at_zero():
     scale = {g: e.scale for g, e in NAMED["mup"].items()}
     mup = mlp(NAMED["mup"], 1)

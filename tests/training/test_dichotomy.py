@@ -15,11 +15,12 @@ import reference
 from reference import Network, Training
 
 WIDTHS = [64, 128, 256, 512, 1024]
-SEEDS = range(6)
 HALF = Fraction(1, 2)
 DEPTH = 3
 INPUTS = np.random.default_rng(0).standard_normal((3, 4))
 TARGETS = np.ones((3, 1))  # of one sign, so that steps add up
+GROUPS = {"W1": "input", "W2": "hidden", "W3": "hidden", "V": "readout"}
+GROUPS |= {"b1": "input", "b2": "input", "b3": "input", "c": "bias"}
 
 
 def network(parametrization, activation="sigmoid", biases=True):
@@ -27,9 +28,6 @@ def network(parametrization, activation="sigmoid", biases=True):
     scales = {group: (e.scale.init, e.scale.rate) for group, e in parametrization.items()}
     bias = 1.0 if biases else None
     return Network(scales, DEPTH, activation, sigma=1.5, bias=bias, output_bias=bias)
-
-
-GROUPS = {"W1": "input", "W2": "hidden", "W3": "hidden", "V": "readout", "b1": "input", "b2": "input", "b3": "input", "c": "bias"}  # fmt: skip
 
 
 def regime(parametrization, biases=True):
@@ -45,7 +43,7 @@ def powers(sizes):
     """The power of n of every size that sizes(width, seed) gives: a least-squares line through root mean squares."""
     rows = []
     for width in WIDTHS:
-        found = [sizes(width, seed) for seed in SEEDS]
+        found = [sizes(width, seed) for seed in range(3 * WIDTHS[-1] // width)]  # narrow networks fluctuate more
         rows.append({key: np.log2(rms([one[key] for one in found])) for key in found[0]})
     return {key: np.polyfit(np.log2(WIDTHS), [row[key] for row in rows], 1)[0] for key in rows[0]}
 
@@ -67,11 +65,11 @@ def one_step_each(net, width, seed, warm, steps):
     for _ in range(steps):
         gradients = reference.backward(net, weights, INPUTS, seen, chi)
         chosen = [name for name in weights if name[0] in warm]
-        weights = weights | {name: weights[name] - 2 * laws[name].factor * gradients[name] for name in chosen}
+        weights = weights | {name: weights[name] - laws[name].factor * gradients[name] for name in chosen}
         seen = reference.forward(net, weights, INPUTS)
     gradients = reference.backward(net, weights, INPUTS, seen, chi)
     for name in weights:
-        moved = -2 * laws[name].factor * gradients[name]
+        moved = -laws[name].factor * gradients[name]
         sizes[name, "update"] = rms(moved if name == "V" else products(moved, name, seen))
         sizes[name, "kernel"] = rms(reference.forward(net, weights | {name: weights[name] + moved}, INPUTS).f - seen.f)
     return sizes
@@ -106,10 +104,8 @@ def random_parametrizations(count, seed):
     found = {"unstable": [], "trivial": [], "kernel": [], "features": []}
     while min(map(len, found.values())) < count:
         a = [rng.choice(halves) for _ in range(3)]
-        first, last = rng.choices(halves, k=2)
-        chosen = abc(
-            a, [-a[0], HALF - a[1], rng.choice([HALF, 2 * HALF, 3 * HALF]) - a[2]], [first, rng.choice(halves), last]
-        )
+        readout = rng.choice([HALF, 2 * HALF, 3 * HALF])
+        chosen = abc(a, [-a[0], HALF - a[1], readout - a[2]], rng.choices(halves, k=3))
         seen = regime(chosen)
         fits = all(abs(p) <= Fraction(3, 2) for role in seen.roles for p in (role.init, role.update, role.kernel))
         if fits and not any(same(chosen, other) for other in [*NAMED.values(), *found[seen.kind]]):
@@ -124,36 +120,36 @@ def same(one, other):
 def after_training(net, width, seed, steps):
     """How far features of each layer and outputs are from where they started."""
     weights = reference.draw(net, width, INPUTS.shape[1], seed)
-    training = Training([None] * steps, rate=2.0, loss="logistic")
+    training = Training([None] * steps, rate=2.0, loss="logistic", centred=True)  # f_0 differs between draws
     first, last = reference.train(net, training, weights, (INPUTS, TARGETS), record=[0, steps])
     return {f"h{i + 1}": rms(last.h[i] - first.h[i]) for i in range(DEPTH)} | {"f": rms(last.f - first.f)}
 
 
 CASES = {**NAMED, **random_parametrizations(3, seed=1)}
-SLOW = [name if name in NAMED else pytest.param(name, marks=pytest.mark.slow) for name in CASES]
 
 
-@pytest.mark.parametrize("name", SLOW)
+@pytest.mark.slow
+@pytest.mark.parametrize("name", CASES)
 def test_every_parameter_acts_with_its_power(name):
     found = regime(CASES[name])
     warm = "V" if found.kind == "unstable" else "WVbc"
-    steps = 2 * DEPTH if name == "ip" else DEPTH
+    steps = 4 * DEPTH if name == "ip" else DEPTH
     measured = powers(lambda width, seed: one_step_each(network(CASES[name]), width, seed, warm, steps))
     for key, power in expected_powers(found).items():
-        assert measured[key] == pytest.approx(float(power), abs=0.1), key
+        assert measured[key] == pytest.approx(float(power), abs=0.07), key
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", [name for name in CASES if not name.startswith("unstable")])
 def test_features_and_outputs_move_as_told(name):
-    """IP has the output wait for the layers: without a bias at the output, which would fit the targets before."""
+    """In IP lower layers move after upper ones: many steps, and no biases, which would fit the targets before."""
     biases, steps = (False, 20) if name == "ip" else (True, 2 * DEPTH)
     found = regime(CASES[name], biases)
     measured = powers(lambda width, seed: after_training(network(CASES[name], biases=biases), width, seed, steps))
     for layer in range(1, DEPTH + 1):
         updates = [role.update for role in found.roles if role.parameter.name[1:] in set("123"[:layer])]
-        assert measured[f"h{layer}"] == pytest.approx(-float(min(updates)), abs=0.1)
-    assert measured["f"] == pytest.approx(-float(min(role.kernel for role in found.roles)), abs=0.1)
+        assert measured[f"h{layer}"] == pytest.approx(-float(min(updates)), abs=0.07)
+    assert measured["f"] == pytest.approx(-float(min(role.kernel for role in found.roles)), abs=0.07)
 
 
 def test_standard_parametrization_with_rates_that_ignore_the_width():
@@ -165,15 +161,15 @@ def test_standard_parametrization_with_rates_that_ignore_the_width():
     assert max(growth.power for growth in found.growths if growth.of == "output") == 1
     assert "the update of `V` makes the output grow like n" in found.reasons
     measured = powers(lambda width, seed: after_training(network(case, biases=False), width, seed, steps=1))
-    assert measured["f"] == pytest.approx(1, abs=0.1)
-    assert measured["h3"] == pytest.approx(0.5, abs=0.1)
+    assert measured["f"] == pytest.approx(1, abs=0.07)
+    assert measured["h3"] == pytest.approx(0.5, abs=0.07)
 
 
 def test_deep_networks_in_ip_stay_where_they_are():
-    """W_0 x vanishes, so nothing above the first layer sees anything, unless φ(0) is not 0 (Hajjar, Chizat & Giraud 2021)."""
+    """W_0 x vanishes: upper layers see nothing, unless φ(0) is not 0 (Hajjar, Chizat & Giraud 2021)."""
     assert any("`W2` vanishes" in reason for reason in regime(NAMED["ip"], biases=False).reasons)
-    few = DEPTH + 1
-    tanh = network(NAMED["ip"], "tanh", biases=False)
-    sigmoid = network(NAMED["ip"], "sigmoid", biases=False)
-    assert powers(lambda width, seed: after_training(tanh, width, seed, few))["f"] < -1
-    assert powers(lambda width, seed: after_training(sigmoid, width, seed, few))["f"] == pytest.approx(0, abs=0.05)
+    tanh, sigmoid = (network(NAMED["ip"], activation, biases=False) for activation in ("tanh", "sigmoid"))
+    stuck = powers(lambda width, seed: after_training(tanh, width, seed, steps=2))
+    assert stuck["f"] == pytest.approx(-1, abs=0.05)  # by W3: x² is as large as W2_0 x¹, n^{-1/2}, and meets itself
+    free = powers(lambda width, seed: after_training(sigmoid, width, seed, steps=2))
+    assert free["f"] == pytest.approx(0, abs=0.05)
