@@ -10,14 +10,17 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import combinations, product
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 
 from tpl.core.training import Training
 from tpl.language.source import Source
 from tpl.pipeline import compile_program
+from tpl.sampling.agreement import Agreement, compare
 from tpl.sampling.operator import LazyGaussian
-from tpl.sampling.train import TrainingRun
+from tpl.sampling.train import Statistics, TrainingRun, TrainOptions
+from tpl.sampling.train_many import Measured, train_many
 from tpl.sampling.trained import TrainedLazy
 
 sys.path.insert(0, str(Path(__file__).parent))
@@ -48,6 +51,8 @@ FACTORS: dict[str, list] = {
     "rate": ["0.3", "0.5 / (1 + t / 4)"],
     "tests": [False, True],
 }
+
+SHOWS = "loss, f, gram(h[l]), cross_gram(x[l]), min_eig(gram(x[L])), feature_change(h[l])"
 
 
 def covering(factors: Levels, strength: int, seed: int = 0) -> list[dict]:
@@ -90,7 +95,8 @@ class Case:
     N: int = 5
     d: int = 3
     sigma: float = 1.2
-    shows: str = ""
+    start: str | None = None
+    shows: str = SHOWS
 
     @property
     def k(self) -> int:
@@ -119,7 +125,9 @@ class Case:
         rates = {"U": " rate n", "W": " rate 1", "v": " rate 1/n", "b": " rate n", "c": " rate 1"}
         powers = {"U": "1", "W": "n", "v": "n^2", "b": "1", "c": "n"}  # of variances, in mup
         own = self.scale == "written"
-        p, r = (powers, rates) if own else ({"v": "n", "U": "1", "W": "n", "b": "1", "c": "1"}, dict.fromkeys(rates, ""))
+        p, r = (
+            (powers, rates) if own else ({"v": "n", "U": "1", "W": "n", "b": "1", "c": "1"}, dict.fromkeys(rates, ""))
+        )
         bias = f"param b[l] : [n] ~ N(0, 0.3 / {p['b']}){r['b']}" if self.biases else ""
         k, out = self.k, f"param c : [{self.k}] ~ N(0, 0.5 / {p['c']}){r['c']}" if self.biases else ""
         settings = {
@@ -129,7 +137,7 @@ class Case:
             "momentum": self.momentum or None, "weight_decay": self.decay or None,
             "batch": None if self.batch == "all" else 2,
             "order": {"all": None, "given": "given", "shuffled": "shuffled(seed=3)"}[self.batch],
-            "test": "[Xt, yt]" if self.tests else None,
+            "start": self.start, "test": "[Xt, yt]" if self.tests else None,
         }  # fmt: skip
         lines = "\n".join(f"    {name} = {value}" for name, value in settings.items() if value is not None)
         shape = f"[N, {k}]" if k > 1 else "[N]"
@@ -155,9 +163,8 @@ network f(xi[{self.d}]):
     return v @ x[L] {plus[1]}
 train f on X, y:
 {lines}
-show loss, f, gram(h[l]), cross_gram(x[l]), min_eig(gram(x[L])), feature_change(h[l])
+show {self.shows}
 {"show test_loss, test_f" if self.tests else ""}
-{self.shows}
 """
 
     def training(self) -> Training:
@@ -180,10 +187,95 @@ show loss, f, gram(h[l]), cross_gram(x[l]), min_eig(gram(x[L])), feature_change(
         return reference.Training(batches, rates[self.rate], self.loss.split()[0], self.momentum, self.decay)
 
 
+EIGENVALUES = "min_eig(gram(h[l])), min_eig(joint_gram(h[l]))"
+_COMMON = {"N": 4, "steps": 8, "record": 4, "shows": f"{SHOWS}, {EIGENVALUES}"}
+# Feature change has no expansion in 1/n where it falls like n^{-1/2}, nor a limit where features start at zero (IP).
+_NO_CHANGE = {**_COMMON, "shows": f"{SHOWS.rsplit(',', 1)[0]}, {EIGENVALUES}"}
+COMPARED = [
+    Case(1, "tanh", "squared", "mup", **_COMMON),
+    Case(1, "relu", "logistic", "mup", batch="given", momentum=0.8, **_COMMON),
+    Case(2, "silu", "squared", "mup", biases=True, tests=True, **_COMMON),
+    Case(2, "erf", "cross_entropy", "mup", momentum=0.8, **_COMMON),
+    Case(3, "tanh", "logistic", "mup", batch="shuffled", decay=0.1, **_COMMON),
+    Case(3, "relu", "squared", "mup", rate="0.5 / (1 + t / 4)", tests=True, **_COMMON),
+    Case(3, "silu", "cross_entropy", "written", batch="given", momentum=0.8, biases=True, **_COMMON),
+    Case(4, "erf", "squared", "mup", momentum=0.8, **_COMMON),
+    Case(4, "tanh", "squared", "mup", batch="shuffled", rate="0.5 / (1 + t / 4)", **_COMMON),
+    Case(4, "relu", "logistic", "mup", decay=0.1, **_COMMON),
+    Case(2, "tanh", "squared", "mixed", batch="given", **_COMMON),
+    Case(3, "erf", "squared 3", "mixed", biases=True, decay=0.1, **_COMMON),
+    Case(2, "tanh", "squared", "ip", **_NO_CHANGE),
+    Case(3, "silu", "squared", "ip", biases=True, momentum=0.8, rate="0.5 / (1 + t / 4)", **_NO_CHANGE),
+    Case(2, "tanh", "squared", "ntp", tests=True, **_NO_CHANGE),
+    Case(3, "erf", "logistic", "ntp", batch="shuffled", **_NO_CHANGE),
+    Case(3, "relu", "squared", "sp", momentum=0.8, **_NO_CHANGE),
+    Case(1, "silu", "logistic", "sp", batch="given", biases=True, **_NO_CHANGE),
+]
+
+
 def trained(text: str, data: Mapping[str, Array] | None = None) -> Training:
     training = compile_program(Source(text, "agreement.tp"), data).program.training
     assert training is not None
     return training
+
+
+# ---------------------------------------------------------------------------------------------- the limit and networks
+
+
+class Effort(NamedTuple):
+    """Replicates of the limit with so many samples each; networks: width -> how many of them."""
+
+    samples: int
+    replicates: int
+    networks: Mapping[int, int]
+
+
+SMALL = Effort(2048, 16, {64: 48, 128: 32, 256: 32})
+FULL = Effort(8192, 24, {64: 192, 128: 128, 256: 96, 512: 64})
+
+
+class Compared(NamedTuple):
+    """names: of the show that each of the values belongs to. estimates: z of the reported values and their errors."""
+
+    names: Array
+    agreement: Agreement
+    estimates: Array
+
+    def worst(self, name: str) -> float:
+        """The largest |z| among the values of one show."""
+        return float(np.abs(self.agreement.z[(self.names == name) & self.agreement.distinct]).max(initial=0.0))
+
+
+def limit_and_networks(
+    training: Training, effort: Effort, level: float = 1e-3, seed: int = 0, limit: Training | None = None
+) -> Compared:
+    """Everything that is shown, at all recorded steps: sampled in the limit, and extrapolated from networks in 1/n.
+
+    limit: another training that has the limit to compare with.
+    """
+    sampled = training if limit is None else limit
+    options = TrainOptions(effort.samples, False, "lazy", 1e-3, seed)
+    recorded = train_many(sampled, options, effort.replicates)
+    networks = {
+        n: _flat(training, train_many(training, TrainOptions(n, True, "dense", seed=seed), count))
+        for n, count in effort.networks.items()
+    }
+    agreement = compare(_flat(sampled, recorded), networks, effort.samples, level)
+    measured = Measured(sampled)
+    names = [[show.name] * int(np.prod(shape)) for show, shape in zip(training.shows, measured.shapes(), strict=True)]
+    told = measured.estimates(recorded, "")
+    value, error = (np.concatenate([getattr(x, part).ravel() for x in told]) for part in ("value", "error"))
+    spread = np.sqrt(error**2 + agreement.extrapolated_error**2 + (1e-9 * (1 + np.abs(value))) ** 2)
+    return Compared(np.concatenate(names), agreement, (agreement.extrapolated - value) / spread)
+
+
+def _flat(training: Training, recorded: Statistics) -> Array:
+    """Everything shown, [replicates, values]."""
+    shown = Measured(training).single(recorded)
+    return np.concatenate([x.reshape(len(x), -1) for x in shown], axis=1)
+
+
+# ---------------------------------------------------------------------------------------------- weights of our runs
 
 
 def hidden_weights(run: TrainingRun) -> dict[str, Array]:
