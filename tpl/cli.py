@@ -159,10 +159,10 @@ def phase(
 @app.command()
 def programs() -> None:
     """The bundled programs."""
-    from tpl.pipeline import bundled_programs
+    from tpl.pipeline import bundled_experiments, bundled_programs
 
     with reporting(False):
-        names = bundled_programs()
+        names = bundled_programs() | bundled_experiments()
         for name, path in names.items():
             title = path.read_text(encoding="utf-8").lstrip().strip('"').lstrip().split("\n")[0].rstrip('"')
             print(f"{name:<{max(map(len, names))}}  {title}")

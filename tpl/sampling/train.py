@@ -225,6 +225,11 @@ class TrainingRun:
         found["ranks"] = np.array([op.ranks for op in self.operators.values()]).reshape(-1, 2)
         return found
 
+    def features(self, variable: str) -> np.ndarray:
+        """The values of a variable for the parameters at hand, [inputs, size]: samples of its Z, or its coordinates."""
+        lines = self.training.variables[variable]
+        return self._walk(make_schedule(self.program, {}, dict.fromkeys(lines))).rows(lines).copy()
+
     def at_rest(self) -> Statistics:
         """What features that stand still have to tell: kernels, and the Gram matrices of variables."""
         kernels = self.training.kernels
