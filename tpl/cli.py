@@ -161,12 +161,42 @@ def phase(
 
 
 @app.command()
-def programs() -> None:
-    """The bundled programs."""
-    from tpl.pipeline import bundled_programs
+def paper(
+    data: DataOption = [], settings: SetOption = [], seed: Seed = 0,  # noqa: B006
+    widths: Annotated[str | None, typer.Option(metavar="N,N,…", help="Widths of the networks: 64,128,…,4096.")] = None,
+    seeds: Annotated[int | None, typer.Option(min=2, help="Networks a width.")] = None,
+    samples: Samples = None, replicates: Replicates = None, threads: Threads = None,
+    quick: Annotated[bool, typer.Option("--quick", help="Fewer widths, seeds and samples: a minute.")] = False,
+    out: Annotated[Path, typer.Option("--out", "-o", metavar="FOLDER", help="Where figures and numbers go.")] = Path("paper"),
+) -> None:  # fmt: skip
+    """The experiments of Chen, Yang, Zhao & Gu (2025) at finite widths and in the limit: figures and numbers."""
+    from dataclasses import replace
 
     with reporting(False):
-        names = bundled_programs()
+        from tpl.report.paper_plot import plot_paper
+        from tpl.stages.paper import QUICK, PaperOptions, reproduce
+
+        given: dict[str, Any] = {"widths": tuple(_widths(widths) or ()), "seeds": seeds, "samples": samples,
+                                 "replicates": replicates}  # fmt: skip
+        options = replace(QUICK if quick else PaperOptions(), **{k: v for k, v in given.items() if v},
+                          seed=seed, threads=threads, settings=tuple(settings))  # fmt: skip
+        _prepare(out)
+        with progress_bar("training") as advance:
+            result = reproduce(options, _data("paper", data), advance)
+        try:
+            written = [result.save(out / "numbers.json"), *plot_paper(result, out)]
+        except OSError as problem:
+            raise _refuse(str(out), f"this cannot be written: {problem.strerror or problem}") from None
+        print(f"{result.seconds:.0f} s: {', '.join(str(path) for path in written)}")
+
+
+@app.command()
+def programs() -> None:
+    """The bundled programs."""
+    from tpl.pipeline import bundled_experiments, bundled_programs
+
+    with reporting(False):
+        names = bundled_programs() | bundled_experiments()
         for name, path in names.items():
             title = path.read_text(encoding="utf-8").lstrip().strip('"').lstrip().split("\n")[0].rstrip('"')
             print(f"{name:<{max(map(len, names))}}  {title}")
@@ -288,6 +318,18 @@ def _plot(result: Any, path: Path) -> None:
         raise _refuse(str(path), "pictures need matplotlib", "pip install 'tpl[plot]'") from None
     except (OSError, ValueError) as problem:
         raise _refuse(str(path), f"this picture cannot be written: {problem}") from None
+
+
+def _prepare(folder: Path) -> None:
+    """A folder for pictures, and what draws them: refused now rather than after the work."""
+    try:
+        import matplotlib  # noqa: F401
+
+        folder.mkdir(parents=True, exist_ok=True)
+    except ImportError:
+        raise _refuse(str(folder), "pictures need matplotlib", "pip install 'tpl[plot]'") from None
+    except OSError as problem:
+        raise _refuse(str(folder), f"this folder cannot be made: {problem.strerror or problem}") from None
 
 
 @contextmanager

@@ -7,7 +7,6 @@ keeps those that are 1, and in how matrices are held (`tpl.sampling.trained`).
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, replace
 from fractions import Fraction
-from typing import Literal
 
 import numpy as np
 
@@ -46,7 +45,7 @@ class TrainOptions:
     operator: OperatorKind = "lazy"
     tolerance: float = 1e-4
     seed: int = 0
-    dtype: Literal["float64", "float32"] = "float64"
+    dtype: str = "float64"
 
 
 def train(
@@ -253,6 +252,11 @@ class TrainingRun:
         size = self.sizes[str(self.program.lines[lines[0]].dims[0])]
         buffer = self.start[variable] = RowBuffer(size, len(lines), self.dtype)
         return buffer
+
+    def features(self, variable: str) -> np.ndarray:
+        """The values of a variable for the parameters at hand, [inputs, size]: samples of its Z, or its coordinates."""
+        lines = self.training.variables[variable]
+        return self._walk(make_schedule(self.program, {}, dict.fromkeys(lines))).rows(lines).copy()
 
     def at_rest(self) -> Statistics:
         """What features that stand still have to tell: kernels, and the Gram matrices of variables."""
