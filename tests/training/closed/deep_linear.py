@@ -126,9 +126,9 @@ class _Weights:
     def add(self, factor: float, other: "_Weights") -> None:
         for layer in self.scale:
             self.scale[layer] += factor * other.scale[layer]
-            self.moved[layer] = _sum(self.moved[layer], factor * other.moved[layer])
+            self.moved[layer] = total(self.moved[layer], factor * other.moved[layer])
         for name in self.columns:
-            self.columns[name] = _sum(self.columns[name], factor * other.columns[name])
+            self.columns[name] = total(self.columns[name], factor * other.columns[name])
 
     def shrink(self, factor: float) -> None:
         self.add(factor - 1, self)
@@ -138,12 +138,17 @@ def _layer_of(name: str, depth: int) -> int:
     return {"U": 1, "V": depth}.get(name) or int(name[1:])
 
 
-def _sum(a: Array, b: Array) -> Array:
+def total(a: Array, b: Array) -> Array:
     """a + b, with zeros for what one of them does not have."""
-    total = np.zeros(np.maximum(a.shape, b.shape))
-    total[: a.shape[0], : a.shape[1]] += a
-    total[: b.shape[0], : b.shape[1]] += b
-    return total
+    found = np.zeros(np.maximum(a.shape, b.shape))
+    found[: a.shape[0], : a.shape[1]] += a
+    found[: b.shape[0], : b.shape[1]] += b
+    return found
+
+
+def low_rank(moved: Array, columns: Array) -> Array:
+    """A matrix of coefficients times columns, with zeros for what one of them does not have."""
+    return moved[:, : len(columns)] @ columns[: moved.shape[1]]
 
 
 def dot(a: Array, b: Array) -> Array:
@@ -169,20 +174,18 @@ class _Net:
             if layer == 1:
                 h[layer] = now.columns["U"] @ self.points.T
             else:
-                moved = now.moved[layer]
-                low_rank = moved[:, : len(h[layer - 1])] @ h[layer - 1][: moved.shape[1]]
-                h[layer] = _sum(now.scale[layer] * self.initial[layer].times(h[layer - 1]), low_rank)
+                fresh = now.scale[layer] * self.initial[layer].times(h[layer - 1])
+                h[layer] = total(fresh, low_rank(now.moved[layer], h[layer - 1]))
             if f"b{layer}" in now.columns:
-                h[layer] = _sum(h[layer], now.columns[f"b{layer}"] @ np.ones((1, len(self.points))))
+                h[layer] = total(h[layer], now.columns[f"b{layer}"] @ np.ones((1, len(self.points))))
         return h, dot(h[self.network.depth], now.columns["V"])
 
     def backward(self) -> dict[int, Array]:
         """g^l [·, k]: derivatives of outputs by h^l, times n; the same for every input."""
         g = {self.network.depth: self.now.columns["V"]}
         for layer in range(self.network.depth, 1, -1):
-            moved = self.now.moved[layer].T
-            low_rank = moved[:, : len(g[layer])] @ g[layer][: moved.shape[1]]
-            g[layer - 1] = _sum(self.now.scale[layer] * self.initial[layer].transpose_times(g[layer]), low_rank)
+            fresh = self.now.scale[layer] * self.initial[layer].transpose_times(g[layer])
+            g[layer - 1] = total(fresh, low_rank(self.now.moved[layer].T, g[layer]))
         return g
 
     def gradient(self, h: dict[int, Array], chi: Array) -> _Weights:

@@ -78,7 +78,7 @@ def covariances(network, descent, inputs, targets):
 
 
 @pytest.mark.parametrize("k", [1, 2])
-@pytest.mark.parametrize("descent", [Descent([None] * 40, 0.5), replace(HARD, batches=HARD.batches * 4)])
+@pytest.mark.parametrize("descent", [Descent([None] * 40, 0.5), replace(HARD, batches=list(HARD.batches) * 4)])
 def test_one_layer_is_a_recursion_of_covariances(descent, k):
     network, data = DeepLinear(1, k, sigma=1.3, readout_sigma=0.7), problem(k=k)
     if k == 2:
