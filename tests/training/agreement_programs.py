@@ -278,6 +278,13 @@ def _flat(training: Training, recorded: Statistics) -> Array:
 # ---------------------------------------------------------------------------------------------- weights of our runs
 
 
+def run_to_end(run: TrainingRun) -> Statistics:
+    with np.errstate(all="ignore"):
+        while not run.done:
+            run.advance()
+    return run.statistics()
+
+
 def hidden_weights(run: TrainingRun) -> dict[str, Array]:
     """W2, …, WL at the start: of a run that has made no step; where matrices are lazy, of one that has ended.
 

@@ -23,19 +23,13 @@ from agreement_programs import (
     hidden_weights,
     limit_and_networks,
     other_weights,
+    run_to_end,
 )
 
 CASES, PAIRS = ([Case(**row) for row in covering(programs.FACTORS, strength)] for strength in (3, 2))
 
 
 # ---------------------------------------------------------------------------------------------- without statistics
-
-
-def run_to_end(run):
-    with np.errstate(all="ignore"):
-        while not run.done:
-            run.advance()
-    return run.statistics()
 
 
 def expected(case, training, weights):
