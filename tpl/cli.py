@@ -42,13 +42,17 @@ def run(
     reduction: Annotated[str, typer.Option(metavar="none|antithetic|quasi", help="Variance reduction of Monte Carlo.")] = "none",
     plan: Annotated[bool, typer.Option("--plan", help="Say of each expectation which method it took, and why.")] = False,
     plot: Annotated[Path | None, typer.Option(metavar="OUT.png", help="Draw what is shown along training.")] = None,
+    tolerance: Annotated[float | None, typer.Option(min=1e-12, max=0.5, help="Training: relative size below which new directions are dropped.")] = None,
+    dtype: Annotated[str, typer.Option(metavar="float64|float32", help="Training: how vectors are stored.")] = "float64",
+    checkpoint: Annotated[Path | None, typer.Option("--checkpoint", metavar="FOLDER", help="Training: keep the state there, and resume from it after an interruption.")] = None,
 ) -> None:  # fmt: skip
     """The numbers that a program shows, each with error and method."""
     with reporting(as_json):
         program = _load(file, data, settings, max_lines, max_memory)
         with progress_bar("computing the limit") as advance:
             options = (samples, replicates, seed, threads, gradient_independence)
-            result = program.run(*options, progress=advance, method=method, rtol=rtol, reduction=reduction)
+            result = program.run(*options, progress=advance, method=method, rtol=rtol, reduction=reduction,
+                                 tolerance=tolerance, dtype=dtype, checkpoint=checkpoint)  # fmt: skip
         if output is not None:
             _save(result, output)
         if plot is not None:
@@ -157,12 +161,42 @@ def phase(
 
 
 @app.command()
-def programs() -> None:
-    """The bundled programs."""
-    from tpl.pipeline import bundled_programs
+def paper(
+    data: DataOption = [], settings: SetOption = [], seed: Seed = 0,  # noqa: B006
+    widths: Annotated[str | None, typer.Option(metavar="N,N,…", help="Widths of the networks: 64,128,…,4096.")] = None,
+    seeds: Annotated[int | None, typer.Option(min=2, help="Networks a width.")] = None,
+    samples: Samples = None, replicates: Replicates = None, threads: Threads = None,
+    quick: Annotated[bool, typer.Option("--quick", help="Fewer widths, seeds and samples: a minute.")] = False,
+    out: Annotated[Path, typer.Option("--out", "-o", metavar="FOLDER", help="Where figures and numbers go.")] = Path("paper"),
+) -> None:  # fmt: skip
+    """The experiments of Chen, Yang, Zhao & Gu (2025) at finite widths and in the limit: figures and numbers."""
+    from dataclasses import replace
 
     with reporting(False):
-        names = bundled_programs()
+        from tpl.report.paper_plot import plot_paper
+        from tpl.stages.paper import QUICK, PaperOptions, reproduce
+
+        given: dict[str, Any] = {"widths": tuple(_widths(widths) or ()), "seeds": seeds, "samples": samples,
+                                 "replicates": replicates}  # fmt: skip
+        options = replace(QUICK if quick else PaperOptions(), **{k: v for k, v in given.items() if v},
+                          seed=seed, threads=threads, settings=tuple(settings))  # fmt: skip
+        _prepare(out)
+        with progress_bar("training") as advance:
+            result = reproduce(options, _data("paper", data), advance)
+        try:
+            written = [result.save(out / "numbers.json"), *plot_paper(result, out)]
+        except OSError as problem:
+            raise _refuse(str(out), f"this cannot be written: {problem.strerror or problem}") from None
+        print(f"{result.seconds:.0f} s: {', '.join(str(path) for path in written)}")
+
+
+@app.command()
+def programs() -> None:
+    """The bundled programs."""
+    from tpl.pipeline import bundled_experiments, bundled_programs
+
+    with reporting(False):
+        names = bundled_programs() | bundled_experiments()
         for name, path in names.items():
             title = path.read_text(encoding="utf-8").lstrip().strip('"').lstrip().split("\n")[0].rstrip('"')
             print(f"{name:<{max(map(len, names))}}  {title}")
@@ -284,6 +318,18 @@ def _plot(result: Any, path: Path) -> None:
         raise _refuse(str(path), "pictures need matplotlib", "pip install 'tpl[plot]'") from None
     except (OSError, ValueError) as problem:
         raise _refuse(str(path), f"this picture cannot be written: {problem}") from None
+
+
+def _prepare(folder: Path) -> None:
+    """A folder for pictures, and what draws them: refused now rather than after the work."""
+    try:
+        import matplotlib  # noqa: F401
+
+        folder.mkdir(parents=True, exist_ok=True)
+    except ImportError:
+        raise _refuse(str(folder), "pictures need matplotlib", "pip install 'tpl[plot]'") from None
+    except OSError as problem:
+        raise _refuse(str(folder), f"this folder cannot be made: {problem.strerror or problem}") from None
 
 
 @contextmanager

@@ -31,15 +31,20 @@ _FUNCTIONS = {name: record.arity for name, record in CALLABLE.items()}
 
 
 def bundled_programs() -> dict[str, Path]:
-    """Name -> file of every program that comes with the project."""
+    """Name -> file of every program that comes with the project, but for those in folders."""
     return {path.stem: path for path in sorted(programs_dir().glob("*.tp"))}
+
+
+def bundled_experiments() -> dict[str, Path]:
+    """Name -> file of the programs in folders, `paper/features`: each trains, which takes a while."""
+    return {f"{path.parent.name}/{path.stem}": path for path in sorted(programs_dir().glob("*/*.tp"))}
 
 
 def read_source(name: str) -> Source:
     """The text of a file, or of a bundled program by name. Raises TplError if there is none, or it is not text."""
     path = Path(name)
     if not path.is_file():
-        bundled = bundled_programs()
+        bundled = bundled_programs() | bundled_experiments()
         if name not in bundled:
             close = nearest(name, bundled)
             hint = f"did you mean `{close}`?" if close else "`tpl programs` lists the bundled programs"

@@ -213,6 +213,18 @@ def test_class_margins():
     f = np.array([[0.2, 0.5, 0.1], [0.4, 0.3, 0.3]])
     margin = class_margin([[0, 1, 0], [0, 0, 1]])
     np.testing.assert_allclose(margin(f), [0.3, -0.1])
+    with pytest.raises(ValueError, match="no class is right"):
+        class_margin([[1], [0]])
+    with pytest.raises(ValueError, match="neither sign"):
+        sign_margin([1, 0])
+
+
+@pytest.mark.parametrize("measure", named(ALL))
+def test_statistics_must_be_finite(measure):
+    s = trajectory()
+    s[measure.uses[-1]][0, 1] = np.nan
+    with pytest.raises(ValueError, match="is not finite"):
+        evaluate(measure, s)
 
 
 # --- Errors ---
@@ -331,9 +343,9 @@ def test_clustered_eigenvalues_are_covered(spectrum, replicates):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("spectrum", [pytest.param(f, id=name) for name, f in SEPARATED.items()])
-@pytest.mark.parametrize("size", [4, 12, 32])
-@pytest.mark.parametrize("samples", [256, 4096, 32768])
-@pytest.mark.parametrize("replicates", [4, 8, 16, 32])
+@pytest.mark.parametrize("size", [4, 32])
+@pytest.mark.parametrize("samples", [256, 32768])
+@pytest.mark.parametrize("replicates", [4, 16])
 def test_separated_smallest_eigenvalue_is_covered_everywhere(spectrum, size, samples, replicates):
     """95 ± 2 percent, and what 1,000 runs may be off by."""
     inside = coverage(spectrum(size), samples, replicates, 1000)[-1]
@@ -342,9 +354,9 @@ def test_separated_smallest_eigenvalue_is_covered_everywhere(spectrum, size, sam
 
 @pytest.mark.slow
 @pytest.mark.parametrize("spectrum", [pytest.param(f, id=name) for name, f in CLUSTERED.items()])
-@pytest.mark.parametrize("size", [4, 12, 32])
-@pytest.mark.parametrize("samples", [256, 4096])
-@pytest.mark.parametrize("replicates", [4, 8, 16, 32])
+@pytest.mark.parametrize("size", [4, 32])
+@pytest.mark.parametrize("samples", [256])
+@pytest.mark.parametrize("replicates", [4, 16])
 def test_clustered_smallest_eigenvalue_is_covered_everywhere(spectrum, size, samples, replicates):
     """93 percent and more, less what 1,000 runs may be off by; the eigenvalues inside clusters likewise."""
     inside = coverage(spectrum(size), samples, replicates, 1000)
@@ -448,7 +460,7 @@ def parallel_inputs(slope=1.0, samples=300, replicates=5):
 def test_parallel_inputs_and_an_odd_activation_have_a_zero_eigenvalue():
     sampled = parallel_inputs()
     estimate = evaluate(min_eig(gram()), {"gram": sampled}, steps=[50])
-    assert abs(estimate.value.item()) <= 2 * estimate.error.item() < 1e-14
+    assert abs(estimate.value.item()) <= 2 * estimate.error.item() < 1e-13
     assert estimate.notes == ("min_eig(gram) cannot be resolved: below rounding (step 50)",)
     ranks = evaluate(rank(gram()), {"gram": sampled})
     assert (ranks.value.item(), ranks.error.item()) == (2, 0)

@@ -17,3 +17,20 @@ def heading(compiled: Compiled) -> dict:
         "program_class": classify(program).value,
         "inputs": tuple(f"{name}: {x.description}" for name, x in compiled.inputs.items()),
     }
+
+
+class Steps:
+    """One progress over several simulations."""
+
+    def __init__(self, progress: Progress | None, total: int):
+        self._progress = progress
+        self._total = total
+        self._before = 0
+
+    def advance(self, steps: int) -> Progress | None:
+        """The progress of the next simulation, of so many steps."""
+        if self._progress is None:
+            return None
+        report, before = self._progress, self._before
+        self._before += steps
+        return lambda done, _: report(before + done, self._total)

@@ -9,7 +9,7 @@ from tpl.core.program import Program
 from tpl.language.source import Diagnostic, TplError
 from tpl.pipeline import Compiled
 from tpl.report.results import Verification, value_names
-from tpl.stages.common import Progress, heading
+from tpl.stages.common import Progress, Steps, heading
 from tpl.stages.simulate import INDEPENDENCE, guarded, simulated_limit
 
 DEFAULT_WIDTHS = (64, 128, 256, 512, 1024)
@@ -42,7 +42,7 @@ def verify_limit(
     seeds, replicates = seeds or DEFAULT_SEEDS, replicates or DEFAULT_REPLICATES
     samples = round_up(program, samples or DEFAULT_SAMPLES)
     schedule = make_schedule(program)
-    steps = _Steps(progress, replicates + seeds * len(chosen))
+    steps = Steps(progress, replicates + seeds * len(chosen))
     limit, method = simulated_limit(
         program, limits, samples, replicates, seed, threads, gradient_independence, steps.advance(replicates), schedule
     )
@@ -90,7 +90,7 @@ def _verify_training(
     seeds, replicates = seeds or DEFAULT_SEEDS, replicates or DEFAULT_REPLICATES
     samples = round_up(training.program, samples or DEFAULT_SAMPLES)
     ticks = training.schedule.steps + 1
-    steps = _Steps(progress, ticks * (replicates + seeds * len(chosen)))
+    steps = Steps(progress, ticks * (replicates + seeds * len(chosen)))
     program = replace(training.program, source=compiled.program.source)
     options = TrainOptions(samples, False, "lazy", DEFAULT_TOLERANCE, seed)
     found = guarded(
@@ -127,20 +127,3 @@ def _check_widths(program: Program, widths: Sequence[int] | None) -> tuple[int, 
     if problem is not None:
         raise TplError(program.source, [Diagnostic(None, problem, "for instance --widths 64,128,256,512")])
     return chosen
-
-
-class _Steps:
-    """One progress over several simulations."""
-
-    def __init__(self, progress: Progress | None, total: int):
-        self._progress = progress
-        self._total = total
-        self._before = 0
-
-    def advance(self, steps: int) -> Progress | None:
-        """The progress of the next simulation, of so many steps."""
-        if self._progress is None:
-            return None
-        report, before = self._progress, self._before
-        self._before += steps
-        return lambda done, _: report(before + done, self._total)

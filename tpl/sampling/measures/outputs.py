@@ -42,15 +42,25 @@ def accuracy(name: str, margin: Outputs, outputs: str = "f") -> Measure:
 
 
 def sign_margin(targets: ArrayLike) -> Outputs:
-    """For one output and targets [A] or [A, 1] of two signs: positive where f has the sign of y."""
+    """For one output and targets [A] or [A, 1] of two signs: positive where f has the sign of y.
+
+    Raises ValueError if a target is zero.
+    """
     sign = np.sign(np.asarray(targets, float).reshape(-1))
+    if not sign.all():
+        raise ValueError("accuracy: a target is zero, which is neither sign")
     return lambda f: f[..., 0] * sign
 
 
 def class_margin(targets: ArrayLike) -> Outputs:
-    """For k outputs and targets [A, k], largest at the right class: its output less the largest of the others."""
+    """For k outputs and targets [A, k], largest at the right class: its output less the largest of the others.
+
+    Raises ValueError if all targets of an input are the same.
+    """
     right = np.asarray(targets, float)
     right = right == right.max(axis=-1, keepdims=True)
+    if right.all(axis=-1).any():
+        raise ValueError("accuracy: all targets of an input are the same, so that no class is right")
 
     def margin(f: Floats) -> Floats:
         of_right = np.where(right, f, -np.inf).max(axis=-1)
