@@ -96,6 +96,7 @@ class Case:
     d: int = 3
     sigma: float = 1.2
     start: str | None = None
+    odd: str = ""  # what is special about the inputs
     shows: str = SHOWS
 
     @property
@@ -107,12 +108,27 @@ class Case:
         extras = [word for word, on in (("biases", self.biases), ("momentum", self.momentum), ("decay", self.decay),
                                         ("schedule", "t" in self.rate), ("tests", self.tests)) if on]  # fmt: skip
         batch = [] if self.batch == "all" else [self.batch]
-        return "-".join([f"{self.depth}", self.activation, self.loss.replace(" ", ""), self.scale, *batch, *extras])
+        return "-".join(
+            [
+                *([self.odd] if self.odd else []),
+                f"{self.depth}",
+                self.activation,
+                self.loss.replace(" ", ""),
+                self.scale,
+                *batch,
+                *extras,
+            ]
+        )
 
     def data(self) -> dict[str, Array]:
         """X [N, d], y [N] or [N, k], and as many of each to test."""
         rng = np.random.default_rng(7)
         X, Xt = rng.standard_normal((2, self.N, self.d))
+        if self.odd == "zero":
+            X[0] = 0
+        elif self.odd:
+            X[1] = {"duplicate": 1, "opposite": -1, "nearly": 1 + 1e-9}[self.odd] * X[0]
+            Xt[0] = X[0]
         if self.k == 1:
             y, yt = np.resize([1.0, -1.0, -1.0], (2, self.N))
         else:
@@ -190,7 +206,7 @@ show {self.shows}
 EIGENVALUES = "min_eig(gram(h[l])), min_eig(joint_gram(h[l]))"
 _COMMON = {"N": 4, "steps": 8, "record": 4, "shows": f"{SHOWS}, {EIGENVALUES}"}
 # Feature change has no expansion in 1/n where it falls like n^{-1/2}, nor a limit where features start at zero (IP).
-_NO_CHANGE = {**_COMMON, "shows": f"{SHOWS.rsplit(',', 1)[0]}, {EIGENVALUES}"}
+_NO_CHANGE = {**_COMMON, "shows": f"{SHOWS.rsplit(',', 1)[0]}, {EIGENVALUES.rsplit(',', 1)[0]}"}
 COMPARED = [
     Case(1, "tanh", "squared", "mup", **_COMMON),
     Case(1, "relu", "logistic", "mup", batch="given", momentum=0.8, **_COMMON),
@@ -231,7 +247,7 @@ class Effort(NamedTuple):
 
 
 SMALL = Effort(2048, 16, {64: 48, 128: 32, 256: 32})
-FULL = Effort(8192, 24, {64: 192, 128: 128, 256: 96, 512: 64})
+FULL = Effort(8192, 24, {64: 192, 128: 128, 256: 96, 512: 48})
 
 
 class Compared(NamedTuple):
@@ -276,6 +292,13 @@ def _flat(training: Training, recorded: Statistics) -> Array:
 
 
 # ---------------------------------------------------------------------------------------------- weights of our runs
+
+
+def run_to_end(run: TrainingRun) -> Statistics:
+    with np.errstate(all="ignore"):
+        while not run.done:
+            run.advance()
+    return run.statistics()
 
 
 def hidden_weights(run: TrainingRun) -> dict[str, Array]:

@@ -23,6 +23,7 @@ from agreement_programs import (
     hidden_weights,
     limit_and_networks,
     other_weights,
+    run_to_end,
 )
 
 CASES, PAIRS = ([Case(**row) for row in covering(programs.FACTORS, strength)] for strength in (3, 2))
@@ -31,11 +32,10 @@ CASES, PAIRS = ([Case(**row) for row in covering(programs.FACTORS, strength)] fo
 # ---------------------------------------------------------------------------------------------- without statistics
 
 
-def run_to_end(run):
-    with np.errstate(all="ignore"):
-        while not run.done:
-            run.advance()
-    return run.statistics()
+def relative_change(before, now):
+    """The mean over inputs of |now - before| / |before|, [N, n] each; 0 where both are 0."""
+    change, size = np.linalg.norm(now - before, axis=1), np.linalg.norm(before, axis=1)
+    return np.mean(change / np.where((change == 0) & (size == 0), 1.0, size))
 
 
 def expected(case, training, weights):
@@ -54,10 +54,7 @@ def expected(case, training, weights):
         "gram(h[l])": [[h @ h.T / n for h in r.h] for r in records],
         "cross_gram(x[l])": [[x0 @ x.T / n for x0, x in zip(first.x, r.x, strict=True)] for r in records],
         "min_eig(gram(x[L]))": [np.linalg.eigvalsh(r.x[-1] @ r.x[-1].T / n)[0] for r in records],
-        "feature_change(h[l])": [
-            [np.mean(np.linalg.norm(h - h0, axis=1) / np.linalg.norm(h0, axis=1)) for h0, h in zip(first.h, r.h, strict=True)]
-            for r in records
-        ],
+        "feature_change(h[l])": [[relative_change(*pair) for pair in zip(first.h, r.h, strict=True)] for r in records],
     }  # fmt: skip
     if tests:
         found["test_f"] = [r.f_others for r in records]
@@ -107,6 +104,34 @@ def test_the_limit_of_feature_learning_is_the_network_as_wide_as_its_samples(cas
     """Without output biases, which vanish in the limit, no power of the width distinguishes them."""
     case = replace(case, biases=False)
     same_course(case, TrainOptions(48, False, "lazy", 1e-12, seed=5))
+
+
+ODD = [
+    Case(3, "tanh", "squared", "mup", odd="duplicate", tests=True, batch="given", steps=6),
+    Case(2, "relu", "squared", "mup", odd="duplicate", biases=True, momentum=0.8),
+    Case(2, "relu", "squared", "ntp", odd="opposite", tests=True),
+    Case(3, "erf", "logistic", "mup", odd="nearly"),
+    Case(3, "silu", "squared", "mup", odd="zero", tests=True),
+    Case(2, "relu", "logistic", "mup", odd="zero"),
+    Case(2, "tanh", "cross_entropy", "mup", N=1, tests=True, batch="all"),
+    Case(2, "erf", "squared", "mup", steps=0),
+    Case(2, "erf", "squared", "mup", record=100),
+    Case(2, "erf", "squared", "mup", d=1),
+    Case(2, "tanh", "squared", "mup", batch="shuffled", steps=30, record=30),
+]
+
+
+@pytest.mark.parametrize("operator", ["dense", "lazy"])
+@pytest.mark.parametrize("case", ODD, ids=lambda c: f"{c.name}-{c.N}-{c.d}-{c.steps}-{c.record}")
+def test_odd_data_and_schedules_follow_the_reference(case, operator):
+    same_course(case, TrainOptions(40, True, operator, 1e-12, seed=5))
+
+
+def test_a_rate_of_zero_changes_nothing():
+    training = programs.trained(Case(3, rate="0 * t", momentum=0.8, shows="f, gram(h[l])").text, Case().data())
+    recorded = train_many(training, TrainOptions(64, False, "lazy", 1e-3), 2)
+    for values in Measured(training).single(recorded):
+        np.testing.assert_allclose(values, np.broadcast_to(values[:, :1], values.shape), rtol=1e-12)
 
 
 @pytest.mark.parametrize("scale", programs.SCALES)
