@@ -108,8 +108,9 @@ class _Study:
     def _network(self, width: int) -> "TrainOptions":
         from tpl.sampling.train import TrainOptions
 
-        how, tolerance = ("dense", 0.0) if width <= DENSE else ("lazy", EXACT)
-        return TrainOptions(width, True, how, tolerance, self.options.seed)
+        if width <= DENSE:
+            return TrainOptions(width, True, "dense", 0.0, self.options.seed)
+        return TrainOptions(width, True, "lazy", EXACT, self.options.seed)
 
     def _run(self, training: Training, options: "TrainOptions", count: int) -> "Statistics":
         from tpl.sampling.train_many import train_many
