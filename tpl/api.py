@@ -10,6 +10,8 @@ from tpl.language.source import Diagnostic, Source, TplError
 from tpl.pipeline import Compiled, compile_program, read_source
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from tpl.kernels import Kernel
     from tpl.report.derivation import DerivationReport
     from tpl.report.explanation import ExplanationReport
@@ -19,6 +21,7 @@ if TYPE_CHECKING:
 Progress = Callable[[int, int], None]
 METHODS = ("auto", "law", "mc", "sample")
 REDUCTIONS = ("none", "antithetic", "quasi")
+DTYPES = ("float64", "float32")
 
 
 def load(
@@ -114,6 +117,9 @@ class TensorProgram:
         method: str = "auto",
         rtol: float | None = None,
         reduction: str = "none",
+        tolerance: float | None = None,
+        dtype: str = "float64",
+        checkpoint: "str | Path | None" = None,
     ) -> "Run":
         """The limit of everything that the program shows: values, errors, methods, and the plan behind them.
 
@@ -124,12 +130,16 @@ class TensorProgram:
         """
         from tpl.stages.run import RunOptions, run_limit, run_pairs
 
-        for given, known, what in ((method, METHODS, "method"), (reduction, REDUCTIONS, "variance reduction")):
+        choices = (
+            (method, METHODS, "method"), (reduction, REDUCTIONS, "variance reduction"), (dtype, DTYPES, "dtype")
+        )  # fmt: skip
+        for given, known, what in choices:
             if given not in known:
                 raise TplError(
                     self.source, [Diagnostic(None, f"there is no {what} `{given}`", f"one of: {', '.join(known)}")]
                 )
-        options = RunOptions(method, samples, replicates, seed, threads, gradient_independence, rtol, reduction)
+        options = RunOptions(method, samples, replicates, seed, threads, gradient_independence, rtol, reduction,
+                             tolerance, dtype, checkpoint)  # fmt: skip
         if self._few is not None and options.exact:
             found = run_pairs(*self._few, self.limits, options, progress)
             if found is not None:

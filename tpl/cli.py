@@ -42,13 +42,17 @@ def run(
     reduction: Annotated[str, typer.Option(metavar="none|antithetic|quasi", help="Variance reduction of Monte Carlo.")] = "none",
     plan: Annotated[bool, typer.Option("--plan", help="Say of each expectation which method it took, and why.")] = False,
     plot: Annotated[Path | None, typer.Option(metavar="OUT.png", help="Draw what is shown along training.")] = None,
+    tolerance: Annotated[float | None, typer.Option(min=1e-12, max=0.5, help="Training: relative size below which new directions are dropped.")] = None,
+    dtype: Annotated[str, typer.Option(metavar="float64|float32", help="Training: how vectors are stored.")] = "float64",
+    checkpoint: Annotated[Path | None, typer.Option("--checkpoint", metavar="FOLDER", help="Training: keep the state there, and resume from it after an interruption.")] = None,
 ) -> None:  # fmt: skip
     """The numbers that a program shows, each with error and method."""
     with reporting(as_json):
         program = _load(file, data, settings, max_lines, max_memory)
         with progress_bar("computing the limit") as advance:
             options = (samples, replicates, seed, threads, gradient_independence)
-            result = program.run(*options, progress=advance, method=method, rtol=rtol, reduction=reduction)
+            result = program.run(*options, progress=advance, method=method, rtol=rtol, reduction=reduction,
+                                 tolerance=tolerance, dtype=dtype, checkpoint=checkpoint)  # fmt: skip
         if output is not None:
             _save(result, output)
         if plot is not None:

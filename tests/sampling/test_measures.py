@@ -343,9 +343,9 @@ def test_clustered_eigenvalues_are_covered(spectrum, replicates):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("spectrum", [pytest.param(f, id=name) for name, f in SEPARATED.items()])
-@pytest.mark.parametrize("size", [4, 12, 32])
+@pytest.mark.parametrize("size", [4, 32])
 @pytest.mark.parametrize("samples", [256, 32768])
-@pytest.mark.parametrize("replicates", [4, 8, 16, 32])
+@pytest.mark.parametrize("replicates", [4, 16])
 def test_separated_smallest_eigenvalue_is_covered_everywhere(spectrum, size, samples, replicates):
     """95 ± 2 percent, and what 1,000 runs may be off by."""
     inside = coverage(spectrum(size), samples, replicates, 1000)[-1]
@@ -354,9 +354,9 @@ def test_separated_smallest_eigenvalue_is_covered_everywhere(spectrum, size, sam
 
 @pytest.mark.slow
 @pytest.mark.parametrize("spectrum", [pytest.param(f, id=name) for name, f in CLUSTERED.items()])
-@pytest.mark.parametrize("size", [4, 12, 32])
+@pytest.mark.parametrize("size", [4, 32])
 @pytest.mark.parametrize("samples", [256])
-@pytest.mark.parametrize("replicates", [4, 8, 16, 32])
+@pytest.mark.parametrize("replicates", [4, 16])
 def test_clustered_smallest_eigenvalue_is_covered_everywhere(spectrum, size, samples, replicates):
     """93 percent and more, less what 1,000 runs may be off by; the eigenvalues inside clusters likewise."""
     inside = coverage(spectrum(size), samples, replicates, 1000)

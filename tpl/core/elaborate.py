@@ -101,6 +101,7 @@ class _Elaboration:
         self.last_scope: Scope = {}  # what the names inside the network stood for when it was last applied
         self.measures: Measures | None = None
         self.training_shows: list[TrainingShow] = []
+        self.untrained = False  # there was a `train` block, but with a mistake
         self._returned: Any = None
         self._earlier = sorted(d.span[:2] for d in earlier if d.span is not None)
 
@@ -199,6 +200,8 @@ class _Elaboration:
         if self.measures is not None and self.measures.takes(item, scope):
             self.training_shows.append(self.measures.show(item))
             return
+        if self.untrained:
+            raise Silent
         self.builder.at(item.span)
         value = self.evaluator.value(item, scope)
         shape, lines = self._shown(value, item)
@@ -226,12 +229,13 @@ class _Elaboration:
         home.draws.any_power = all(x.name != "parametrization" for x in node.settings)
         above = self.file.statements[: self.file.statements.index(node)]
         home.block(tuple(x for x in above if not isinstance(x, s.Show)), home.globals, None)
+        self.untrained = True
         block = TrainBlock(home, node)
         try:
             training = block.build()
         finally:
             self.diagnostics.extend(home.diagnostics)
-        self.measures = Measures(block, training)
+        self.measures, self.untrained = Measures(block, training), False
 
     def loop(self, node: s.Loop, scope: Scope, network: NetworkValue | None) -> None:
         variable = node.clause.variable

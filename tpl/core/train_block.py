@@ -1,6 +1,5 @@
 """From a `train` block to `Training`: the network on every example, its losses, and their backward passes, as core lines."""
 
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from fractions import Fraction
 from typing import TYPE_CHECKING, Any
@@ -8,10 +7,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from tpl.core.builder import Builder
-from tpl.core.expr import ONE, ZERO, Expr, add, apply, evaluate, from_float, mul, neg, number, ref, sub, symbol
+from tpl.core.expr import ONE, ZERO, Expr, add, from_float, mul, number, ref, symbol
 from tpl.core.expressions import Scope, describe
 from tpl.core.gradient import Contributions, backpropagate, backward, partial_derivatives
 from tpl.core.kernels import Weight, covariance, tangent_kernel
+from tpl.core.losses import LOSSES, Unfit
 from tpl.core.parametrization import Regime, classify
 from tpl.core.train_scaling import described, parametrization
 from tpl.core.training import Example, Kernels, Schedule, Trained, Training, Updates
@@ -70,10 +70,16 @@ class TrainBlock:
         self.tests = tests
         examples = tuple(self._example(a, y) for a, y in zip(self.applied, wanted, strict=True))
         test_examples = tuple(self._test(a, y) for a, y in zip(tests, test_targets, strict=True))
-        kernels = self.kernels() if regime.kind in ("kernel", "trivial") else None
+        schedule = self._schedule(len(examples))
+        still = regime.kind in ("kernel", "trivial")
+        if still and not schedule.decay.is_value(0):
+            raise Mistake(self.settings_span("weight_decay"), "there is no weight decay where features stand still: "
+                          "it would shrink them, and the kernel that outputs follow",
+                          "leave it out, or take `parametrization = mup`")  # fmt: skip
+        kernels = self.kernels() if still else None
         return Training(
             self.builder.program(""), self.node.network, self.parameters, regime, examples, test_examples,
-            self._schedule(len(examples)), self._word("start", GP) == ZERO_START, {}, kernels, (), self.node.span,
+            schedule, self._word("start", GP) == ZERO_START, {}, kernels, (), self.node.span,
         )  # fmt: skip
 
     def _network(self) -> NetworkValue:
@@ -329,7 +335,7 @@ class TrainBlock:
         y = self._numbers(self.evaluator.value(node.arguments[1], scope), node.arguments[1])
         try:
             return Coordinatewise(LOSSES[node.function](f, y))
-        except _Unfit as problem:
+        except Unfit as problem:
             raise Mistake(node.span, str(problem)) from None
 
     def _numbers(self, value: Any, node: s.Expr) -> list[Expr]:
@@ -390,48 +396,3 @@ class TrainBlock:
     def _word(self, name: str, default: str) -> str:
         node = self.settings.get(name)
         return node.name if isinstance(node, s.Name) else default
-
-
-# ---------------------------------------------------------------------------------------------- losses
-
-
-class _Unfit(Exception):
-    """Outputs and targets that a loss cannot take."""
-
-
-def _squared(f: list[Expr], y: list[Expr]) -> Expr:
-    """Σ (f - y)² / 2."""
-    if len(f) != len(y):
-        raise _Unfit(f"there are {len(f)} outputs, but {len(y)} targets: `squared` takes as many")
-    return mul(from_float(0.5), add(*(Expr("pow", (sub(a, b), number(2))) for a, b in zip(f, y, strict=True))))
-
-
-def _logistic(f: list[Expr], y: list[Expr]) -> Expr:
-    """log(1 + exp(-y f)) with y = 1 or -1."""
-    if len(f) != len(y):
-        raise _Unfit(f"there are {len(f)} outputs, but {len(y)} targets: `logistic` takes as many")
-    if any(not x.is_value(1) and not x.is_value(-1) for x in y):
-        raise _Unfit("`logistic` takes targets 1 and -1; `cross_entropy` takes labels")
-    return add(*(apply("softplus", neg(mul(b, a))) for a, b in zip(f, y, strict=True)))
-
-
-def _cross_entropy(f: list[Expr], y: list[Expr]) -> Expr:
-    """log Σ exp f_j - Σ y_j f_j, with y one number for each class, or the number of the class from 0."""
-    if len(f) < 2:
-        raise _Unfit("`cross_entropy` takes two outputs or more; `logistic` takes one")
-    if len(y) == 1:
-        label = evaluate(y[0], {})
-        if not label.is_integer() or not 0 <= label < len(f):
-            raise _Unfit(f"a label is a whole number from 0 to {len(f) - 1}, but this is {label:g}")
-        y = [number(int(j == int(label))) for j in range(len(f))]
-    if len(f) != len(y):
-        raise _Unfit(f"there are {len(f)} outputs, but {len(y)} targets: give a label, or a number for each output")
-    total = apply("log", add(ONE, *(apply("exp", sub(x, f[0])) for x in f[1:])))
-    return add(f[0], total, neg(add(*(mul(b, a) for a, b in zip(f, y, strict=True)))))
-
-
-LOSSES: dict[str, Callable[[list[Expr], list[Expr]], Expr]] = {
-    "squared": _squared,
-    "logistic": _logistic,
-    "cross_entropy": _cross_entropy,
-}

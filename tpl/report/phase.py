@@ -8,22 +8,23 @@ from math import isinf, isnan
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from tpl.numeric.depth import Estimate
-from tpl.numeric.edge import Axis, Crossing, Plane
-from tpl.numeric.fixed_points import Correlation, Dynamics, FixedPoint
 from tpl.report.layout import compact, seconds_text
 
-if TYPE_CHECKING:
+if TYPE_CHECKING:  # these import sympy, which most commands do without
     from rich.console import RenderableType
+
+    from tpl.numeric.depth import Estimate
+    from tpl.numeric.edge import Axis, Crossing, Plane
+    from tpl.numeric.fixed_points import Correlation, Dynamics, FixedPoint
 
 
 @dataclass(frozen=True)
 class Edge:
     """Where χ₁ = 1: along x, at some values of y (or none)."""
 
-    x: Axis
-    y: Axis | None
-    crossings: tuple[Crossing, ...]
+    x: "Axis"
+    y: "Axis | None"
+    crossings: "tuple[Crossing, ...]"
     method: str = "bracketed roots of χ₁ - 1 at q*, both by quadrature"
 
 
@@ -42,14 +43,14 @@ class Phase:
     kernel: str
     activation: str
     constants: Mapping[str, float]
-    dynamics: Dynamics
+    dynamics: "Dynamics"
     edge: Edge | None
-    draw_plane: Callable[[], Plane]
+    draw_plane: "Callable[[], Plane]"
     notes: tuple[str, ...] = ()
     seconds: float = 0.0
 
     @property
-    def fixed_points(self) -> tuple[FixedPoint, ...]:
+    def fixed_points(self) -> "tuple[FixedPoint, ...]":
         return self.dynamics.points
 
     @property
@@ -62,7 +63,7 @@ class Phase:
         return finite.pop() if len(finite) == 1 and len(attracting) > 0 else "mixed"
 
     @cached_property
-    def plane(self) -> Plane:
+    def plane(self) -> "Plane":
         """χ₁ and q* on the grid of the picture."""
         return self.draw_plane()
 
@@ -106,7 +107,7 @@ class Phase:
 # ---------------------------------------------------------------------------------------------- tables, for all forms
 
 
-def number_text(found: Estimate) -> str:
+def number_text(found: "Estimate") -> str:
     if isnan(found.value):
         return "-"
     if isinf(found.value):
@@ -114,7 +115,7 @@ def number_text(found: Estimate) -> str:
     return compact(found.value, found.error)
 
 
-def variance_text(point: FixedPoint) -> str:
+def variance_text(point: "FixedPoint") -> str:
     """q*, or what is fixed instead."""
     if point.kind == "line":
         return "every q" if isinf(point.high) else f"every q in {point.low:.3g}..{point.high:.3g}"
@@ -145,7 +146,7 @@ def correlation_rows(phase: Phase) -> list[tuple[str, ...]]:
     return rows
 
 
-def _correlation_text(found: Correlation) -> str:
+def _correlation_text(found: "Correlation") -> str:
     return number_text(found.c) if found.low == found.high else "every c"
 
 
@@ -162,7 +163,7 @@ def edge_rows(edge: Edge) -> list[tuple[str, ...]]:
     return rows
 
 
-def _edge_variance(crossing: Crossing) -> str:
+def _edge_variance(crossing: "Crossing") -> str:
     if crossing.leaps:
         return f"{crossing.low:.4g} -> {crossing.high:.4g}"
     if crossing.low != crossing.high:
@@ -186,7 +187,7 @@ def sentences(phase: Phase) -> list[str]:
         found.append(f"large variances grow without bound, {how}")
         end = phase.fixed_points[-1]
         if end.kind == "infinity" and growth.kind != "superlinear":
-            ratio = Estimate(end.chi.value / end.slope.value, end.chi.error + end.slope.error)
+            ratio = end.chi._replace(value=end.chi.value / end.slope.value, error=end.chi.error + end.slope.error)
             found.append(f"there 1 - correlation changes by a factor of {number_text(ratio)} a layer")
     if phase.dynamics.reach < 9e14:
         found.append(f"variances above {phase.dynamics.reach:.3g} were not examined: the nonlinearity varies too fast")

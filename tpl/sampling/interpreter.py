@@ -27,7 +27,7 @@ from tpl.sampling.plan import (
     Schedule,
     Step,
 )
-from tpl.sampling.rows import accumulate, combine, inner
+from tpl.sampling.rows import accumulate, combine, dot, inner
 from tpl.sampling.streams import LIMIT_RUN, stream
 from tpl.sampling.tape import run_tape
 
@@ -122,6 +122,11 @@ class _Run:
             self.blocks[block] = None
         for matrix in self.schedule.closes[index]:
             del self.operators[matrix]
+
+    @property
+    def dtype(self) -> type:
+        """Of vectors; scalars are always float64."""
+        return np.float64
 
     # Reading and writing.
 
@@ -234,7 +239,7 @@ def _do_product(run: _Run, step: Product) -> None:
 
 
 def _do_map(run: _Run, step: Map) -> None:
-    block = np.empty((len(step.lines), run.sizes[run.schedule.blocks[step.block].width]))
+    block: np.ndarray = np.empty((len(step.lines), run.sizes[run.schedule.blocks[step.block].width]), run.dtype)
     for rows, columns in _tiles(*block.shape):
         tile = block[rows, columns]
         result = run_tape(step.tape, _tile_arguments(run, step, rows, columns), tile)[0]
@@ -250,7 +255,7 @@ def _do_combination(run: _Run, step: Combination) -> None:
         row[:] = value
     coefficients = np.zeros((count, len(step.argument.rows)))
     np.add.at(coefficients, (np.arange(count), step.columns), values[1:])
-    block = np.empty((count, run.sizes[run.schedule.blocks[step.block].width]))
+    block: np.ndarray = np.empty((count, run.sizes[run.schedule.blocks[step.block].width]), run.dtype)
     block[:] = values[0, :, None]
     portions = _portions(step.argument)
     for left in range(0, block.shape[1], GATHERED_COLUMNS):
@@ -272,7 +277,7 @@ def _do_moment(run: _Run, step: Moment) -> None:
     for rows, columns in _tiles(len(total), size):
         (result,) = run_tape(step.tape, _tile_arguments(run, step, rows, columns))
         shape = (rows.stop - rows.start, columns.stop - columns.start)
-        total[rows] += np.broadcast_to(result, shape).sum(axis=1)
+        total[rows] += np.broadcast_to(result, shape).sum(axis=1, dtype=float)
     if not step.readout:
         run.put_scalars(step.lines, total / size)
         return
@@ -294,7 +299,8 @@ def _do_gram(run: _Run, step: Gram) -> None:
 def _pair_averages(panel: Panel, left: np.ndarray, right: np.ndarray) -> np.ndarray:
     size = left.shape[1]
     if not panel.dense:
-        return np.array([left[a] @ right[b] for a, b in zip(panel.left, panel.right, strict=True)]) / size
+        pairs = zip(panel.left, panel.right, strict=True)
+        return np.array([dot(left[a], right[b]) for a, b in pairs]) / size
     a, b = panel.left.min(), panel.right.min()
     products = inner(left[a : panel.left.max() + 1], right[b : panel.right.max() + 1])
     return products[panel.left - a, panel.right - b] / size
@@ -321,7 +327,7 @@ def gather(run: _Run, pick: Pick) -> np.ndarray:
     if len(pick.pieces) == 1 and (pick.pieces[0].stride or pick.pieces[0].length == 1):
         return _tile(run, pick, slice(0, len(pick.rows)), slice(None))
     first = run.block(pick.blocks[0])
-    rows = np.empty((len(pick.rows), first.shape[1]))
+    rows = np.empty((len(pick.rows), first.shape[1]), first.dtype)
     start = 0
     for block, row, stride, count in pick.pieces:
         rows[start : start + count] = _spaced(run.block(block), row, stride, count)
@@ -357,7 +363,7 @@ def _tiles(rows: int, size: int) -> Iterator[tuple[slice, slice]]:
 
 def _tile_arguments(run: _Run, step: Map | Moment, rows: slice, columns: slice) -> list[np.ndarray | float]:
     vectors = [_tile(run, pick, rows, columns) for pick in step.vectors]
-    scalars = run.scalars[step.scalars[:, rows]]
+    scalars = run.scalars[step.scalars[:, rows]].astype(run.dtype, copy=False)
     return [*vectors, *scalars[:, :, None]]
 
 

@@ -15,7 +15,7 @@ from typing import Protocol
 
 import numpy as np
 
-from tpl.sampling.rows import RowBuffer, Rows, accumulate, combine, inner, squared_norms
+from tpl.sampling.rows import RowBuffer, Rows, Stack, accumulate, combine, inner, squared_norms
 
 # Beyond this a squared norm is not trusted, and rows are scaled first.
 _HUGE = 1e250
@@ -73,7 +73,7 @@ class LazyGaussian:
 
     tolerance: a residual is dropped when its norm is below this share of its argument's norm.
     gradient_independence: forget that W and W.T share entries (wrong on purpose: "dropping Ż").
-    capacity: how many products with W and with W.T to make room for.
+    capacity: how many products with W and with W.T to make room for. dtype: of what is kept.
     """
 
     def __init__(
@@ -86,13 +86,14 @@ class LazyGaussian:
         tolerance: float = 1e-7,
         gradient_independence: bool = False,
         capacity: tuple[int, int] = (8, 8),
+        dtype: type = np.float64,
     ):
         self._scale = float(np.sqrt(variance))
         self._rng = rng
         self._tolerance = max(tolerance, _ROUNDING)
         self._wrong = gradient_independence
-        self._forward = _Side(columns, rows, min(capacity[0], columns))
-        self._backward = _Side(rows, columns, min(capacity[1], rows))
+        self._forward = _Side(columns, rows, min(capacity[0], columns), dtype)
+        self._backward = _Side(rows, columns, min(capacity[1], rows), dtype)
 
     def apply(self, x: Rows) -> Rows:
         return self._product(x, self._forward, self._backward)
@@ -106,7 +107,7 @@ class LazyGaussian:
         return self._forward.basis.count, self._backward.basis.count
 
     def _product(self, x: Rows, side: "_Side", other: "_Side") -> Rows:
-        return combine(self._coefficients(x, side, other) * self._scale, side.images.rows)
+        return combine(self._coefficients(x, side, other) * self._scale, side.images.parts)
 
     def _coefficients(self, x: Rows, side: "_Side", other: "_Side") -> np.ndarray:
         """Each row of x in the basis of its side, with the images of new directions drawn."""
@@ -118,28 +119,32 @@ class LazyGaussian:
             largest[largest == 0] = 1
             if np.any(largest != 1):
                 return self._coefficients(x / largest, side, other) * largest
-        coefficients = expand(x, np.sqrt(squares), side.basis, self._tolerance)
+        coefficients = self._expand(x, np.sqrt(squares), side.basis)
         count = side.basis.count - known
         if count:
-            self._reveal(side.basis.rows[known:], side.images.append(count), other)
+            self._reveal(side.basis.since(known), side.images.append(count), other)
         return coefficients
 
-    def _reveal(self, directions: Rows, images: Rows, other: "_Side") -> None:
+    def _expand(self, x: Rows, norms: np.ndarray, basis: RowBuffer) -> np.ndarray:
+        return expand(x, norms, basis, self._tolerance)
+
+    def _reveal(self, directions: Stack, images: Rows, other: "_Side") -> None:
         """Draw the images of new directions, given all that the opposite side knows."""
         for row in images:
-            self._rng.standard_normal(out=row)
+            row[:] = self._rng.standard_normal(len(row))
         if self._wrong or not other.basis.count:
             return
-        basis = other.basis.rows
-        accumulate(images, inner(directions, other.images.rows) - inner(images, basis), basis, out=images)
+        basis = other.basis.parts
+        known = np.concatenate([inner(part, other.images.parts) for part in directions])
+        accumulate(images, known - inner(images, basis), basis, out=images)
 
 
 class _Side:
     """What is known of a matrix in one orientation: an orthonormal basis of arguments, and their images."""
 
-    def __init__(self, n_in: int, n_out: int, capacity: int):
-        self.basis = RowBuffer(n_in, capacity)
-        self.images = RowBuffer(n_out, capacity)
+    def __init__(self, n_in: int, n_out: int, capacity: int, dtype: type):
+        self.basis = RowBuffer(n_in, capacity, dtype)
+        self.images = RowBuffer(n_out, capacity, dtype)
 
 
 def expand(x: Rows, norms: np.ndarray, basis: RowBuffer, tolerance: float) -> np.ndarray:
@@ -153,7 +158,7 @@ def expand(x: Rows, norms: np.ndarray, basis: RowBuffer, tolerance: float) -> np
     residual, sizes = x, norms
     left = np.arange(len(x))  # the rows whose residuals these are
     while True:
-        residual, change, sizes = _project(residual, basis.rows, sizes)
+        residual, change, sizes = _project(residual, basis.parts, sizes)
         _put(coefficients, left, 0, change, add=True)
         keep = sizes > least[left]
         if basis.count == basis.length or not keep.any():
@@ -165,7 +170,7 @@ def expand(x: Rows, norms: np.ndarray, basis: RowBuffer, tolerance: float) -> np
         _put(coefficients, left, before, triangle)
         if complete:
             break
-        residual = residual - combine(triangle, basis.rows[before:])
+        residual = residual - combine(triangle, basis.since(before))
     return coefficients[:, : basis.count]
 
 
@@ -178,9 +183,9 @@ def _put(table: np.ndarray, rows: np.ndarray, start: int, values: np.ndarray, ad
         table[rows, start:stop] = table[rows, start:stop] + values if add else values
 
 
-def _project(x: Rows, basis: Rows, sizes: np.ndarray) -> tuple[Rows, np.ndarray, np.ndarray]:
+def _project(x: Rows, basis: Stack, sizes: np.ndarray) -> tuple[Rows, np.ndarray, np.ndarray]:
     """Take rows off an orthonormal basis: what remains, the coefficients removed, the norms of what remains."""
-    if not len(basis):
+    if not len(basis[0]):
         return x, np.zeros((len(x), 0)), sizes
     coefficients = inner(x, basis)
     remains = np.empty(x.shape)
@@ -207,7 +212,7 @@ def _extend(basis: RowBuffer, x: Rows, norms: np.ndarray, least: np.ndarray) -> 
     triangle, inverse, size = _factor(gram)
     if size > _NEARLY_DEPENDENT or len(x) > basis.length - basis.count:
         return _extend_by_eigenvectors(basis, x / norms[:, None], gram, (least / norms).min()) * norms[:, None], False
-    old = basis.rows
+    old = basis.parts
     new = basis.append(len(x))
     np.matmul(inverse / norms, x, out=new)
     if size > _ILL_CONDITIONED:
@@ -229,19 +234,19 @@ def _extend_by_eigenvectors(basis: RowBuffer, x: Rows, gram: np.ndarray, least: 
     room = basis.length - basis.count
     values, vectors = np.linalg.eigh(gram)
     keep = np.flatnonzero(values > max(1 / _NEARLY_DEPENDENT, least**2))[-room:]
-    old = basis.rows
+    old = basis.parts
     new = basis.append(len(keep))
     np.matmul((vectors[:, keep] / np.sqrt(values[keep])).T, x, out=new)
     _orthonormalise(new, old)
     return inner(x, new)
 
 
-def _orthonormalise(x: Rows, others: Rows) -> np.ndarray:
+def _orthonormalise(x: Rows, others: Stack) -> np.ndarray:
     """Make rows orthonormal, in place, that are so up to rounding which ill-conditioning has magnified.
 
     They stay orthogonal to `others`. Returns L with x_before = L x_after.
     """
-    if len(others):
+    if len(others[0]):
         accumulate(x, -inner(x, others), others, out=x)
     triangle = np.linalg.cholesky(inner(x, x))
     x[:] = np.linalg.inv(triangle) @ x

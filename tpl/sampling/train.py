@@ -16,10 +16,11 @@ from tpl.core.program import Program
 from tpl.core.train_block import OUTPUT_SCALE
 from tpl.core.training import Example, Measure, Trained, Training
 from tpl.language.training_words import STEP
+from tpl.sampling.checkpoint import ReplicateFiles
 from tpl.sampling.errors import Cancelled, NumericalError
 from tpl.sampling.interpreter import OperatorKind, _NotFinite, _Run, _Settings, gather
 from tpl.sampling.plan import Draw, Input, Numbers, Product, Schedule
-from tpl.sampling.rows import combine, inner
+from tpl.sampling.rows import RowBuffer, combine, inner
 from tpl.sampling.schedule import make_schedule
 from tpl.sampling.streams import FINITE_RUN, LIMIT_RUN, stream
 from tpl.sampling.trained import Motion, Moving, Outer, TrainedDense, TrainedLazy
@@ -35,7 +36,8 @@ class TrainOptions:
     """How one replicate is run.
 
     base_width: M, or n. finite: with the powers of the width as they are at n, rather than in the limit. operator: how
-    matrices are held. tolerance: below which share of its argument's norm a new direction is dropped.
+    matrices are held. tolerance: below which share of its argument's norm a new direction is dropped. dtype: of vectors;
+    averages and whatever is recorded are float64.
     """
 
     base_width: int
@@ -43,6 +45,7 @@ class TrainOptions:
     operator: OperatorKind = "lazy"
     tolerance: float = 1e-4
     seed: int = 0
+    dtype: str = "float64"
 
 
 def train(
@@ -52,15 +55,26 @@ def train(
     *,
     cancelled: Callable[[], bool] = lambda: False,
     tick: Callable[[], None] = lambda: None,
+    files: ReplicateFiles | None = None,
 ) -> Statistics:
     """One replicate from start to end: what was recorded, with `lost` (dropped shares of squares) and `ranks`.
 
-    tick is called after every step. Raises NumericalError for the first line whose value is not finite, and Cancelled.
+    tick is called after every step. files: where the replicate is kept on its way, and resumed from. Raises
+    NumericalError for the first line whose value is not finite, CheckpointError, and Cancelled.
     """
+    from tpl.sampling.train_state import resume, save
+
     run = TrainingRun(training, options, replicate)
+    if files is not None:
+        resume(run, files)
+        for _ in range(run.step):
+            tick()
     with np.errstate(all="ignore"):
         while not run.done:
-            if cancelled():
+            stop = cancelled()
+            if files is not None and (stop or files.due):
+                save(run, files)
+            if stop:
                 raise Cancelled
             run.advance()
             tick()
@@ -79,7 +93,7 @@ class TrainingRun:
         self.batches = training.schedule.batches(len(training.examples))
         self.wanted = Wanted(training)
         self.records: list[Statistics] = []
-        self.start: dict[str, np.ndarray] = {}
+        self.start: dict[str, RowBuffer] = {}  # what features were at the start
         self._schedules: dict[tuple, Schedule] = {}
         self._roles = {role.parameter.name: role for role in training.regime.roles}
         self._initialise()
@@ -103,7 +117,7 @@ class TrainingRun:
                 draw = stream(self.options.seed, self.domain, self.options.base_width, self.replicate, i)
                 deviation = self._deviation(owner.get(i), i)
                 value = draw.standard_normal(self.sizes[str(line.dims[0])]) * deviation
-                self.vectors[i] = Moving(value + self._number(line.mean))
+                self.vectors[i] = Moving((value + self._number(line.mean)).astype(self.dtype, copy=False))
             elif line.op in ("state", "gaussian"):
                 draw = stream(self.options.seed, self.domain, self.options.base_width, self.replicate, i)
                 value = draw.standard_normal(()) * self._deviation(owner.get(i), i) + self._number(line.mean)
@@ -114,6 +128,10 @@ class TrainingRun:
                 self.operators[i] = self._operator(i, owner.get(i))
         for matrix, inputs in rows.items():
             self._draw_images(matrix, inputs, owner.get(matrix))
+
+    @property
+    def dtype(self) -> type:
+        return np.float32 if self.options.dtype == "float32" else np.float64
 
     @property
     def domain(self) -> int:
@@ -145,7 +163,7 @@ class TrainingRun:
         variance = deviation**2 / (self.options.base_width if parameter is not None else 1)
         if self.options.operator == "dense":
             return TrainedDense(n_out, n_in, variance, rng)
-        return TrainedLazy(n_out, n_in, variance, rng, tolerance=self.options.tolerance)
+        return TrainedLazy(n_out, n_in, variance, rng, tolerance=self.options.tolerance, dtype=self.dtype)
 
     def _draw_images(self, matrix: int, inputs: list[int], parameter: Trained | None) -> None:
         rows = np.array([self.program.lines[i].row for i in inputs])
@@ -154,7 +172,8 @@ class TrainingRun:
         size = self.sizes[str(self.program.lines[matrix].dims[0])]
         rng = stream(self.options.seed, self.domain, self.options.base_width, self.replicate, matrix)
         normals = rng.standard_normal((factor.shape[1], size))
-        self.images[matrix] = Moving(combine(factor * self._deviation(parameter, matrix), normals))
+        images = combine(factor * self._deviation(parameter, matrix), normals)
+        self.images[matrix] = Moving(images.astype(self.dtype, copy=False))
         self.image_rows[matrix] = {line: place for place, line in enumerate(inputs)}
         self._input_grams = getattr(self, "_input_grams", {})
         self._input_grams[matrix] = rows @ rows.T
@@ -171,6 +190,8 @@ class TrainingRun:
             self.records.append(self._measure(run))
         if not last:
             self._descend(run, batch)
+        for operator in self.operators.values():
+            operator.forget()
         self.step += 1
 
     def _run(self, batch: tuple[int, ...], recorded: bool) -> "_StepRun":
@@ -219,11 +240,18 @@ class TrainingRun:
             found[f"gram:{name}"] = inner(block, block) / block.shape[1]
             if crossed:
                 if self.step == 0:
-                    self.start[name] = block.copy()
-                found[f"cross:{name}"] = inner(self.start[name], block) / block.shape[1]
+                    self.make_start(name).append(len(block))[:] = block
+                found[f"cross:{name}"] = inner(self.start[name].rows, block) / block.shape[1]
         found["lost"] = np.array(max((op.lost for op in self.operators.values()), default=0.0))
         found["ranks"] = np.array([op.ranks for op in self.operators.values()]).reshape(-1, 2)
         return found
+
+    def make_start(self, variable: str) -> RowBuffer:
+        """Room for a variable's rows at the start."""
+        lines, _ = self.wanted.variables[variable]
+        size = self.sizes[str(self.program.lines[lines[0]].dims[0])]
+        buffer = self.start[variable] = RowBuffer(size, len(lines), self.dtype)
+        return buffer
 
     def features(self, variable: str) -> np.ndarray:
         """The values of a variable for the parameters at hand, [inputs, size]: samples of its Z, or its coordinates."""
@@ -262,13 +290,15 @@ class TrainingRun:
     def _descend_line(self, run: "_StepRun", line: int, updates: list, size: float, motion: Motion) -> None:
         if line in self.operators:
             pairs = [pair for u in updates for pair in u.gradients.matrices.get(line, [])]
+            outer = None
             if pairs:
                 left, right = (tuple(p[side] for p in pairs) for side in (0, 1))
                 weights = np.full(len(pairs), size / self.options.base_width)
-                self.operators[line].descend(Outer(weights, left, right, run.rows(left), run.rows(right)), motion)
+                outer = Outer(weights, left, right, run.rows(left), run.rows(right))
+            self.operators[line].descend(outer, motion)
         elif line in self.images:
             pairs = [pair for u in updates for pair in u.gradients.inputs.get(line, [])]
-            self.images[line].move(self._image_gradient(run, line, pairs, size), motion)
+            self.images[line].move(self._image_gradient(run, line, pairs, size) if pairs else 0.0, motion)
         elif line in self.numbers:
             total = sum(run.scalars[chi] * self._number(k) for u in updates for chi, k in u.biases.get(line, []))
             self.numbers[line].move(size * total, motion)
@@ -300,6 +330,10 @@ class _StepRun(_Run):
     """One walk through a step's lines with the parameters of a `TrainingRun`."""
 
     state: TrainingRun = field(kw_only=True)
+
+    @property
+    def dtype(self) -> type:
+        return self.state.dtype
 
     def do(self, index: int) -> None:
         step = self.schedule.steps[index]
@@ -390,11 +424,11 @@ class Wanted:
 
 
 def _at_width(training: Training, options: TrainOptions) -> Program:
-    """The program with the scale of its outputs."""
+    """The program with the scale of its outputs, n^(1-u): in the limit 0 where u > 1, and not asked for where u < 1."""
     program = training.program
-    if OUTPUT_SCALE not in program.constants or not options.finite:
+    if OUTPUT_SCALE not in program.constants:
         return program
-    scale = number(float(options.base_width) ** float(1 - training.regime.u))
+    scale = number(float(options.base_width) ** float(1 - training.regime.u) if options.finite else 0)
     return replace(program, constants={**program.constants, OUTPUT_SCALE: scale})
 
 

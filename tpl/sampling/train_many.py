@@ -7,7 +7,8 @@ import numpy as np
 
 from tpl.core.training import Example, Measure, Training
 from tpl.sampling import measures
-from tpl.sampling.estimate import Estimate, Progress, run_many
+from tpl.sampling.checkpoint import Checkpoint
+from tpl.sampling.estimate import Cancel, Estimate, Progress, Tick, run_many
 from tpl.sampling.measures.measure import Measure as Function
 from tpl.sampling.tape import compile_tape, run_tape
 from tpl.sampling.train import Statistics, TrainOptions, train
@@ -28,15 +29,32 @@ def train_many(
     threads: int | None = None,
     progress: Progress | None = None,
     first: int = 0,
+    checkpoint: Checkpoint | None = None,
 ) -> Statistics:
-    """What replicates first, first + 1, … recorded, each statistic [replicates, records, ...]."""
+    """What replicates first, first + 1, … recorded, each statistic [replicates, records, ...].
+
+    checkpoint: where replicates are kept on their way and at their end, and found again.
+    """
     still = not options.finite and training.regime.kind in ("kernel", "trivial")
-    one = train_kernel if still else train
-    found = run_many(
-        lambda r, tick, cancelled: one(training, options, first + r, cancelled=cancelled, tick=tick),
-        replicates, threads, progress, training.schedule.steps + 1,
-    )  # fmt: skip
-    return {name: np.array([x[name] for x in found]) for name in found[0]}
+    ticks = training.schedule.steps + 1
+
+    def one(replicate: int, tick: Tick, cancelled: Cancel) -> Statistics:
+        files = checkpoint.replicate(first + replicate) if checkpoint is not None else None
+        known = files.finished() if files is not None else None
+        if known is not None:
+            for _ in range(ticks):
+                tick()
+            return known
+        if still:
+            found = train_kernel(training, options, first + replicate, cancelled=cancelled, tick=tick)
+        else:
+            found = train(training, options, first + replicate, cancelled=cancelled, tick=tick, files=files)
+        if files is not None:
+            files.finish(found)
+        return found
+
+    every = run_many(one, replicates, threads, progress, ticks)
+    return {name: np.array([x[name] for x in every]) for name in every[0]}
 
 
 class Measured:
@@ -60,7 +78,7 @@ class Measured:
             value, error = (self._arranged(np.stack([getattr(p, x) for p in parts], axis=1), shown.shape)
                             for x in ("value", "error"))  # fmt: skip
             notes = tuple(
-                f"{_place(shown.name, m)}: {note}"
+                f"{_place(shown.name, m)} {note.removeprefix(self._function(m).name).lstrip()}"
                 for m, p in zip(shown.measures, parts, strict=True)
                 for note in p.notes
             )

@@ -5,13 +5,15 @@ left factors g of W.T. So an update is a small matrix C in the bases (p, q) that
 cost of a step stops growing once those bases do. Momentum is a second such pair (α, C).
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
 
 from tpl.sampling.operator import DenseGaussian, LazyGaussian, _Side
-from tpl.sampling.rows import Rows, combine, squared_norms
+from tpl.sampling.rows import CHUNK, RowBuffer, Rows, accumulate, combine, squared_norms
+from tpl.sampling.truncate import SMALLEST, expand_leading
 
 _SHARE_OF_ROUNDING = 1e-14  # of a squared norm: a difference below is none
 
@@ -53,6 +55,12 @@ class Moving:
             self.velocity += motion.decay * self.value
         self.value -= motion.rate * self.velocity
 
+    def state(self) -> dict[str, np.ndarray]:
+        return {"value": self.value} if self.velocity is None else {"value": self.value, "velocity": self.velocity}
+
+    def restore(self, state: Mapping[str, np.ndarray]) -> None:
+        self.value, self.velocity = state["value"], state.get("velocity")
+
     def grow(self, shape: tuple[int, ...]) -> None:
         """Room for more, filled with zeros."""
         if self.value.shape != shape:
@@ -69,12 +77,21 @@ def _padded(x: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
 class TrainedLazy(LazyGaussian):
     """A lazily revealed matrix that can be moved.
 
-    lost: what truncation has cost since the last `descend`: the largest trace of the Gram matrix of W_0 r over a
+    lost: what truncation has cost since the last `forget`: the largest trace of the Gram matrix of W_0 r over a
     product's rows, r what was dropped of its arguments.
     """
 
-    def __init__(self, rows: int, columns: int, variance: float, rng: np.random.Generator, *, tolerance: float):
-        super().__init__(rows, columns, variance, rng, tolerance=tolerance, capacity=(64, 64))
+    def __init__(
+        self,
+        rows: int,
+        columns: int,
+        variance: float,
+        rng: np.random.Generator,
+        *,
+        tolerance: float,
+        dtype: type = np.float64,
+    ):
+        super().__init__(rows, columns, variance, rng, tolerance=tolerance, capacity=(CHUNK, CHUNK), dtype=dtype)
         self.initial = Moving(np.ones(()))  # α
         self.update = Moving(np.zeros((0, 0)))  # C, [q, p]
         self.lost = 0.0
@@ -86,11 +103,17 @@ class TrainedLazy(LazyGaussian):
         coefficients = self._coefficients(x, side, other)
         self._seen[transposed].update(zip(lines, coefficients, strict=True))
         self._note_lost(x, coefficients)
-        result = combine(coefficients * (self._scale * float(self.initial.value)), side.images.rows)
+        result = combine(coefficients * (self._scale * float(self.initial.value)), side.images.parts)
         change = self.update.value.T if transposed else self.update.value
         if change.size:
-            result += combine(coefficients[:, : change.shape[1]] @ change.T, other.basis.rows[: len(change)])
+            moved = coefficients[:, : change.shape[1]] @ change.T
+            accumulate(result, moved, other.basis.first(len(change)), out=result)
         return result
+
+    def _expand(self, x: Rows, norms: np.ndarray, basis: RowBuffer) -> np.ndarray:
+        if self._tolerance < SMALLEST:
+            return super()._expand(x, norms, basis)
+        return expand_leading(x, norms, basis, self._tolerance)
 
     def _note_lost(self, x: Rows, coefficients: np.ndarray) -> None:
         squares = squared_norms(x)
@@ -98,18 +121,24 @@ class TrainedLazy(LazyGaussian):
         left[left < _SHARE_OF_ROUNDING * squares] = 0
         self.lost = max(self.lost, self._scale**2 * float(left.sum()))
 
-    def descend(self, outer: Outer, motion: Motion) -> None:
-        """Move by the gradient Σ weights left ⊗ right."""
+    def descend(self, outer: Outer | None, motion: Motion) -> None:
+        """Move by the gradient Σ weights left ⊗ right, or by none."""
+        self.update.move(0.0 if outer is None else self._gradient(outer), motion)
+        self.initial.move(0.0, motion)
+
+    def forget(self) -> None:
+        """A step is over: its lines will have other values."""
+        self.lost = 0.0
+        self._seen[0].clear()
+        self._seen[1].clear()
+
+    def _gradient(self, outer: Outer) -> np.ndarray:
+        """In the bases, for which the update gets room."""
         right = self._expanded(outer.right, outer.right_lines, False)
         left = self._expanded(outer.left, outer.left_lines, True)
         self.update.grow((self._backward.basis.count, self._forward.basis.count))
         shape = self.update.value.shape
-        gradient = (_columns(left, shape[0]) * outer.weights[:, None]).T @ _columns(right, shape[1])
-        self.update.move(gradient, motion)
-        self.initial.move(0.0, motion)
-        self.lost = 0.0
-        self._seen[0].clear()
-        self._seen[1].clear()
+        return (_columns(left, shape[0]) * outer.weights[:, None]).T @ _columns(right, shape[1])
 
     def _expanded(self, rows: Rows, lines: tuple[int, ...], transposed: bool) -> list[np.ndarray]:
         """The rows' coefficients: known where a product has met them."""
@@ -120,6 +149,21 @@ class TrainedLazy(LazyGaussian):
             found = self._coefficients(rows[unknown], side, self._forward if transposed else self._backward)
             seen.update(zip([lines[i] for i in unknown], found, strict=True))
         return [seen[line] for line in lines]
+
+    # What is kept of it between steps, apart from `rng`.
+
+    @property
+    def moving(self) -> dict[str, Moving]:
+        return {"initial": self.initial, "update": self.update}
+
+    @property
+    def buffers(self) -> dict[str, RowBuffer]:
+        sides = {"forward": self._forward, "backward": self._backward}
+        return {f"{name} {part}": getattr(side, part) for name, side in sides.items() for part in ("basis", "images")}
+
+    @property
+    def rng(self) -> np.random.Generator:
+        return self._rng
 
 
 def _columns(rows: list[np.ndarray], count: int) -> np.ndarray:
@@ -146,5 +190,8 @@ class TrainedDense(DenseGaussian):
     def product(self, x: Rows, lines: tuple[int, ...], transposed: bool) -> Rows:
         return self.apply_transposed(x) if transposed else self.apply(x)
 
-    def descend(self, outer: Outer, motion: Motion) -> None:
-        self.moving.move((outer.left * outer.weights[:, None]).T @ outer.right, motion)
+    def forget(self) -> None:
+        """Nothing is remembered of a step."""
+
+    def descend(self, outer: Outer | None, motion: Motion) -> None:
+        self.moving.move(0.0 if outer is None else (outer.left * outer.weights[:, None]).T @ outer.right, motion)

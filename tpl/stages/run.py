@@ -3,6 +3,7 @@
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from pathlib import Path
 
 import numpy as np
 
@@ -25,8 +26,10 @@ class RunOptions:
     method: "law" evaluates the symbolic law, each expectation by the first strategy that takes it; "mc" does by compiled
     Monte Carlo whatever is no plain number; "sample" samples the limit of the program itself; "auto" takes kernels by
     pairs, then the law if it is short, then samples. samples: M of the sampled limit, or points of an expectation; rtol:
-    the relative error at which Monte Carlo stops; reduction: "none", "antithetic" or "quasi"; tolerance: of rank
-    truncation in training.
+    the relative error at which Monte Carlo stops; reduction: "none", "antithetic" or "quasi".
+
+    Of training: tolerance, of rank truncation; dtype, of vectors, "float64" or "float32"; checkpoint, a folder that
+    replicates are kept in on their way, and resumed from.
     """
 
     method: str = "auto"
@@ -38,6 +41,8 @@ class RunOptions:
     rtol: float | None = None
     reduction: str = "none"
     tolerance: float | None = None
+    dtype: str = "float64"
+    checkpoint: str | Path | None = None
 
     @property
     def exact(self) -> bool:
@@ -62,16 +67,7 @@ def _run_training(compiled: Compiled, limits: Limits, options: RunOptions, progr
     from tpl.stages.train import train_limit
 
     start = time.perf_counter()
-    results, notes = train_limit(
-        compiled,
-        limits,
-        options.samples,
-        options.replicates,
-        options.seed,
-        options.threads,
-        options.tolerance,
-        progress,
-    )
+    results, notes = train_limit(compiled, limits, options, progress)
     plain = replace(compiled, program=replace(compiled.program, training=None))
     others = (
         _run_shows(plain, limits, replace(options, samples=None, replicates=None), None)

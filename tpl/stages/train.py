@@ -1,6 +1,10 @@
 """What a `train` block shows: in the limit, and in finite networks."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -13,6 +17,11 @@ from tpl.report.results import Result
 from tpl.sampling.train_many import Measured, train_many
 from tpl.stages.common import Progress
 from tpl.stages.simulate import guarded
+
+if TYPE_CHECKING:
+    from tpl.sampling.checkpoint import Checkpoint
+    from tpl.sampling.train import TrainOptions
+    from tpl.stages.run import RunOptions
 
 DEFAULT_TOLERANCE = 1e-3  # of rank truncation
 VERIFIED_RECORDS = 5  # steps at which `verify` compares
@@ -30,26 +39,30 @@ def training_of(program: Program) -> Training:
 
 
 def train_limit(
-    compiled: Compiled,
-    limits: Limits,
-    samples: int | None,
-    replicates: int | None,
-    seed: int,
-    threads: int | None,
-    tolerance: float | None,
-    progress: Progress | None,
+    compiled: Compiled, limits: Limits, options: "RunOptions", progress: Progress | None
 ) -> tuple[list[Result], list[str]]:
     """The limit of everything that is shown of the training, and notes on it."""
+    from tpl.sampling.checkpoint import CheckpointError
     from tpl.sampling.estimate import DEFAULT_REPLICATES, DEFAULT_SAMPLES, round_up
     from tpl.sampling.train import TrainOptions
 
-    training, tolerance = training_of(compiled.program), tolerance or DEFAULT_TOLERANCE
-    width = round_up(training.program, samples or DEFAULT_SAMPLES)
-    count = replicates or DEFAULT_REPLICATES
-    options = TrainOptions(width, False, "lazy", tolerance, seed)
+    training, tolerance = training_of(compiled.program), options.tolerance or DEFAULT_TOLERANCE
+    width = round_up(training.program, options.samples or DEFAULT_SAMPLES)
+    count = options.replicates or DEFAULT_REPLICATES
+    one = TrainOptions(width, False, "lazy", tolerance, options.seed, options.dtype)
     program = replace(training.program, source=compiled.program.source)
-    found = guarded(program, lambda: train_many(training, options, count, threads, progress))
+    try:
+        with _checkpoint(training, one, options.checkpoint) as checkpoint:
+            found = guarded(
+                program,
+                lambda: train_many(training, one, count, options.threads, progress, checkpoint=checkpoint),
+            )
+    except CheckpointError as problem:
+        hint = "give another folder to --checkpoint, or delete this one"
+        raise TplError(compiled.program.source, [Diagnostic(None, str(problem), hint)]) from None
     how = "kernel regime" if training.regime.kind in ("kernel", "trivial") else f"tolerance {tolerance:g}"
+    if options.dtype != "float64":
+        how += f", {options.dtype}"
     method = f"trained in the limit: {count} replicates of {width} samples, {how}"
     estimates = Measured(training).estimates(found, method)
     steps = training.schedule.records
@@ -59,6 +72,23 @@ def train_limit(
     ]
     notes = [*training.regime.reasons, *_ranks(training, found)]
     return results, notes + [note for e in estimates for note in e.notes]
+
+
+@contextmanager
+def _checkpoint(
+    training: Training, options: "TrainOptions", folder: str | Path | None
+) -> Iterator["Checkpoint | None"]:
+    """The folder that replicates are kept in. The number of replicates is not part of what it is keyed by."""
+    from tpl.sampling.checkpoint import Checkpoint, fingerprint
+
+    if folder is None:
+        yield None
+        return
+    checkpoint = Checkpoint(folder, fingerprint(training, options))
+    try:
+        yield checkpoint
+    finally:
+        checkpoint.close()
 
 
 def _ranks(training: Training, found: dict[str, np.ndarray]) -> list[str]:

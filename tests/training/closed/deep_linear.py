@@ -90,13 +90,17 @@ class GaussianMatrix:
 
 @dataclass(frozen=True)
 class DeepLinear:
-    """L = `depth` hidden layers, k = `outputs`; `bias` is the standard deviation of vector biases in every layer."""
+    """L = `depth` hidden layers, k = `outputs`; `bias` is the standard deviation of vector biases in every layer.
+
+    vanishing: W^l starts smaller than under μP by a power of n, as in IP, and so at 0. Updates carry σ² all the same.
+    """
 
     depth: int = 1
     outputs: int = 1
     sigma: float = 1.0
     readout_sigma: float = 1.0
     bias: float | None = None
+    vanishing: bool = False
 
 
 class _Weights:
@@ -108,7 +112,7 @@ class _Weights:
     def __init__(self, network: DeepLinear, rank: int, layers: Sequence[Layer] | None = None) -> None:
         """At the start if layers are given (they get the Gaussians), else zero."""
         inner = range(2, network.depth + 1)
-        self.scale = dict.fromkeys(inner, 0.0 if layers is None else network.sigma)
+        self.scale = dict.fromkeys(inner, 0.0 if layers is None or network.vanishing else network.sigma)
         self.moved = {layer: np.zeros((0, 0)) for layer in inner}
         self.columns = {"U": np.zeros((0, rank)), "V": np.zeros((0, network.outputs))}
         if network.bias is not None:
