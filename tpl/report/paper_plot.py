@@ -88,11 +88,8 @@ def _draw_widths(axes: "Axes", features: Features, curves: Curves) -> None:
                       markersize=6, capsize=2)  # fmt: skip
     if zero:
         layers = "layer" if len(zero) == 1 else "layers"
-        axes.text(
-            0.97, 0.03, f"limit 0 in {layers} {', '.join(zero)}", transform=axes.transAxes, ha="right", fontsize=8
-        )
+        axes.text(0.97, 0.03, f"limit 0: {layers} {', '.join(zero)}", transform=axes.transAxes, ha="right", fontsize=8)
     axes.set_xscale("log")
-    axes.set_yscale("log")
     axes.minorticks_off()
     every = 2 if len(widths) > 4 else 1
     ticks = [*widths[::every], end]
