@@ -8,6 +8,7 @@ import json
 
 import numpy as np
 import pytest
+from scipy.special import roots_hermitenorm
 
 import tpl
 from tpl.pipeline import bundled_experiments
@@ -141,17 +142,28 @@ def test_features_stand_still_in_the_limit(name):
     assert (size[:, 1:] == 0).all() if name == "ip" else (size > 0.1).all()
 
 
-def test_wider_networks_leave_the_stationary_point_of_ip_later():
-    losses = {}
-    for width in (64, 512):
-        training = tpl.load("paper/features", SMALL, ["parametrization=ip", "steps=30"]).program.training
-        networks = train_many(training, TrainOptions(width, True, "dense", 0.0), 6)
-        losses[width] = Measured(training).single(networks)[0].mean(axis=0)
-    start = (SMALL["y"] ** 2).mean() / 2
-    np.testing.assert_allclose(losses[512][0], start, rtol=0.02)
-    away = {width: np.count_nonzero(loss > start / 2) for width, loss in losses.items()}
-    assert away[64] < 30, "narrow ones leave"
-    assert away[512] > away[64]
+def test_under_ip_what_networks_start_with_grows_by_a_factor_a_step():
+    """Near the stationary point h[2] and s = W[3].T V feed each other through error signals χ = -y / N that stand still:
+    Σ χ h[2] <- Σ χ h[2] - rate κ s and s <- s - rate Σ χ h[2], where κ = Σ χ χ' E tanh(u) tanh(u'). They start at a
+    size of n^(-1/2), so it takes a number of steps in proportion to log n."""
+    program = tpl.load("paper/features", SMALL, ["parametrization=ip", "steps=10"])
+    inputs, y = program._compiled.inputs["X"].array, SMALL["y"]
+    z, w = roots_hermitenorm(60)
+    w = w / w.sum()
+    cosines = np.clip(inputs @ inputs.T / 10, -1, 1)
+    kernel = [
+        [(w * np.tanh(z)) @ np.tanh(np.add.outer(r * z, np.sqrt(1 - r**2) * z)) @ w for r in row] for row in cosines
+    ]
+    factor = 1 + np.sqrt(y @ np.array(kernel) @ y) / len(y)
+    size = {}
+    for width in (1024, 4096):
+        networks = train_many(program.program.training, TrainOptions(width, True, "lazy", 1e-7), 4)
+        gram = networks["gram:h[l] at l = 2"]
+        size[width] = np.sqrt(np.einsum("a,rtab,b->rt", y, gram, y))
+    growth = size[4096][:, 10] / size[4096][:, 9]
+    np.testing.assert_allclose(growth, factor, rtol=0.01)
+    start = np.sqrt((size[1024] ** 2).mean(axis=0) / (size[4096] ** 2).mean(axis=0))
+    assert start[0] == pytest.approx(2, rel=0.3)
 
 
 # ---------------------------------------------------------------------------------------------- the figures
