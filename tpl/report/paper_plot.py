@@ -21,6 +21,7 @@ ENDINGS = {
     "relu": "relu, ξ₂ = 2 ξ₁",
     "linear": "linear, ξ₃ = ξ₁ + ξ₂",
 }
+SMALLEST = 1e-13  # eigenvalues below are rounding
 ROWS = (
     ("feature_change({}[l])", "feature change"),
     ("rms({}[l])", "size: rms of {}"),
@@ -99,14 +100,14 @@ def _draw_widths(axes: "Axes", features: Features, curves: Curves) -> None:
 
 def _make_logarithmic(axes: "Axes", all_curves: list[Curves]) -> None:
     """Ends of the axis by the values, not by bars that reach down to zero; room for a line of text below."""
+    limits = [c.limit[-1][c.resolved[-1]] for c in all_curves]
+    values = np.concatenate([c.networks[:, -1].ravel() for c in all_curves] + limits)
+    values = values[values > SMALLEST]
+    if not values.size:
+        return
+    room = (values.max() / values.min()) ** 0.12
     axes.set_yscale("log")
-    values = np.concatenate(
-        [c.networks[:, -1].ravel() for c in all_curves] + [c.limit[-1][c.resolved[-1]] for c in all_curves]
-    )
-    values = values[values > 1e-13]
-    if values.size:
-        room = (values.max() / values.min()) ** 0.12
-        axes.set_ylim(values.min() / (2 * room), values.max() * 2)
+    axes.set_ylim(values.min() / (2 * room), values.max() * 2)
     axes.minorticks_off()
 
 
@@ -130,7 +131,8 @@ def plot_along(paper: Paper, path: Path) -> Path:
             axes.legend(frameon=False, fontsize=9)
         row[0].set_ylabel(label)
     panels[0][0].set_ylim(bottom=0)
-    panels[1][0].set_yscale("log")
+    if len(features.steps) > 1:
+        panels[1][0].set_yscale("log")
     for axes in panels[-1]:
         axes.set_xlabel("step")
     figure.suptitle("Theorem 4.5 in the infinite-width limit under μP; bands: 2 errors")
