@@ -21,6 +21,7 @@ ENDINGS = {
     "relu": "relu, ξ₂ = 2 ξ₁",
     "linear": "linear, ξ₃ = ξ₁ + ξ₂",
 }
+SMALLEST = 1e-13  # eigenvalues below are rounding
 ROWS = (
     ("feature_change({}[l])", "feature change"),
     ("rms({}[l])", "size: rms of {}"),
@@ -52,7 +53,10 @@ def plot_features(paper: Paper, variable: str, path: Path) -> Path:
         for axes, features in zip(row, paper.features, strict=True):
             _draw_widths(axes, features, features.measures[measure.format(variable)])
         row[0].set_ylabel(label.format(variable))
-        _keep_in_sight(row[0], [f.measures[measure.format(variable)] for f in paper.features])
+        if measure.startswith("rms"):
+            row[0].set_ylim(bottom=0)
+        else:
+            _make_logarithmic(row[0], [f.measures[measure.format(variable)] for f in paper.features])
     for axes, features in zip(panels[0], paper.features, strict=True):
         axes.set_title(NAMES[features.parametrization], fontsize=12)
     for axes in panels[-1]:
@@ -85,11 +89,8 @@ def _draw_widths(axes: "Axes", features: Features, curves: Curves) -> None:
                       markersize=6, capsize=2)  # fmt: skip
     if zero:
         layers = "layer" if len(zero) == 1 else "layers"
-        axes.text(
-            0.97, 0.03, f"limit 0 in {layers} {', '.join(zero)}", transform=axes.transAxes, ha="right", fontsize=8
-        )
+        axes.text(0.97, 0.03, f"limit 0: {layers} {', '.join(zero)}", transform=axes.transAxes, ha="right", fontsize=8)
     axes.set_xscale("log")
-    axes.set_yscale("log")
     axes.minorticks_off()
     every = 2 if len(widths) > 4 else 1
     ticks = [*widths[::every], end]
@@ -97,14 +98,17 @@ def _draw_widths(axes: "Axes", features: Features, curves: Curves) -> None:
     axes.grid(True, color="0.92", lw=0.7)
 
 
-def _keep_in_sight(axes: "Axes", all_curves: list[Curves]) -> None:
-    """Limits of a logarithmic axis by the values, not by bars that reach down to zero."""
-    values = np.concatenate(
-        [c.networks[:, -1].ravel() for c in all_curves] + [c.limit[-1][c.resolved[-1]] for c in all_curves]
-    )
-    values = values[values > 1e-13]
-    if values.size:
-        axes.set_ylim(values.min() / 2.5, values.max() * 2)
+def _make_logarithmic(axes: "Axes", all_curves: list[Curves]) -> None:
+    """Ends of the axis by the values, not by bars that reach down to zero; room for a line of text below."""
+    limits = [c.limit[-1][c.resolved[-1]] for c in all_curves]
+    values = np.concatenate([c.networks[:, -1].ravel() for c in all_curves] + limits)
+    values = values[values > SMALLEST]
+    if not values.size:
+        return
+    room = (values.max() / values.min()) ** 0.12
+    axes.set_yscale("log")
+    axes.set_ylim(values.min() / (2 * room), values.max() * 2)
+    axes.minorticks_off()
 
 
 # ---------------------------------------------------------------------------------------------- along training
@@ -124,9 +128,11 @@ def plot_along(paper: Paper, path: Path) -> Path:
                 curves = features.measures[measure.format(variable)]
                 _draw_course(axes, features.steps, curves.limit[:, layer], curves.limit_errors[:, layer],
                              f"{variable}, layer {layer + 1}", k)  # fmt: skip
-            axes.set_yscale("log")
             axes.legend(frameon=False, fontsize=9)
         row[0].set_ylabel(label)
+    panels[0][0].set_ylim(bottom=0)
+    if len(features.steps) > 1:
+        panels[1][0].set_yscale("log")
     for axes in panels[-1]:
         axes.set_xlabel("step")
     figure.suptitle("Theorem 4.5 in the infinite-width limit under μP; bands: 2 errors")
@@ -192,12 +198,13 @@ def _draw_escape(axes: "Axes", features: Features) -> None:
 def plot_histograms(paper: Paper, path: Path) -> Path:
     """Preactivations of the last layer before and after training: the limit, wide networks, a Gaussian."""
     figure = new_figure(10.5, 3.6 * len(paper.histograms) + 0.5)
-    panels = figure.subplots(len(paper.histograms), 2, squeeze=False, sharex=True)
+    panels = figure.subplots(len(paper.histograms), 2, squeeze=False, sharex=True, sharey=True)
     for row, histogram in zip(panels, paper.histograms, strict=True):
         for when, axes in enumerate(row):
             _draw_histogram(axes, histogram, when)
     for axes in panels[-1]:
-        axes.set_xlabel("preactivation of layer 3 / its standard deviation")
+        axes.set_xlabel("preactivation of the last layer / its standard deviation")
+    panels[0][0].set_ylim(top=0.75)
     return save_figure(figure, path)
 
 
@@ -210,7 +217,6 @@ def _draw_histogram(axes: "Axes", histogram: Histogram, when: int) -> None:
     axes.stairs(histogram.limit.density[when], edges, color=COLOURS[1], lw=1.5, label=label)
     axes.plot(middles, np.exp(-(middles**2) / 2) / np.sqrt(2 * np.pi), "--", color="black", lw=1.0, label="Gaussian: 0")
     axes.set_title(f"{histogram.activation}, {'after' if when else 'before'} training", fontsize=11)
-    axes.set_ylim(top=1.5 * axes.get_ylim()[1])
     axes.legend(frameon=False, fontsize=8.5, title="excess kurtosis", title_fontsize=8.5)
 
 

@@ -72,9 +72,7 @@ class Measured:
         steps = self.training.schedule.records
         found = []
         for shown in self.training.shows:
-            parts = [
-                measures.evaluate(self._function(m), self._of(m, statistics), method, steps) for m in shown.measures
-            ]
+            parts = [measures.evaluate(*self._in_the_limit(m, statistics), method, steps) for m in shown.measures]
             value, error = (self._arranged(np.stack([getattr(p, x) for p in parts], axis=1), shown.shape)
                             for x in ("value", "error"))  # fmt: skip
             notes = tuple(
@@ -84,6 +82,14 @@ class Measured:
             )
             found.append(Estimate(value, error, parts[0].method, notes))
         return found
+
+    def _in_the_limit(self, measure: Measure, statistics: Statistics) -> tuple[Function, Statistics]:
+        """A measure and what it is of. Where outputs stay random, that of their mean is not the mean of theirs."""
+        function, of = self._function(measure), self._of(measure, statistics)
+        random = self.training.regime.u < 1 and not self.training.zero_start
+        if not random or "f" not in function.uses or measure.function in ("f", "test_f"):
+            return function, of
+        return measures.average(function.name), {function.name: measures.per_replicate(function, of)}
 
     def single(self, statistics: Statistics) -> list[np.ndarray]:
         """Each show of every network by itself, [replicates, records, *shape, ...]."""
