@@ -17,7 +17,7 @@ from tpl.limit.formula import Formula
 from tpl.limit.law import Law
 from tpl.limit.naming import variable
 from tpl.limit.transcribe import Product, Statement, Transcriber
-from tpl.limit.verdicts import Verdict, vectors_only, verdicts
+from tpl.limit.verdicts import Verdict, is_zero, vectors_only, verdicts
 
 Numbers = Callable[[Law, Sequence[Any]], Sequence[tuple[float, float] | None]]
 
@@ -25,21 +25,27 @@ Numbers = Callable[[Law, Sequence[Any]], Sequence[tuple[float, float] | None]]
 class Context:
     """The law without the kernels' entries, the verdicts on its products, and the statements as formulas.
 
-    inputs: are there networks that take one input at a time?
+    inputs: are there networks that take one input at a time? solved: without it there is no law, and nothing counts as 0.
     """
 
-    def __init__(self, program: Program, file: s.File, source: Source, plan: Plan | None, numbers: Numbers | None):
+    def __init__(
+        self, program: Program, file: s.File, source: Source, plan: Plan | None, numbers: Numbers | None = None,
+        solved: bool = True,
+    ):  # fmt: skip
         self.source, self.file = source, file
         self.title = program.title.splitlines()[0] if program.title else source.name
         rows = plan.rows if plan is not None else {}
         self.inputs = plan is not None and any(v.input for v in plan.labels.values())
-        self.law = Law(vectors_only(program), lambda a, b: _dot(rows, a, b), tabulate=plan is None)
-        self.program = self.law.program
-        self.verdicts = verdicts(self.law)
+        self.program = vectors_only(program)
+        self.verdicts: dict[int, Verdict] = {}
+        if solved:
+            self.law = Law(self.program, lambda a, b: _dot(rows, a, b), tabulate=plan is None)
+            self.verdicts = verdicts(self.law)
         self.transcriber = Transcriber(file, source)
         self.statements = self.transcriber.statements()
         labels = {row: plan.labels[i] for row, i in rows.items()} if plan is not None else {}
-        self.lines = Lines(self.law, self.transcriber, labels)
+        self.vanishes: Callable[[int], bool] = (lambda i: is_zero(self.law, i)) if solved else lambda i: False
+        self.lines = Lines(self.program, self.vanishes, self.transcriber, labels)
         self.numbers = numbers
         self.lines.words.update(self._words())
         self.matrices = {v.base: i for i, line in enumerate(self.program.lines)
@@ -94,8 +100,10 @@ class Context:
     def ratio(self, base: str, columns: bool = False) -> Formula:
         """The width of a vector, or of a matrix's rows or columns, in base widths."""
         for line in self.program.lines:
-            if line.name.partition("[")[0] == base and line.dims and line.op in ("matrix", "gaussian"):
-                return self.constant(self.program.ratio(str(line.dims[int(columns)])))
+            if line.name.partition("[")[0] == base and line.op in ("matrix", "gaussian"):
+                dim = line.dims[int(columns)] if len(line.dims) > int(columns) else None
+                if isinstance(dim, str):
+                    return self.constant(self.program.ratio(dim))
         return f.ONE
 
     def fraction(self, value: Any) -> Formula:

@@ -63,18 +63,12 @@ class _Explainer:
         backward = self._backward()
         shown = [e for x in self.context.statements if isinstance(x.syntax, s.Show) for e in self.shown.entries(x)]
         used = dict.fromkeys(name for x in self.context.statements for name in x.defs)
-        definitions = tuple(self._definition(self.context.transcriber.defs[name]) for name in used)
+        definitions = tuple(definition(self.context, self.context.transcriber.defs[name]) for name in used)
         outputs = any(
             isinstance(x.syntax, s.Return) and x.value is not None and x.value.op == "each"
             for x in self.context.statements
         )
         return Account(self.context.title, self.context.inputs, outputs, definitions, (*entries, *backward, *shown))
-
-    def _definition(self, node: s.Def) -> Formula:
-        own = Transcriber(self.context.file, self.context.source)
-        own.names = {**self.context.transcriber.names, **dict.fromkeys(node.parameters, "parameter")}
-        left = Formula("call", tuple(Formula("name", (), p, "parameter") for p in node.parameters), node.name)
-        return f.equal(left, own.value(node.body).formula)
 
     def _entry(self, x: Statement) -> Entry | None:
         if isinstance(x.syntax, s.Draw):
@@ -246,3 +240,11 @@ class _Explainer:
             (becomes,),
             tuple(why),
         )
+
+
+def definition(context: Context, node: s.Def) -> Formula:
+    """A function of the user's: φ(z) = relu(z)."""
+    own = Transcriber(context.file, context.source)
+    own.names = {**context.transcriber.names, **dict.fromkeys(node.parameters, "parameter")}
+    left = Formula("call", tuple(Formula("name", (), p, "parameter") for p in node.parameters), node.name)
+    return f.equal(left, own.value(node.body).formula)

@@ -70,18 +70,7 @@ class Shown:
     def _output(self, network: str) -> list[Formula]:
         """Σ_v s² E[Z^x(ξ) Z^x(ξ′)] + the biases' variances, x being all that meets the readout v."""
         value, clauses = self._returned(network)
-        met: dict[str, list[Formula]] = {}
-        biases: dict[str, list[Formula]] = {}
-        for term in summands(value):
-            factor, core = factored(term)
-            inside, inner = (core.args[0], core.args[1:]) if core.op == "sum" else (core, ())
-            extra, inside = factored(inside)
-            if inside.op == "matmul":
-                whole = f.mul(extra, inside.args[1])
-                whole = Formula("sum", (whole, *inner)) if inner else whole
-                met.setdefault(inside.args[0].text, []).append(f.mul(factor, whole))
-            else:
-                biases.setdefault(core.text, []).append(factor)
+        met, biases = meetings(value)
         readouts = [self._readout(v, x, clauses) for v, x in met.items()]
         return readouts + [f.mul(squared(f.add(*k)), self._variance(c)) for c, k in biases.items()]
 
@@ -126,6 +115,23 @@ class Shown:
                 f.add(*terms, *tangent.terms(uses, pair, not self.context.inputs)),
             ),
         ), why
+
+
+def meetings(output: Formula) -> tuple[dict[str, list[Formula]], dict[str, list[Formula]]]:
+    """What an output's readouts meet, and the numbers that its biases are multiplied by."""
+    met: dict[str, list[Formula]] = {}
+    biases: dict[str, list[Formula]] = {}
+    for term in summands(output):
+        factor, core = factored(term)
+        inside, inner = (core.args[0], core.args[1:]) if core.op == "sum" else (core, ())
+        extra, inside = factored(inside)
+        if inside.op == "matmul":
+            whole = f.mul(extra, inside.args[1])
+            whole = Formula("sum", (whole, *inner)) if inner else whole
+            met.setdefault(inside.args[0].text, []).append(f.mul(factor, whole))
+        else:
+            biases.setdefault(core.text, []).append(factor)
+    return met, biases
 
 
 def summands(value: Formula) -> tuple[Formula, ...]:

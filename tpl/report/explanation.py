@@ -80,7 +80,7 @@ _NO_KERNELS: Sentence = (
 
 def introduction(account: Account, equations_only: bool = False) -> list[Sentence]:
     """What the symbols mean; the theorem that all products go by."""
-    said: list[Sentence] = [_NO_KERNELS] if equations_only else []
+    said: list[Sentence] = [_NO_KERNELS] if equations_only and not account.said else []
     said += [(
         "As the width grows, the coordinates of a vector ", _X, " become independent copies of one random variable ", _ZX,
         ", and averages over coordinates become expectations; a scalar's name stands for its limit.",
@@ -90,7 +90,8 @@ def introduction(account: Account, equations_only: bool = False) -> list[Sentenc
         _SIGMA, " being the entries' variance times the width summed over. The correction is ", _CORRECTION,
         ", over the vectors ", _Y, " that the transpose was applied to before (the Master Theorem: TP3 §2, TP4 thm 7.4).",
     )]  # fmt: skip
-    if account.inputs:
+    said += account.said
+    if account.inputs and not account.said:
         said.append(("A vector inside a network stands for its value at an input ", _XI, "; ", _XI2,
                      " is any other input, or the same."))  # fmt: skip
     if account.definitions:
@@ -107,6 +108,9 @@ def _listed(formulas: Sequence[Formula]) -> Iterator[str | Formula]:
 
 def lead(section: str, account: Account) -> list[Sentence]:
     """The words under a section's heading."""
+    told = dict(account.leads).get(section)
+    if told is not None:
+        return list(told)
     if section != BACKWARD:
         return []
     adjoint = Formula("adjoint", (_X,), kind="vector")
@@ -151,7 +155,7 @@ def _text(report: ExplanationReport) -> Iterator[str]:
     for section, entries in _sections(report):
         yield section
         yield "─" * len(section)
-        if not report.equations_only:
+        if not report.equations_only or account.leads:
             for sentence in lead(section, account):
                 yield from textwrap.wrap(prose(sentence), WIDTH)
         for entry in entries:
@@ -190,7 +194,7 @@ def _markdown(report: ExplanationReport) -> Iterator[str]:
         yield from (prose(sentence), "")
     for section, entries in _sections(report):
         yield from (f"## {section}", "")
-        if not report.equations_only:
+        if not report.equations_only or account.leads:
             for sentence in lead(section, account):
                 yield from (prose(sentence), "")
         for entry in entries:
@@ -237,7 +241,7 @@ def _latex(report: ExplanationReport) -> Iterator[str]:
     yield from (f"{prose(s)}\n" for s in introduction(account, report.equations_only))
     for section, entries in _sections(report):
         yield rf"\subsection*{{{section}}}"
-        if not report.equations_only:
+        if not report.equations_only or account.leads:
             yield from (f"{prose(s)}\n" for s in lead(section, account))
         for entry in entries:
             condition = ", ".join(f"${write(c, LATEX)}$" for c in entry.clauses)
@@ -294,7 +298,7 @@ def _html(report: ExplanationReport) -> Iterator[str]:
     yield from (f"<p>{prose(s)}</p>" for s in introduction(account, report.equations_only))
     for section, entries in _sections(report):
         yield f"<h2>{section}</h2>"
-        if not report.equations_only:
+        if not report.equations_only or account.leads:
             yield from (f"<p>{prose(s)}</p>" for s in lead(section, account))
         for entry in entries:
             condition = ", ".join(map(inline, entry.clauses))

@@ -24,6 +24,8 @@ def derive_limit(
     from tpl.limit.derive import TooLong
     from tpl.report.derivation import DerivationReport
 
+    if compiled.program.training is not None:
+        return replace(explain_training(limits, compiled), equations_only=True)
     try:
         return DerivationReport(kernel_form(source, settings, limits, compiled))
     except TooLong:
@@ -46,10 +48,26 @@ def explain_limit(source: Source, settings: Sequence[str], limits: Limits, compi
     from tpl.limit.refusal import no_limit_reported
     from tpl.report.explanation import ExplanationReport
 
+    if compiled.program.training is not None:
+        return explain_training(limits, compiled)
     generic, plan = _generic(source, settings, limits, compiled, name_all=False)
     numbers = law_numbers if plan is None else None
     with no_limit_reported(generic.program.source):
         return ExplanationReport(explain(generic.program, generic.file, source, plan, numbers))
+
+
+def explain_training(limits: Limits, compiled: Compiled) -> "ExplanationReport":
+    """The limit of a training, for any step, layer and input. Raises TplError where there is none."""
+    from tpl.limit.train_account import explain_training as explain
+    from tpl.limit.train_generic import generic_training
+    from tpl.report.explanation import ExplanationReport
+    from tpl.stages.train import training_of
+
+    program, file = compiled.program, compiled.file
+    training = training_of(program)
+    shapes = {name: x.array.shape for name, x in compiled.inputs.items()}
+    generic, plan = generic_training(file, program.source, shapes, limits)
+    return ExplanationReport(explain(training, program, generic, file, program.source, plan))
 
 
 def _generic(

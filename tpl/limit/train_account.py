@@ -1,0 +1,281 @@
+"""The limit of training as an account: the network, its backward pass and its parameters after t steps.
+
+The entries are the statements of the user's text, as in `explain`; what training changes is a sum over earlier steps and
+their examples (`train_equations`).
+"""
+
+from dataclasses import replace
+
+from tpl.core.program import Program
+from tpl.core.training import Training
+from tpl.language import syntax as s
+from tpl.language.source import Diagnostic, Source, TplError
+from tpl.limit import formula as f
+from tpl.limit.account import TRAINED, TRAINED_BACKWARD, TRAINING, Account, Entry, Sentence
+from tpl.limit.backward import first_input
+from tpl.limit.context import Context
+from tpl.limit.derive import Plan
+from tpl.limit.explain import definition
+from tpl.limit.formula import Formula
+from tpl.limit.shown import meetings, summands
+from tpl.limit.train_course import course
+from tpl.limit.train_equations import Equations, Learner, Unwritten
+from tpl.limit.train_generic import train_block
+from tpl.limit.train_loss import loss_formula, signal
+from tpl.limit.train_symbols import Symbols, symbols
+from tpl.limit.transcribe import Statement
+
+MAX_ORDER = "the examples in their order, over and over"
+
+
+def explain_training(
+    training: Training, program: Program, generic: Program, file: s.File, source: Source, plan: Plan
+) -> Account:
+    """The account of a training in the regime "features". generic: the network elaborated by the plan; program: the whole."""
+    train = train_block(file)
+    if any(x.outputs.shape[0] > 1 for x in training.examples):
+        raise TplError(source, [Diagnostic(train.span, f"`{train.network}` has several outputs for one input: its training has "
+                                "no equations here", "`tpl train` computes its limit")])  # fmt: skip
+    context = Context(generic, file, source, plan, solved=False)
+    letters = symbols(file, train, _count(training, file, train), training.schedule.batch < len(training.examples))
+    path = course(training.schedule, training.program.constant_values(), letters)
+    try:
+        account = _Account(context, Equations(context, training, letters, path), train, letters).account()
+    except Unwritten:
+        raise TplError(source, [Diagnostic(train.span, "the uses of a matrix overlap in part: no one equation holds for all its "
+                                "indices", "`tpl train` computes the limit")]) from None  # fmt: skip
+    title = program.title.splitlines()[0] if program.title else source.name
+    return replace(account, title=title)
+
+
+def _count(training: Training, file: s.File, train: s.Train) -> Formula:
+    """How many examples a step has: by its name, where it is that of the data."""
+    if training.schedule.batch < len(training.examples):
+        return f.number(training.schedule.batch)
+    data = next(x for x in file.statements if isinstance(x, s.Data) and x.name == train.inputs[0].name)
+    first = data.dims[0]
+    return Formula("name", (), first.name, "const") if isinstance(first, s.Name) else f.number(len(training.examples))
+
+
+class _Account:
+    def __init__(self, context: Context, equations: Equations, train: s.Train, letters: Symbols):
+        self.context, self.equations, self.train, self.letters = context, equations, train, letters
+        self.training = equations.training
+        returned = next(x for x in equations.statements if isinstance(x.syntax, s.Return))
+        assert returned.value is not None
+        self.met, self.factors = meetings(returned.value)
+
+    def account(self) -> Account:
+        forward = [e for x in self.equations.statements if (e := self._entry(x)) is not None]
+        used = dict.fromkeys(name for x in self.context.statements for name in x.defs)
+        definitions = tuple(definition(self.context, self.context.transcriber.defs[name]) for name in used)
+        return Account(
+            self.context.title, True, False, definitions, (*self._training(), *forward, *self._backward()),
+            self._said(), ((TRAINED_BACKWARD, self._on_backward()), (TRAINED, ()), (TRAINING, ())),
+        )  # fmt: skip
+
+    # ------------------------------------------------------------------------------------------ words
+    def _said(self) -> tuple[Sentence, ...]:
+        letters = self.letters
+        t, point = letters.now, Formula("name", (), letters.point, "data")
+        seen = Formula("name", (), letters.point, "data", True, letters.seen)
+        h = Formula("name", (), "h", "vector", True, letters.point, t)
+        start = Formula("matmul", (Formula("name", (), "W", "matrix", step=f.ZERO), Formula("name", (), "x", "vector")))
+        examples: Sentence = (seen, " are the examples, and a sum over ", letters.batch(letters.then),
+                              " runs over those of step ", letters.then, ".")  # fmt: skip
+        return (
+            (h, " is the vector h after ", t, " steps, at any input ", point, "; ", *examples),
+            (f.z(start), " = ", f.add(f.z(start, "hat"), f.z(start, "dot")), " goes by that rule for the matrix at the start, "
+             "whatever the step that x belongs to; all that training adds to a matrix is a sum of outer products, and is "
+             "written out."),
+        )  # fmt: skip
+
+    def _on_backward(self) -> tuple[Sentence, ...]:
+        dx = Formula("adjoint", (Formula("name", (), "x", "vector"),), kind="vector")
+        of = "the loss" if self.equations.rows > 1 else "the output"
+        at = " at one example, without the mean over the batch" if self.equations.rows > 1 else ""
+        return ((dx, f" is n times the derivative of {of} by x{at}; for a scalar it is that derivative."),)
+
+    # ------------------------------------------------------------------------------------------ the block
+    def _training(self) -> list[Entry]:
+        source, node = self.context.source, self.train
+        regime = self.training.regime
+        why: tuple[Sentence, ...] = tuple((f"{x[:1].upper()}{x[1:]}.",) for x in regime.reasons)
+        settings = {x.name: x for x in node.settings}
+        found = [self._made(node, "features are learned (TP4 §3)", (), why)]
+        found.append(self._of_setting(settings["loss"], self._signal(), "error signal"))
+        chosen = [settings[x] for x in ("rate", "momentum", "weight_decay") if x in settings]
+        text = "; ".join(source.slice(x.span).strip() for x in chosen)
+        where = self.context.where(chosen[0].span)
+        found.append(Entry(TRAINING, where, text, (), "what a step adds, and how much of it is left later",
+                           self.equations.course.equations))  # fmt: skip
+        return found
+
+    def _of_setting(self, node: s.Setting, becomes: tuple[Formula, ...], rule: str) -> Entry:
+        return Entry(TRAINING, self.context.where(node.span), self.context.source.slice(node.span).strip(), (), rule, becomes)
+
+    def _made(self, node: s.Train, rule: str, becomes: tuple[Formula, ...], why: tuple[Sentence, ...]) -> Entry:
+        return Entry(TRAINING, self.context.where(node.span), self.context.source.slice(node.span).strip(), (), rule, becomes, why)
+
+    def _signal(self) -> tuple[Formula, ...]:
+        """χ = ∂ loss/∂f, worked out where that is short."""
+        letters, equations = self.letters, self.equations
+        loss = loss_formula(self.train, self.context.transcriber)
+        left = equations.chi(letters.now)
+        output = equations.output(letters.now, letters.seen)
+        target = Formula("name", (f.letter(letters.example),), self.train.targets.name, "const")
+        places = {self.train.network: output, self.train.targets.name: target}
+        found = signal(loss, self.train) if equations.rows == 1 else None
+        if found is None:
+            return (f.equal(left, Formula("slope", (Formula("name", (), letters.loss, "const"), output))),
+                    f.equal(Formula("name", (), letters.loss, "const"), loss))  # fmt: skip
+        return (f.equal(left, f.rewrite(found, lambda x: places.get(x.text) if x.op == "name" else None)),)
+
+    # ------------------------------------------------------------------------------------------ statements
+    def _entry(self, x: Statement) -> Entry | None:
+        learner = next((y for y in self.equations.learners if y.statement is x), None)
+        if learner is not None:
+            return self._parameter(x, learner)
+        if isinstance(x.syntax, s.Return):
+            return self._output(x)
+        if isinstance(x.syntax, s.Draw) or x.target is None or x.value is None:
+            return None
+        if x.kind == "vector":
+            return self._of(x, (f.equal(f.z(self._here(x.target)), self._right(x)), *self._apart(x)))
+        if x.kind == "scalar":
+            return self._of(x, (f.equal(self._here(x.target), self.equations.now(x.value)),))
+        return None
+
+    def _here(self, formula: Formula) -> Formula:
+        return self.equations.at(formula, self.letters.now, self.letters.point)
+
+    def _of(self, x: Statement, becomes: tuple[Formula, ...], why: tuple[Sentence, ...] = ()) -> Entry:
+        span = x.syntax.span
+        return Entry(TRAINED, self.context.where(span), self.context.source.slice(span), x.clauses, "", becomes, why)
+
+    def _right(self, x: Statement) -> Formula:
+        """A vector's value, with products that stand alone in a sum written out."""
+        assert x.value is not None
+        return f.add(*(self._plain(y, x) or self.equations.now(y) for y in summands(x.value)))
+
+    def _plain(self, term: Formula, x: Statement) -> Formula | None:
+        products = {p.formula for p in x.products}
+        return self.equations.product(term, x.clauses) if term in products else None
+
+    def _apart(self, x: Statement) -> list[Formula]:
+        """Equations for the products that stand inside of something else."""
+        assert x.value is not None
+        plain = set(summands(x.value))
+        inside = dict.fromkeys(p.formula for p in x.products if p.formula not in plain)
+        return self._products(inside, x.clauses)
+
+    def _products(self, products: dict[Formula, None], clauses: tuple[Formula, ...]) -> list[Formula]:
+        found = []
+        for product in products:
+            value = self.equations.product(product, clauses)
+            if value is not None:
+                found.append(f.equal(self.equations.now(product), value))
+        return found
+
+    def _parameter(self, x: Statement, learner: Learner) -> Entry | None:
+        assert x.target is not None
+        now = self.letters.now
+        name = x.target.text
+        becomes: list[Formula] = []
+        if learner.group in ("readout", "bias"):
+            right = (
+                self.equations.readout(learner, self.met.get(name, []))
+                if learner.group == "readout"
+                else self.equations.bias(learner, self.factors.get(name, []))
+            )
+            left = self.equations.row(learner, now)
+            becomes.append(f.equal(f.z(left) if learner.group == "readout" else left, right))
+        elif x.kind == "vector":
+            becomes.append(f.equal(f.z(replace(x.target, step=now)), self.equations.vector(learner)))
+        if learner.starts:
+            becomes.append(self._start(x, learner))
+        return self._of(x, tuple(becomes), self._remarks(learner))
+
+    def _start(self, x: Statement, learner: Learner) -> Formula:
+        """The law of what a parameter is at the start."""
+        assert x.target is not None
+        first = replace(x.target, step=f.ZERO)
+        if learner.group in ("readout", "bias"):
+            first = self.equations.row(learner, f.ZERO)
+            return Formula("law", (f.z(first) if learner.group == "readout" else first, x.value or f.ZERO, learner.size))
+        if x.kind == "vector":
+            return Formula("law", (f.z(first), x.value or f.ZERO, learner.size))
+        if learner.group == "input":
+            a, b = (Formula("name", (), y, "data", True, y) for y in (self.letters.point, self.letters.point + "′"))
+            pair = (Formula("matmul", (first, v)) for v in (a, b))
+            return f.covariance(*map(f.z, pair), f.mul(learner.size, Formula("inner", (a, b))))
+        a, b = (Formula("name", (), y, "vector") for y in ("x", "y"))
+        pair = (Formula("matmul", (first, v)) for v in (a, b))
+        ratio = self.context.ratio(x.target.text, True)
+        size = f.mul(learner.size, ratio)
+        return f.covariance(*(f.z(y, "hat") for y in pair), f.mul(size, f.expectation(f.mul(f.z(a), f.z(b)))))
+
+    def _remarks(self, learner: Learner) -> tuple[Sentence, ...]:
+        target = learner.statement.target
+        assert target is not None
+        said: list[Sentence] = []
+        if learner.role.init is None:
+            said.append((target, " starts at 0."))
+        elif not learner.starts:
+            said.append(("What ", target, " is at the start vanishes in the limit."))
+        if learner.role.update is None:
+            said.append((target, " is not trained."))
+        elif not learner.learns:
+            said.append(("The updates of ", target, " vanish in the limit."))
+        return tuple(said)
+
+    def _output(self, x: Statement) -> Entry:
+        """f_t(ξ) = E[Z^{v_t} Z^{x_t(ξ)}] + c_t."""
+        equations, now = self.equations, self.letters.now
+        terms = []
+        for name, met in self.met.items():
+            learner = equations.learner(Formula("name", (), name))
+            assert learner is not None
+            row = f.z(equations.row(learner, now) if learner.decays else replace(equations.row(learner, f.ZERO), step=None))
+            terms.append(f.mul(self.context.ratio(name), f.expectation(f.mul(row, equations.now(f.add(*met))))))
+        for name, factors in self.factors.items():
+            learner = equations.learner(Formula("name", (), name))
+            assert learner is not None
+            terms.append(f.mul(f.add(*factors), equations.row(learner, now)))
+        left = equations.output(now, self.letters.point)
+        return self._of(x, (f.equal(left, f.add(*terms)), *self._products(
+            dict.fromkeys(p.formula for p in x.products), x.clauses)))  # fmt: skip
+
+    # ------------------------------------------------------------------------------------------ backward
+    def _backward(self) -> list[Entry]:
+        lines = self.context.lines
+        chosen = [
+            i for i, line in enumerate(self.context.program.lines)
+            if line.origin.derived.startswith("reverse mode") and first_input(line.name) and lines.stands_alone(i)
+        ]  # fmt: skip
+        found = []
+        for family in lines.families(chosen):
+            span = self.context.program.lines[family.lines[0]].origin.span
+            assert span is not None
+            vector = family.left.kind == "vector"
+            left = self.equations.now(family.left) if vector else self._here(family.left)
+            if family.formula is None:
+                becomes = [f.equal(left, Formula("code", (), "the chain rule, too long to print: see `tpl core`"))]
+            else:
+                right = self.equations.seeded(self.equations.now(family.formula))
+                products = _products_in(family.formula)
+                becomes = [f.equal(left, right), *self._products(products, family.conditions)]
+            found.append(Entry(TRAINED_BACKWARD, f"reverse mode of {self.context.where(span)}", self.context.source.slice(span),
+                               family.conditions, "", tuple(becomes)))  # fmt: skip
+        return found
+
+
+def _products_in(formula: Formula) -> dict[Formula, None]:
+    """The products with matrices of a formula, in their order."""
+    found: dict[Formula, None] = {}
+    if formula.op == "matmul" and not formula.text:
+        found[formula] = None
+    elif formula.op != "adjoint":
+        for a in formula.args:
+            found |= _products_in(a)
+    return found
