@@ -10,6 +10,7 @@ from tpl.core.program import Program
 from tpl.core.training import Training
 from tpl.language import syntax as s
 from tpl.language.source import Diagnostic, Source, TplError
+from tpl.language.training_words import LOSSES
 from tpl.limit import formula as f
 from tpl.limit.account import TRAINED, TRAINED_BACKWARD, TRAINING, Account, Entry, Sentence
 from tpl.limit.backward import first_input
@@ -24,8 +25,6 @@ from tpl.limit.train_generic import train_block
 from tpl.limit.train_loss import loss_formula, signal
 from tpl.limit.train_symbols import Symbols, symbols
 from tpl.limit.transcribe import Statement
-
-MAX_ORDER = "the examples in their order, over and over"
 
 
 def explain_training(
@@ -64,6 +63,7 @@ class _Account:
         returned = next(x for x in equations.statements if isinstance(x.syntax, s.Return))
         assert returned.value is not None
         self.met, self.factors = meetings(returned.value)
+        self.told: set[tuple[Formula, tuple[Formula, ...]]] = set()
 
     def account(self) -> Account:
         forward = [e for x in self.equations.statements if (e := self._entry(x)) is not None]
@@ -100,10 +100,10 @@ class _Account:
     def _training(self) -> list[Entry]:
         source, node = self.context.source, self.train
         regime = self.training.regime
-        why: tuple[Sentence, ...] = tuple((f"{x[:1].upper()}{x[1:]}.",) for x in regime.reasons)
+        why: tuple[Sentence, ...] = tuple((Formula("code", (), f"{x}."),) for x in regime.reasons)
         settings = {x.name: x for x in node.settings}
         found = [self._made(node, "features are learned (TP4 §3)", (), why)]
-        found.append(self._of_setting(settings["loss"], self._signal(), "error signal"))
+        found.append(self._of_setting(settings["loss"], self._signal(), self._on_signal()))
         chosen = [settings[x] for x in ("rate", "momentum", "weight_decay") if x in settings]
         text = "; ".join(source.slice(x.span).strip() for x in chosen)
         where = self.context.where(chosen[0].span)
@@ -117,19 +117,36 @@ class _Account:
     def _made(self, node: s.Train, rule: str, becomes: tuple[Formula, ...], why: tuple[Sentence, ...]) -> Entry:
         return Entry(TRAINING, self.context.where(node.span), self.context.source.slice(node.span).strip(), (), rule, becomes, why)
 
+    def _on_signal(self) -> str:
+        targets = self.training.examples[0].targets
+        labels = self.equations.rows > 1 and targets is not None and targets.size == 1
+        return "error signal, the loss's derivative by the output" + (
+            "; of a label the targets are 1 for its class, else 0" if labels else "")  # fmt: skip
+
     def _signal(self) -> tuple[Formula, ...]:
         """χ = ∂ loss/∂f, worked out where that is short."""
         letters, equations = self.letters, self.equations
         loss = loss_formula(self.train, self.context.transcriber)
         left = equations.chi(letters.now)
         output = equations.output(letters.now, letters.seen)
-        target = Formula("name", (f.letter(letters.example),), self.train.targets.name, "const")
+        row = equations.row_letter
+        target = Formula("name", (f.letter(letters.example), *([row] if row is not None else [])),
+                         self.train.targets.name, "const")  # fmt: skip
+        if loss.op == "call" and loss.text == "cross_entropy":
+            return (f.equal(left, Formula("sub", (self._softmax(output), target))),)
         places = {self.train.network: output, self.train.targets.name: target}
-        found = signal(loss, self.train) if equations.rows == 1 else None
+        found = signal(loss, self.train) if row is None or (loss.op == "call" and loss.text in LOSSES) else None
         if found is None:
-            return (f.equal(left, Formula("slope", (Formula("name", (), letters.loss, "const"), output))),
-                    f.equal(Formula("name", (), letters.loss, "const"), loss))  # fmt: skip
+            whole = Formula("name", (), letters.loss, "const")
+            return (f.equal(left, Formula("slope", (whole, output))), f.equal(whole, loss))
         return (f.equal(left, f.rewrite(found, lambda x: places.get(x.text) if x.op == "name" else None)),)
+
+    def _softmax(self, output: Formula) -> Formula:
+        """exp(f_j)/Σ_j′ exp(f_j′)."""
+        other = f.letter(self.letters.row + "′")
+        terms = Formula("call", (replace(output, args=(other,)),), "exp")
+        total = Formula("sum", (terms, Formula("clause", (other, f.ONE, f.number(self.equations.rows)))))
+        return Formula("div", (Formula("call", (output,), "exp"), total))
 
     # ------------------------------------------------------------------------------------------ statements
     def _entry(self, x: Statement) -> Entry | None:
@@ -173,8 +190,14 @@ class _Account:
         found = []
         for product in products:
             value = self.equations.product(product, clauses)
-            if value is not None:
-                found.append(f.equal(self.equations.now(product), value))
+            if value is None:
+                continue
+            equation = f.equal(self.equations.now(product), value)
+            letters = f.letters_of(product)
+            told = (equation, tuple(c for c in clauses if c.args[0].text in letters))
+            if told not in self.told:
+                self.told.add(told)
+                found.append(equation)
         return found
 
     def _parameter(self, x: Statement, learner: Learner) -> Entry | None:
@@ -206,7 +229,8 @@ class _Account:
         if x.kind == "vector":
             return Formula("law", (f.z(first), x.value or f.ZERO, learner.size))
         if learner.group == "input":
-            a, b = (Formula("name", (), y, "data", True, y) for y in (self.letters.point, self.letters.point + "′"))
+            point = self.letters.point
+            a, b = (Formula("name", (), point, "data", True, y) for y in (point, point + "′"))
             pair = (Formula("matmul", (first, v)) for v in (a, b))
             return f.covariance(*map(f.z, pair), f.mul(learner.size, Formula("inner", (a, b))))
         a, b = (Formula("name", (), y, "vector") for y in ("x", "y"))

@@ -112,6 +112,8 @@ class Equations:
         """Everything at a step; what differs from input to input, at one."""
 
         def place(node: Formula) -> Formula | None:
+            if node.op == "adjoint" and node.args[0].op != "name":  # d(W x(ξ)), but dh(ξ)
+                return replace(node, args=(self.at(node.args[0], step, point),))
             if node.op == "adjoint":
                 return replace(node, args=(self._stepped(node.args[0], step),), input=point)
             if node.op != "name" or node.kind in ("const", "index", "parameter"):
@@ -124,12 +126,8 @@ class Equations:
 
         return f.rewrite(formula, place)
 
-    def _stepped(self, formula: Formula, step: Formula) -> Formula:
-        def place(node: Formula) -> Formula | None:
-            own = node.op == "name" and node.kind not in ("const", "index", "parameter", "data")
-            return replace(node, step=step) if own and (node.local or self.moves(node)) else None
-
-        return f.rewrite(formula, place)
+    def _stepped(self, name: Formula, step: Formula) -> Formula:
+        return replace(name, step=step) if name.local or self.moves(name) else name
 
     def limit(self, formula: Formula, step: Formula, point: str) -> Formula:
         """A formula over lines, in the limit."""
@@ -231,8 +229,13 @@ class Equations:
         rest = [x for x in factors if x not in numbers]
         body = f.mul(self.course.inside, signal, *rest)
         whole = (self.letters.before, self.letters.batch(self.letters.then), *clauses)
-        before = f.mul(self.course.outside, *numbers, Formula("div", (f.ONE, self.letters.count)))
-        return f.mul(Formula("neg", (f.ONE,)), before, Formula("sum", (body, *whole)))
+        below = [x.args[1] for x in numbers if x.op == "div"]
+        above = [x.args[0] if x.op == "div" else x for x in numbers]
+        before = f.mul(self.course.outside, *above, Formula("div", (f.ONE, f.mul(*below, self.letters.count))))
+        negative = before.op == "neg"
+        before = before.args[0] if negative else before
+        product = Formula("mul", (before, Formula("sum", (body, *whole))))
+        return product if negative else Formula("neg", (product,))
 
     # ------------------------------------------------------------------------------------------ other parameters
     def vector(self, learner: Learner) -> Formula:
