@@ -129,7 +129,11 @@ class Equations:
     def looked_up(self, node, env):
         for k, (entry, equation) in enumerate(self.equations):
             bound = self.match(equation.args[0], node, env, {})
-            if bound is None or not self.holds(entry.clauses, bound):
+            if bound is None:
+                continue
+            fixed = {c.args[0].text: self.index(c.args[1], {}) for c in entry.clauses if c.args[1] == c.args[2]}
+            bound = {**fixed, **bound}
+            if not self.holds(entry.clauses, bound):
                 continue
             key = (k, tuple(sorted(bound.items())))
             if key not in self.memo:
@@ -138,7 +142,8 @@ class Equations:
         raise KeyError(node)
 
     def holds(self, clauses, env):
-        return all(self.index(c.args[1], env) <= env[c.args[0].text] <= self.index(c.args[2], env) for c in clauses)
+        return all(self.index(c.args[1], env) <= env[c.args[0].text] <= self.index(c.args[2], env) for c in clauses
+                   if c.args[0].text in env)  # fmt: skip
 
     def match(self, pattern, node, env, bound):
         """Values of the pattern's letters under which it is the node at `env`."""

@@ -56,6 +56,9 @@ def _count(training: Training, file: s.File, train: s.Train) -> Formula:
     return Formula("name", (), first.name, "const") if isinstance(first, s.Name) else f.number(len(training.examples))
 
 
+Clauses = tuple[Formula, ...]
+
+
 class _Account:
     def __init__(self, context: Context, equations: Equations, train: s.Train, letters: Symbols):
         self.context, self.equations, self.train, self.letters = context, equations, train, letters
@@ -63,7 +66,7 @@ class _Account:
         returned = next(x for x in equations.statements if isinstance(x.syntax, s.Return))
         assert returned.value is not None
         self.met, self.factors = meetings(returned.value)
-        self.told: set[tuple[Formula, tuple[Formula, ...]]] = set()
+        self.told: set[tuple[Formula, Clauses]] = set()
 
     def account(self) -> Account:
         forward = [e for x in self.equations.statements if (e := self._entry(x)) is not None]
@@ -183,18 +186,18 @@ class _Account:
         """Equations for the products that stand inside of something else."""
         assert x.value is not None
         plain = set(summands(x.value))
-        inside = dict.fromkeys(p.formula for p in x.products if p.formula not in plain)
-        return self._products(inside, x.clauses)
+        return self._products({p: c for p, c in _products_in(x.value).items() if p not in plain}, x.clauses)
 
-    def _products(self, products: dict[Formula, None], clauses: tuple[Formula, ...]) -> list[Formula]:
+    def _products(self, products: dict[Formula, Clauses], clauses: Clauses) -> list[Formula]:
+        """What products are after t steps, unless that is said above. products: with the clauses of sums around them."""
         found = []
-        for product in products:
-            value = self.equations.product(product, clauses)
+        for product, inner in products.items():
+            value = self.equations.product(product, (*clauses, *inner))
             if value is None:
                 continue
             equation = f.equal(self.equations.now(product), value)
             letters = f.letters_of(product)
-            told = (equation, tuple(c for c in clauses if c.args[0].text in letters))
+            told = (equation, tuple(c for c in (*clauses, *inner) if c.args[0].text in letters))
             if told not in self.told:
                 self.told.add(told)
                 found.append(equation)
@@ -268,7 +271,7 @@ class _Account:
             terms.append(f.mul(f.add(*factors), equations.row(learner, now)))
         left = equations.output(now, self.letters.point)
         return self._of(x, (f.equal(left, f.add(*terms)), *self._products(
-            dict.fromkeys(p.formula for p in x.products), x.clauses)))  # fmt: skip
+            _products_in(x.value or f.ZERO), x.clauses)))  # fmt: skip
 
     # ------------------------------------------------------------------------------------------ backward
     def _backward(self) -> list[Entry]:
@@ -294,12 +297,11 @@ class _Account:
         return found
 
 
-def _products_in(formula: Formula) -> dict[Formula, None]:
-    """The products with matrices of a formula, in their order."""
-    found: dict[Formula, None] = {}
+def _products_in(formula: Formula) -> dict[Formula, Clauses]:
+    """The products with matrices of a formula, in their order, and the clauses of the sums around them."""
     if formula.op == "matmul" and not formula.text:
-        found[formula] = None
-    elif formula.op != "adjoint":
-        for a in formula.args:
-            found |= _products_in(a)
-    return found
+        return {formula: (), **_products_in(formula.args[1])}
+    if formula.op == "adjoint":
+        return {}
+    own = formula.args[1:] if formula.op == "sum" else ()
+    return {p: (*own, *inner) for a in formula.args for p, inner in _products_in(a).items()}

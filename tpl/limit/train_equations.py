@@ -8,6 +8,7 @@ data. Vectors, readouts and biases of the output likewise, without the inner pro
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
+from fractions import Fraction
 
 from tpl.core.builder import Builder
 from tpl.core.parametrization import Role
@@ -92,7 +93,8 @@ class Equations:
             return self.context.constant(expr)
         build = Builder(program.source, 0)
         build.widths, build.symbolic_ratios = dict(program.widths), dict(program.symbolic_ratios)
-        return self.context.fraction(to_sympy(build.without_widths(expr)))
+        value = to_sympy(build.without_widths(expr))
+        return f.number(Fraction(value.p, value.q)) if value.is_Rational else self.context.fraction(value)
 
     def learner(self, parameter: Formula, ranges: "dict[str, tuple[int, int]] | None" = None) -> Learner | None:
         """The learner that a name over its indices belongs to; None for what does not train. ranges: of its letters."""
