@@ -6,6 +6,7 @@ their examples (`train_equations`).
 
 from dataclasses import replace
 
+from tpl.core.parametrization import HALF
 from tpl.core.program import Program
 from tpl.core.training import Training
 from tpl.language import syntax as s
@@ -15,31 +16,36 @@ from tpl.limit import formula as f
 from tpl.limit.account import TRAINED, TRAINED_BACKWARD, TRAINING, Account, Entry, Sentence
 from tpl.limit.backward import first_input
 from tpl.limit.context import Context
-from tpl.limit.derive import Plan
 from tpl.limit.explain import definition
 from tpl.limit.formula import Formula
 from tpl.limit.shown import meetings, summands
-from tpl.limit.train_course import course
+from tpl.limit.train_course import course, settings
 from tpl.limit.train_equations import Equations, Learner, Unwritten
-from tpl.limit.train_generic import train_block
+from tpl.limit.train_generic import Generic, train_block
 from tpl.limit.train_loss import loss_formula, signal
 from tpl.limit.train_symbols import Symbols, symbols
 from tpl.limit.transcribe import Statement
 
 
-def explain_training(
-    training: Training, program: Program, generic: Program, file: s.File, source: Source, plan: Plan
-) -> Account:
-    """The account of a training in the regime "features". generic: the network elaborated by the plan; program: the whole."""
+def explain_training(training: Training, program: Program, generic: Generic, file: s.File, source: Source) -> Account:
+    """The account of a training. generic: the network elaborated for its structure; program: the whole.
+
+    In the regime "features" of all statements; in others of the block alone: the kernels are another derivation's.
+    Raises TplError where a network returns more than one output for an input.
+    """
     train = train_block(file)
     if any(x.outputs.shape[0] > 1 for x in training.examples):
         raise TplError(source, [Diagnostic(train.span, f"`{train.network}` has several outputs for one input: its training has "
                                 "no equations here", "`tpl train` computes its limit")])  # fmt: skip
-    context = Context(generic, file, source, plan, solved=False)
+    context = Context(generic.program, file, source, generic.plan, solved=False)
     letters = symbols(file, train, _count(training, file, train), training.schedule.batch < len(training.examples))
+    learned = training.regime.kind == "features"
+    if not learned:
+        letters = replace(letters, point="ξ")
     path = course(training.schedule, training.program.constant_values(), letters)
+    made = _Account(context, Equations(context, training, letters, path), train, letters)
     try:
-        account = _Account(context, Equations(context, training, letters, path), train, letters).account()
+        account = made.account() if learned else made.of_kernels()
     except Unwritten:
         raise TplError(source, [Diagnostic(train.span, "the uses of a matrix overlap in part: no one equation holds for all its "
                                 "indices", "`tpl train` computes the limit")]) from None  # fmt: skip
@@ -77,6 +83,51 @@ class _Account:
             self._said(), ((TRAINED_BACKWARD, self._on_backward()), (TRAINED, ()), (TRAINING, ())),
         )  # fmt: skip
 
+    def of_kernels(self) -> Account:
+        """The block alone: how outputs follow a kernel."""
+        letters, equations, schedule = self.letters, self.equations, self.training.schedule
+        rate, momentum, decay = settings(schedule, letters)
+        constants = self.training.program.constant_values()
+        told = [x.equation for x in (rate, momentum) if x is rate or not x.is_value(0, constants)]
+        now, after = letters.now, f.add(letters.now, f.ONE)
+        before, later = (equations.output(x, letters.point) for x in (now, after))
+        start = equations.output(f.ZERO, letters.point)
+        push = f.mul(Formula("div", (f.ONE, letters.count)), Formula("sum", (
+            f.mul(_kernel("NTK", letters.point, letters.seen), equations.chi(now)), letters.batch(now))))  # fmt: skip
+        if self.training.regime.kind == "trivial":
+            moves = [f.equal(before, start)]
+        elif len(told) == 1:
+            moves = [f.equal(later, Formula("sub", (before, f.mul(rate.at(now), push))))]
+        else:
+            speed = [replace(x, text=letters.velocity) for x in (start, before, later)]
+            moves = [
+                f.equal(later, Formula("sub", (before, f.mul(rate.at(now), speed[2])))),
+                f.equal(speed[2], f.add(f.mul(momentum.at(now), speed[1]), push)),
+                f.equal(speed[0], f.ZERO),
+            ]
+        random = not self.training.zero_start and any(
+            r.init is not None and r.parameter.scale.init == (HALF if r.parameter.group == "readout" else 0)
+            for r in self.training.regime.roles
+            if r.parameter.group in ("readout", "bias")
+        )
+        other = equations.output(f.ZERO, letters.point + "′")
+        first = (
+            f.covariance(start, other, _kernel("NNGP", letters.point, letters.point + "′"))
+            if random
+            else f.equal(start, f.ZERO)
+        )
+        said = [("Features stand still; outputs follow the tangent kernel NTK of the parameters that count.",)]
+        if random:
+            said.append(("Outputs start as a draw of a Gaussian process with mean 0 and covariance NNGP"
+                         + (", independent from output to output." if equations.rows > 1 else "."),))  # fmt: skip
+        if not decay.is_value(0, constants):
+            said.append(("Weight decay would shrink the initial values, and the features with them: it is left out here.",))
+        block, loss, _ = self._training()
+        rated = Entry(TRAINING, *self._settings(), (), "outputs along training",
+                      (*told, *moves, first), tuple(said))  # fmt: skip
+        return Account(self.context.title, True, False, (), (replace(block, rule="the kernel regime (TP4 §4)"), loss, rated),
+                       leads=((TRAINING, ()),))  # fmt: skip
+
     # ------------------------------------------------------------------------------------------ words
     def _said(self) -> tuple[Sentence, ...]:
         letters = self.letters
@@ -101,18 +152,23 @@ class _Account:
 
     # ------------------------------------------------------------------------------------------ the block
     def _training(self) -> list[Entry]:
-        source, node = self.context.source, self.train
+        node = self.train
         regime = self.training.regime
         why: tuple[Sentence, ...] = tuple((Formula("code", (), f"{x}."),) for x in regime.reasons)
         settings = {x.name: x for x in node.settings}
         found = [self._made(node, "features are learned (TP4 §3)", (), why)]
         found.append(self._of_setting(settings["loss"], self._signal(), self._on_signal()))
-        chosen = [settings[x] for x in ("rate", "momentum", "weight_decay") if x in settings]
-        text = "; ".join(source.slice(x.span).strip() for x in chosen)
-        where = self.context.where(chosen[0].span)
+        where, text = self._settings()
         found.append(Entry(TRAINING, where, text, (), "what a step adds, and how much of it is left later",
                            self.equations.course.equations))  # fmt: skip
         return found
+
+    def _settings(self) -> tuple[str, str]:
+        """Where the rate stands, and the text of what goes with it."""
+        settings = {x.name: x for x in self.train.settings}
+        chosen = [settings[x] for x in ("rate", "momentum", "weight_decay") if x in settings]
+        text = "; ".join(self.context.source.slice(x.span).strip() for x in chosen)
+        return self.context.where(chosen[0].span), text
 
     def _of_setting(self, node: s.Setting, becomes: tuple[Formula, ...], rule: str) -> Entry:
         return Entry(TRAINING, self.context.where(node.span), self.context.source.slice(node.span).strip(), (), rule, becomes)
@@ -295,6 +351,10 @@ class _Account:
             found.append(Entry(TRAINED_BACKWARD, f"reverse mode of {self.context.where(span)}", self.context.source.slice(span),
                                family.conditions, "", tuple(becomes)))  # fmt: skip
         return found
+
+
+def _kernel(name: str, *points: str) -> Formula:
+    return Formula("call", tuple(Formula("name", (), "ξ", "data", True, x) for x in points), name)
 
 
 def _products_in(formula: Formula) -> dict[Formula, Clauses]:

@@ -30,9 +30,7 @@ class Course:
 
 def course(schedule: Schedule, constants: Mapping[str, float], letters: Symbols) -> Course:
     """The numbers of a schedule. constants: the program's, by name."""
-    rate = _Number(schedule.rate, letters.rate, letters)
-    momentum = _Number(schedule.momentum, letters.momentum, letters)
-    decay = _Number(schedule.decay, letters.decay, letters)
+    rate, momentum, decay = settings(schedule, letters)
     has_momentum, has_decay = not momentum.is_value(0, constants), not decay.is_value(0, constants)
     told = [x.equation for x, there in ((rate, True), (momentum, has_momentum), (decay, has_decay)) if there]
     if not has_momentum and not has_decay:
@@ -50,7 +48,16 @@ def course(schedule: Schedule, constants: Mapping[str, float], letters: Symbols)
     return Course(f.ONE, learned, kept, tuple(told))
 
 
-class _Number:
+def settings(schedule: Schedule, letters: Symbols) -> "tuple[Setting, Setting, Setting]":
+    """Rate, momentum, decay."""
+    return (
+        Setting(schedule.rate, letters.rate, letters),
+        Setting(schedule.momentum, letters.momentum, letters),
+        Setting(schedule.decay, letters.decay, letters),
+    )
+
+
+class Setting:
     """A rate, a momentum or a decay: its letter, and whether it depends on the step."""
 
     def __init__(self, expr: Expr, name: str, letters: Symbols):
@@ -79,7 +86,7 @@ def _minus(a: Formula, b: Formula) -> Formula:
     return Formula("sub", (a, b))
 
 
-def _decayed(rate: _Number, decay: _Number, letters: Symbols, learned: Formula, kept: Formula) -> list[Formula]:
+def _decayed(rate: Setting, decay: Setting, letters: Symbols, learned: Formula, kept: Formula) -> list[Formula]:
     """α_t = (1 − η λ)^t and β_{t,s} = η (1 − η λ)^{t−1−s}."""
     t, s = letters.now, letters.then
     base = _minus(f.ONE, f.mul(rate.at(t), decay.at(t)))
@@ -90,7 +97,7 @@ def _decayed(rate: _Number, decay: _Number, letters: Symbols, learned: Formula, 
     ]
 
 
-def _heavy_ball(rate: _Number, momentum: _Number, letters: Symbols, learned: Formula) -> Formula:
+def _heavy_ball(rate: Setting, momentum: Setting, letters: Symbols, learned: Formula) -> Formula:
     """β_{t,s} = η (1 − μ^{t−s})/(1 − μ)."""
     m = momentum.at(letters.now)
     grown = _minus(f.ONE, Formula("pow", (m, _minus(letters.now, letters.then))))
@@ -98,7 +105,7 @@ def _heavy_ball(rate: _Number, momentum: _Number, letters: Symbols, learned: For
 
 
 def _recursions(
-    rate: _Number, momentum: _Number, decay: _Number, letters: Symbols, has_momentum: bool, has_decay: bool
+    rate: Setting, momentum: Setting, decay: Setting, letters: Symbols, has_momentum: bool, has_decay: bool
 ) -> list[Formula]:
     """Velocities ν beside α and β: one equation each for the first step, and for the next."""
     t, s = letters.now, letters.then

@@ -1,20 +1,24 @@
 """A network that is trained, elaborated for its derivation: two inputs in general position, loops of five iterations.
 
-Only the structure is asked for: which lines there are, and which products. So every parameter starts at unit variance, and
-counts as trained.
+Where features are learned, only the structure is asked for: which lines there are, and which products. So every parameter then
+starts at unit variance. In the kernel regime the kernels are those of what counts there.
 """
 
-from collections.abc import Mapping
-from dataclasses import replace
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from fractions import Fraction
 
 import numpy as np
 
 from tpl.core.elaborate import Limits, elaborate
+from tpl.core.expr import ZERO, Expr, from_float
+from tpl.core.functions import CALLABLE
 from tpl.core.program import Program, verify
+from tpl.core.training import Training
 from tpl.data import from_array
 from tpl.language import syntax as s
-from tpl.language.source import Diagnostic, Source, TplError
+from tpl.language.source import Diagnostic, Source, Span, TplError
+from tpl.language.spell_out import Introduced, spell_out
 from tpl.limit.derive import LONG_ENOUGH, Plan, loop_ends
 from tpl.limit.naming import Variable
 
@@ -26,13 +30,58 @@ def train_block(file: s.File) -> s.Train:
     return next(x for x in file.statements if isinstance(x, s.Train))
 
 
-def generic_training(
-    file: s.File, source: Source, shapes: Mapping[str, tuple[int, ...]], limits: Limits
-) -> tuple[Program, Plan]:
-    """The forward and the backward pass of the trained network, and the plan that it was elaborated by.
+@dataclass(frozen=True)
+class Generic:
+    """A program elaborated for its derivation, its syntax, the plan, and the names given to what has none."""
 
-    Raises TplError for networks that take all inputs at once.
+    program: Program
+    file: s.File
+    plan: Plan
+    introduced: tuple[Introduced, ...] = ()
+
+
+def generic_training(file: s.File, source: Source, shapes: Mapping[str, tuple[int, ...]], limits: Limits) -> Generic:
+    """The forward and the backward pass of the trained network. Raises TplError for networks that take all inputs at once."""
+    widths = _widths(file)
+    return _elaborated(
+        file, source, shapes, limits, ("ntk",), lambda x: _with_variance(x, Fraction(1), widths), {}, False
+    )
+
+
+def generic_kernels(
+    training: Training, file: s.File, source: Source, shapes: Mapping[str, tuple[int, ...]], limits: Limits, name_all: bool
+) -> Generic:
+    """The kernels of the kernel regime: over what is seen in outputs at the start, and over what moves them.
+
+    name_all: what the network leaves nameless gets a name (`spell_out`).
     """
+    widths = _widths(file)
+    at_start: dict[Span | None, Fraction] = {}
+    weights: dict[tuple[str, Span | None], Expr] = {}
+    for p in training.parameters:
+        role = training.regime.role(p.name)
+        span = training.program.lines[p.lines[0]].origin.span
+        standard = Fraction(1, 2) if p.group == "readout" else Fraction(0)
+        if role.parameter.scale.init != standard:
+            weights["nngp", span] = ZERO
+        if not role.in_kernel:
+            weights["ntk", span] = ZERO
+        elif role.parameter.own_rate:
+            weights["ntk", span] = from_float(p.step)
+        if role.init != 0 or role.parameter.own_rate:
+            at_start[span] = Fraction(p.variance).limit_denominator(10**9) if role.init == 0 else Fraction(0)
+
+    def drawn(node: s.Draw) -> s.Draw:
+        given = at_start.get(node.span)
+        return node if given is None else _with_variance(node, given, widths)
+
+    return _elaborated(file, source, shapes, limits, ("nngp", "ntk"), drawn, weights, name_all)
+
+
+def _elaborated(
+    file: s.File, source: Source, shapes: Mapping[str, tuple[int, ...]], limits: Limits, kernels: tuple[str, ...],
+    drawn: Callable[[s.Draw], s.Draw], weights: Mapping[tuple[str, Span | None], Expr], name_all: bool,
+) -> Generic:  # fmt: skip
     train = train_block(file)
     network = next(x for x in file.statements if isinstance(x, s.Network) and x.name == train.network)
     for declared, given in zip(network.inputs, train.inputs, strict=True):
@@ -41,15 +90,18 @@ def generic_training(
                                     "no equations for one input", "`tpl train` computes its limit")])  # fmt: skip
     sizes = _sizes(file, train)
     arrays = _arrays(file, shapes, {x.name for x in train.inputs}, sizes)
-    statements = [_generic(x, arrays, set(sizes)) for x in file.statements if not isinstance(x, (s.Train, s.Show))]
+    above = [x for x in file.statements if not isinstance(x, (s.Train, s.Show))]
     at = train.span
-    kernel = s.Call("ntk", (s.Name(network.name, at), *train.inputs), (), at, at)
-    shown = s.Show((kernel,), at)
+    shown = [s.Show((s.Call(k, (s.Name(network.name, at), *train.inputs), (), at, at),), at) for k in kernels]
+    made = replace(file, statements=(*(_generic(x, arrays, set(sizes), drawn) for x in above), *shown))
+    introduced: tuple[Introduced, ...] = ()
+    if name_all:
+        made, introduced = spell_out(made, source, frozenset(CALLABLE))
     rows, labels = _rows(train, arrays)
-    plan = Plan((), arrays, rows, labels)
     data = {name: from_array(name, array, limits.max_memory) for name, array in arrays.items()}
-    program, _ = elaborate(replace(file, statements=(*statements, shown)), source, data, limits, (), rows)
-    return verify(program), plan
+    program, _ = elaborate(made, source, data, limits, (), rows, weights)
+    shows = tuple(replace(x, name=f"{k}({network.name}, X)") for k, x in zip(kernels, program.shows, strict=True))
+    return Generic(verify(replace(program, shows=shows)), made, Plan((), arrays, rows, labels), introduced)
 
 
 def _sizes(file: s.File, train: s.Train) -> dict[str, int]:
@@ -88,8 +140,11 @@ def _rows(
     return rows, labels
 
 
-def _generic(node: s.Statement, arrays: Mapping[str, np.ndarray], set_: set[str]) -> s.Statement:
-    if isinstance(node, s.Const) and node.name in set_:
+def _generic(
+    node: s.Statement, arrays: Mapping[str, np.ndarray], ends: set[str], drawn: Callable[[s.Draw], s.Draw]
+) -> s.Statement:
+    """A statement with sizes of the derivation, and params drawn as they are to be."""
+    if isinstance(node, s.Const) and node.name in ends:
         return replace(node, value=s.Number(Fraction(LONG_ENOUGH), node.value.span))
     if isinstance(node, s.Data) and node.name in arrays:
         dims = tuple(
@@ -98,17 +153,23 @@ def _generic(node: s.Statement, arrays: Mapping[str, np.ndarray], set_: set[str]
         )
         return replace(node, dims=dims)
     if isinstance(node, s.Network | s.Loop):
-        return replace(node, body=tuple(_generic(x, arrays, set_) for x in node.body))
+        return replace(node, body=tuple(_generic(x, arrays, ends, drawn) for x in node.body))
     if isinstance(node, s.Draw) and node.keyword == "param" and isinstance(node.law, s.Call):
-        return replace(node, law=_unit(node.law, node.shape), rate=None)
+        return replace(drawn(node), rate=None)
     return node
 
 
-def _unit(law: s.Call, shape: tuple[s.Expr, ...]) -> s.Call:
-    """N(mean, 1), or N(0, 1/n) for what is summed over a width n."""
-    at = law.span
-    one = s.Number(Fraction(1), at)
-    summed = len(shape) > 1
-    variance = s.Chain(one, (("/", shape[-1]),), at) if summed else one
-    return replace(law, arguments=(law.arguments[0], variance))
+def _with_variance(node: s.Draw, coefficient: Fraction, widths: Sequence[str]) -> s.Draw:
+    """N(mean, coefficient), or N(0, coefficient/n) for what is summed over a width."""
+    law = node.law
+    assert isinstance(law, s.Call)
+    last, at = node.shape[-1], law.span
+    variance: s.Expr = s.Number(coefficient, at)
+    if len(node.shape) > 1 and isinstance(last, s.Name) and last.name in widths:
+        variance = s.Chain(variance, (("/", s.Name(widths[0], at)),), at)
+    return replace(node, law=replace(law, arguments=(law.arguments[0], variance)))
 
+
+def _widths(file: s.File) -> list[str]:
+    """The widths of a file, the base width first."""
+    return [x.name for x in file.statements if isinstance(x, s.Width)]

@@ -25,7 +25,7 @@ def derive_limit(
     from tpl.report.derivation import DerivationReport
 
     if compiled.program.training is not None:
-        return replace(explain_training(limits, compiled), equations_only=True)
+        return derive_training(limits, compiled)
     try:
         return DerivationReport(kernel_form(source, settings, limits, compiled))
     except TooLong:
@@ -56,8 +56,34 @@ def explain_limit(source: Source, settings: Sequence[str], limits: Limits, compi
         return ExplanationReport(explain(generic.program, generic.file, source, plan, numbers))
 
 
-def explain_training(limits: Limits, compiled: Compiled) -> "ExplanationReport":
-    """The limit of a training, for any step, layer and input. Raises TplError where there is none."""
+def derive_training(limits: Limits, compiled: Compiled) -> "DerivationReport | ExplanationReport":
+    """The limit of a training, for any step, layer and input: of the network, or of its kernels and outputs.
+
+    Raises TplError where there is none.
+    """
+    from tpl.limit.derive import TooLong, derive
+    from tpl.limit.refusal import no_limit_reported
+    from tpl.limit.train_generic import generic_kernels
+    from tpl.report.derivation import DerivationReport
+
+    told = explain_training(limits, compiled, kernels=False)
+    training = compiled.program.training
+    assert training is not None
+    if training.regime.kind == "features":
+        return replace(told, equations_only=True)
+    source = compiled.program.source
+    generic = generic_kernels(training, compiled.file, source, _shapes(compiled), limits, True)
+    try:
+        with no_limit_reported(source):
+            found = derive(generic.program, generic.file, generic.plan, generic.introduced)
+    except TooLong:
+        return replace(explain_training(limits, compiled), equations_only=True)
+    title = told.account.title
+    return DerivationReport(replace(found, title=title), told)
+
+
+def explain_training(limits: Limits, compiled: Compiled, kernels: bool = True) -> "ExplanationReport":
+    """What every line of a training becomes; in the kernel regime with the kernels if asked. Raises TplError without a limit."""
     from tpl.limit.train_account import explain_training as explain
     from tpl.limit.train_generic import generic_training
     from tpl.report.explanation import ExplanationReport
@@ -65,9 +91,13 @@ def explain_training(limits: Limits, compiled: Compiled) -> "ExplanationReport":
 
     program, file = compiled.program, compiled.file
     training = training_of(program)
-    shapes = {name: x.array.shape for name, x in compiled.inputs.items()}
-    generic, plan = generic_training(file, program.source, shapes, limits)
-    return ExplanationReport(explain(training, program, generic, file, program.source, plan))
+    generic = generic_training(file, program.source, _shapes(compiled), limits)
+    account = explain(training, program, generic, file, program.source)
+    return ExplanationReport(account)
+
+
+def _shapes(compiled: Compiled) -> dict[str, tuple[int, ...]]:
+    return {name: x.array.shape for name, x in compiled.inputs.items()}
 
 
 def _generic(
