@@ -111,7 +111,9 @@ class Equations:
     def __init__(self, account, network, points, targets):
         self.network, self.points, self.targets = network, points, targets
         self.constants = network.constants
-        self.equations = [(e, q) for e in account.entries for q in e.becomes if q.op == "eq" and q.args[0].op not in ("cov", "var")]
+        self.equations = [
+            (e, q) for e in account.entries for q in e.becomes if q.op == "eq" and q.args[0].op not in ("cov", "var")
+        ]
         self.definitions = {q.args[0].text: q for q in account.definitions}
         self.memo = {}
 
@@ -123,7 +125,9 @@ class Equations:
 
     def output(self, name, step, point, row=()):
         letters = tuple(Formula("number", (), str(i)) for i in row)
-        return self.looked_up(Formula("name", letters, name, "output", True, "@", Formula("number", (), str(step))), {"@": point})
+        return self.looked_up(
+            Formula("name", letters, name, "output", True, "@", Formula("number", (), str(step))), {"@": point}
+        )
 
     # ------------------------------------------------------------------------------------------ looking up
     def looked_up(self, node, env):
@@ -177,7 +181,8 @@ class Equations:
             return bound if int(pattern.text) == value else None
         if pattern.kind == "const" and pattern.text in self.constants:
             return bound if self.constants[pattern.text] == value else None
-        return {**bound, pattern.text: value} if bound.get(pattern.text, value) == value else None
+        fits = value >= 0 and bound.get(pattern.text, value) == value
+        return {**bound, pattern.text: value} if fits else None
 
     def index(self, node, env):
         if node.op == "number":
@@ -198,7 +203,9 @@ class Equations:
         a = [self.value(x, env) for x in node.args]
         total = a[0]
         for x in a[1:]:
-            total = {"add": np.add, "mul": np.multiply, "sub": np.subtract, "div": np.divide, "pow": np.power}[node.op](total, x)
+            total = {"add": np.add, "mul": np.multiply, "sub": np.subtract, "div": np.divide, "pow": np.power}[node.op](
+                total, x
+            )
         return -total if node.op == "neg" else total
 
     def _number(self, node, env):

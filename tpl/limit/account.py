@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from tpl.limit.formula import Formula
 
 PROGRAM, BACKWARD, SHOWN = "The program", "The backward pass", "What is shown"
+KERNELS = "The kernels at the start"
 TRAINING, TRAINED, TRAINED_BACKWARD = "The training", "The network along training", "The backward pass along training"
 
 Sentence = tuple[str | Formula, ...]

@@ -5,6 +5,7 @@ from functools import cached_property
 from typing import Any
 
 from tpl.core.builder import gram_name
+from tpl.core.expr import ZERO, Expr
 from tpl.core.program import Program
 from tpl.language import syntax as s
 from tpl.language.source import Source, Span
@@ -26,13 +27,14 @@ class Context:
     """The law without the kernels' entries, the verdicts on its products, and the statements as formulas.
 
     inputs: are there networks that take one input at a time? solved: without it there is no law, and nothing counts as 0.
+    weights: params with weight 0 in a kernel are left out of it, as in `tpl.core.kernels`.
     """
 
     def __init__(
         self, program: Program, file: s.File, source: Source, plan: Plan | None, numbers: Numbers | None = None,
-        solved: bool = True,
+        solved: bool = True, weights: Mapping[tuple[str, Span | None], Expr] | None = None,
     ):  # fmt: skip
-        self.source, self.file = source, file
+        self.source, self.file, self.weights = source, file, weights or {}
         self.title = program.title.splitlines()[0] if program.title else source.name
         rows = plan.rows if plan is not None else {}
         self.inputs = plan is not None and any(v.input for v in plan.labels.values())
@@ -113,6 +115,17 @@ class Context:
 
     def constant(self, expr: Any) -> Formula:
         return f.from_expr(expr, lambda i: Formula("code", (), "?"))
+
+    def counts(self, kernel: str, parameter: Formula) -> bool:
+        """Is a param, over its indices, part of a kernel?"""
+        bare = parameter.args[0] if parameter.op == "transposed" else parameter
+        own = [
+            x
+            for x in self.statements
+            if isinstance(x.syntax, s.Draw) and x.target is not None and x.target.text == bare.text
+        ]
+        same = [x for x in own if x.target is not None and x.target.args == bare.args] or own
+        return not any(self.weights.get((kernel, x.syntax.span)) == ZERO for x in same)
 
     def numbered(self, line: int) -> Formula:
         return self.lines.numbered(self.lines.right(line))

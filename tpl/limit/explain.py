@@ -6,9 +6,12 @@ One entry a statement, not one a core line: loops stay loops and inputs stay ξ.
 worked out.
 """
 
+from collections.abc import Mapping
+
+from tpl.core.expr import Expr
 from tpl.core.program import Program
 from tpl.language import syntax as s
-from tpl.language.source import Source
+from tpl.language.source import Source, Span
 from tpl.limit import formula as f
 from tpl.limit.account import BACKWARD, PROGRAM, Account, Entry, Sentence
 from tpl.limit.backward import Family, first_input
@@ -40,10 +43,14 @@ _LAW_OF_LARGE_NUMBERS: Sentence = (
 
 
 def explain(
-    program: Program, file: s.File, source: Source, plan: Plan | None, numbers: Numbers | None = None
-) -> Account:
-    """The account of a program; of networks elaborated by the plan. `numbers` evaluates coefficients of corrections."""
-    return _Explainer(Context(program, file, source, plan, numbers)).account()
+    program: Program, file: s.File, source: Source, plan: Plan | None, numbers: Numbers | None = None,
+    weights: Mapping[tuple[str, Span | None], Expr] | None = None,
+) -> Account:  # fmt: skip
+    """The account of a program; of networks elaborated by the plan. `numbers` evaluates coefficients of corrections.
+
+    weights: see `Context`.
+    """
+    return _Explainer(Context(program, file, source, plan, numbers, weights=weights)).account()
 
 
 def z_form(program: Program, file: s.File, source: Source, plan: Plan | None) -> tuple[Entry, ...]:

@@ -32,7 +32,9 @@ class Shown:
         why: list[Sentence] = []
         if value.op == "call" and value.text in ("nngp", "ntk"):
             if value.text == "nngp":
-                becomes = (f.equal(self._two("NNGP", value.args[0].text), f.add(*self._output(value.args[0].text))),)
+                becomes = (
+                    f.equal(self._two("NNGP", value.args[0].text), f.add(*self._output(value.args[0].text, "nngp"))),
+                )
             else:
                 becomes, why = self._ntk(value.args[0].text)
             rule = _KERNEL_RULES[value.text]
@@ -67,10 +69,12 @@ class Shown:
         names = {x: ("b" if x.endswith("′") else "a") + str(letters.index(x) // 2 or "") for x in letters}
         return f.relettered(formula, names)
 
-    def _output(self, network: str) -> list[Formula]:
+    def _output(self, network: str, kernel: str) -> list[Formula]:
         """Σ_v s² E[Z^x(ξ) Z^x(ξ′)] + the biases' variances, x being all that meets the readout v."""
         value, clauses = self._returned(network)
-        met, biases = meetings(value)
+        met, biases = (
+            {k: v for k, v in x.items() if self.context.counts(kernel, Formula("name", (), k))} for x in meetings(value)
+        )
         readouts = [self._readout(v, x, clauses) for v, x in met.items()]
         return readouts + [f.mul(squared(f.add(*k)), self._variance(c)) for c, k in biases.items()]
 
@@ -104,7 +108,8 @@ class Shown:
         )
         uses += tangent.vectors()
         pair = ("ξ", "ξ′") if self.context.inputs else ("a", "b")
-        terms = [t if self.context.inputs else self._of_outputs(t, network) for t in self._output(network)]
+        uses = [u for u in uses if self.context.counts("ntk", u.parameter)]
+        terms = [t if self.context.inputs else self._of_outputs(t, network) for t in self._output(network, "ntk")]
         lost = list(dict.fromkeys(u.parameter for u in uses if u.vanishes))
         why: list[Sentence] = [(x, " adds nothing: its adjoints vanish in the limit.") for x in lost]
         return (

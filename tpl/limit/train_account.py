@@ -92,17 +92,22 @@ class _Account:
         now, after = letters.now, f.add(letters.now, f.ONE)
         before, later = (equations.output(x, letters.point) for x in (now, after))
         start = equations.output(f.ZERO, letters.point)
-        push = f.mul(Formula("div", (f.ONE, letters.count)), Formula("sum", (
-            f.mul(_kernel("NTK", letters.point, letters.seen), equations.chi(now)), letters.batch(now))))  # fmt: skip
+        pushes = f.mul(_kernel("NTK", letters.point, letters.seen), equations.chi(now))
+
+        def push(factor: Formula) -> Formula:
+            return Formula(
+                "mul", (Formula("div", (factor, letters.count)), Formula("sum", (pushes, letters.batch(now))))
+            )
+
         if self.training.regime.kind == "trivial":
             moves = [f.equal(before, start)]
         elif len(told) == 1:
-            moves = [f.equal(later, Formula("sub", (before, f.mul(rate.at(now), push))))]
+            moves = [f.equal(later, Formula("sub", (before, push(rate.at(now)))))]
         else:
             speed = [replace(x, text=letters.velocity) for x in (start, before, later)]
             moves = [
                 f.equal(later, Formula("sub", (before, f.mul(rate.at(now), speed[2])))),
-                f.equal(speed[2], f.add(f.mul(momentum.at(now), speed[1]), push)),
+                f.equal(speed[2], f.add(f.mul(momentum.at(now), speed[1]), push(f.ONE))),
                 f.equal(speed[0], f.ZERO),
             ]
         random = not self.training.zero_start and any(
@@ -121,7 +126,9 @@ class _Account:
             said.append(("Outputs start as a draw of a Gaussian process with mean 0 and covariance NNGP"
                          + (", independent from output to output." if equations.rows > 1 else "."),))  # fmt: skip
         if not decay.is_value(0, constants):
-            said.append(("Weight decay would shrink the initial values, and the features with them: it is left out here.",))
+            said.append(
+                ("Weight decay would shrink the initial values, and the features with them: it is left out here.",)
+            )
         block, loss, _ = self._training()
         rated = Entry(TRAINING, *self._settings(), (), "outputs along training",
                       (*told, *moves, first), tuple(said))  # fmt: skip
@@ -171,10 +178,20 @@ class _Account:
         return self.context.where(chosen[0].span), text
 
     def _of_setting(self, node: s.Setting, becomes: tuple[Formula, ...], rule: str) -> Entry:
-        return Entry(TRAINING, self.context.where(node.span), self.context.source.slice(node.span).strip(), (), rule, becomes)
+        return Entry(
+            TRAINING, self.context.where(node.span), self.context.source.slice(node.span).strip(), (), rule, becomes
+        )
 
     def _made(self, node: s.Train, rule: str, becomes: tuple[Formula, ...], why: tuple[Sentence, ...]) -> Entry:
-        return Entry(TRAINING, self.context.where(node.span), self.context.source.slice(node.span).strip(), (), rule, becomes, why)
+        return Entry(
+            TRAINING,
+            self.context.where(node.span),
+            self.context.source.slice(node.span).strip(),
+            (),
+            rule,
+            becomes,
+            why,
+        )
 
     def _on_signal(self) -> str:
         targets = self.training.examples[0].targets
@@ -284,19 +301,20 @@ class _Account:
         first = replace(x.target, step=f.ZERO)
         if learner.group in ("readout", "bias"):
             first = self.equations.row(learner, f.ZERO)
-            return Formula("law", (f.z(first) if learner.group == "readout" else first, x.value or f.ZERO, learner.size))
+            return Formula(
+                "law", (f.z(first) if learner.group == "readout" else first, x.value or f.ZERO, learner.size)
+            )
         if x.kind == "vector":
             return Formula("law", (f.z(first), x.value or f.ZERO, learner.size))
         if learner.group == "input":
             point = self.letters.point
             a, b = (Formula("name", (), point, "data", True, y) for y in (point, point + "′"))
-            pair = (Formula("matmul", (first, v)) for v in (a, b))
-            return f.covariance(*map(f.z, pair), f.mul(learner.size, Formula("inner", (a, b))))
+            left, right = (f.z(Formula("matmul", (first, v))) for v in (a, b))
+            return f.covariance(left, right, f.mul(learner.size, Formula("inner", (a, b))))
         a, b = (Formula("name", (), y, "vector") for y in ("x", "y"))
-        pair = (Formula("matmul", (first, v)) for v in (a, b))
-        ratio = self.context.ratio(x.target.text, True)
-        size = f.mul(learner.size, ratio)
-        return f.covariance(*(f.z(y, "hat") for y in pair), f.mul(size, f.expectation(f.mul(f.z(a), f.z(b)))))
+        left, right = (f.z(Formula("matmul", (first, v)), "hat") for v in (a, b))
+        size = f.mul(learner.size, self.context.ratio(x.target.text, True))
+        return f.covariance(left, right, f.mul(size, f.expectation(f.mul(f.z(a), f.z(b)))))
 
     def _remarks(self, learner: Learner) -> tuple[Sentence, ...]:
         target = learner.statement.target
@@ -319,7 +337,9 @@ class _Account:
         for name, met in self.met.items():
             learner = equations.learner(Formula("name", (), name))
             assert learner is not None
-            row = f.z(equations.row(learner, now) if learner.decays else replace(equations.row(learner, f.ZERO), step=None))
+            row = f.z(
+                equations.row(learner, now) if learner.decays else replace(equations.row(learner, f.ZERO), step=None)
+            )
             terms.append(f.mul(self.context.ratio(name), f.expectation(f.mul(row, equations.now(f.add(*met))))))
         for name, factors in self.factors.items():
             learner = equations.learner(Formula("name", (), name))

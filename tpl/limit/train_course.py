@@ -122,5 +122,9 @@ def _recursions(
     pulled = f.mul(decay.at(t), b[1]) if has_decay else f.ZERO
     found += [f.equal(b[0], f.ZERO), f.equal(b[2], f.add(b[1], f.mul(rate.at(t), v[2])))]
     found += [f.equal(v[0], f.ONE)]
-    later = _minus(carried, pulled) if has_momentum and has_decay else f.add(carried, f.mul(Formula("neg", (f.ONE,)), pulled))
+    later = (
+        _minus(carried, pulled)
+        if has_momentum and has_decay
+        else f.add(carried, f.mul(Formula("neg", (f.ONE,)), pulled))
+    )
     return [*found, f.equal(v[2], later)]

@@ -99,9 +99,7 @@ class Equations:
     def learner(self, parameter: Formula, ranges: "dict[str, tuple[int, int]] | None" = None) -> Learner | None:
         """The learner that a name over its indices belongs to; None for what does not train. ranges: of its letters."""
         own = [(t, x) for x in self.learners if (t := x.statement.target) is not None and t.text == parameter.text]
-        fitting = [
-            (t, x) for t, x in own if _may_meet(t, parameter, self._ranges(x.statement.clauses), ranges or {})
-        ]
+        fitting = [(t, x) for t, x in own if _may_meet(t, parameter, self._ranges(x.statement.clauses), ranges or {})]
         fitting.sort(key=lambda pair: bool(f.letters_of(pair[0])) != bool(f.letters_of(parameter)))
         return next((x for _, x in fitting), None)
 

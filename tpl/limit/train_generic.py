@@ -5,7 +5,7 @@ starts at unit variance. In the kernel regime the kernels are those of what coun
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from fractions import Fraction
 
 import numpy as np
@@ -32,12 +32,16 @@ def train_block(file: s.File) -> s.Train:
 
 @dataclass(frozen=True)
 class Generic:
-    """A program elaborated for its derivation, its syntax, the plan, and the names given to what has none."""
+    """A program elaborated for its derivation, its syntax, the plan, and the names given to what has none.
+
+    weights: what takes the place of variances in its kernels, as in `tpl.core.kernels`.
+    """
 
     program: Program
     file: s.File
     plan: Plan
     introduced: tuple[Introduced, ...] = ()
+    weights: Mapping[tuple[str, Span | None], Expr] = field(default_factory=dict)
 
 
 def generic_training(file: s.File, source: Source, shapes: Mapping[str, tuple[int, ...]], limits: Limits) -> Generic:
@@ -49,7 +53,12 @@ def generic_training(file: s.File, source: Source, shapes: Mapping[str, tuple[in
 
 
 def generic_kernels(
-    training: Training, file: s.File, source: Source, shapes: Mapping[str, tuple[int, ...]], limits: Limits, name_all: bool
+    training: Training,
+    file: s.File,
+    source: Source,
+    shapes: Mapping[str, tuple[int, ...]],
+    limits: Limits,
+    name_all: bool,
 ) -> Generic:
     """The kernels of the kernel regime: over what is seen in outputs at the start, and over what moves them.
 
@@ -101,7 +110,7 @@ def _elaborated(
     data = {name: from_array(name, array, limits.max_memory) for name, array in arrays.items()}
     program, _ = elaborate(made, source, data, limits, (), rows, weights)
     shows = tuple(replace(x, name=f"{k}({network.name}, X)") for k, x in zip(kernels, program.shows, strict=True))
-    return Generic(verify(replace(program, shows=shows)), made, Plan((), arrays, rows, labels), introduced)
+    return Generic(verify(replace(program, shows=shows)), made, Plan((), arrays, rows, labels), introduced, weights)
 
 
 def _sizes(file: s.File, train: s.Train) -> dict[str, int]:
@@ -126,9 +135,7 @@ def _arrays(
     return arrays
 
 
-def _rows(
-    train: s.Train, arrays: Mapping[str, np.ndarray]
-) -> tuple[dict[tuple[float, ...], int], dict[int, Variable]]:
+def _rows(train: s.Train, arrays: Mapping[str, np.ndarray]) -> tuple[dict[tuple[float, ...], int], dict[int, Variable]]:
     """The inputs' vectors by number, and their names."""
     rows: dict[tuple[float, ...], int] = {}
     labels: dict[int, Variable] = {}

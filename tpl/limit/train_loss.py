@@ -1,5 +1,7 @@
 """The loss of a training as a formula, and the error signals χ = ∂ loss/∂f."""
 
+from collections.abc import Callable
+
 from tpl.core.expr import Expr, add, apply, div, mul, neg, number, power, sub, symbol
 from tpl.core.functions import CALLABLE
 from tpl.core.gradient import partial_derivatives
@@ -68,4 +70,7 @@ def _expr(formula: Formula, network: str, targets: str) -> Expr:
     args = [_expr(x, network, targets) for x in formula.args]
     if formula.op == "call" and formula.text in CALLABLE:
         return apply(formula.text, *args)
-    return {"add": add, "mul": mul, "sub": sub, "div": div, "neg": neg, "pow": power}[formula.op](*args)
+    return _ARITHMETIC[formula.op](*args)
+
+
+_ARITHMETIC: dict[str, Callable[..., Expr]] = {"add": add, "mul": mul, "sub": sub, "div": div, "neg": neg, "pow": power}

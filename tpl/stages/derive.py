@@ -9,6 +9,8 @@ from tpl.language.source import Source
 from tpl.pipeline import Compiled, compile_program
 
 if TYPE_CHECKING:
+    from tpl.core.training import Training
+    from tpl.limit.account import Account
     from tpl.limit.derive import Derivation, Plan
     from tpl.report.derivation import DerivationReport
     from tpl.report.explanation import ExplanationReport
@@ -65,35 +67,57 @@ def derive_training(limits: Limits, compiled: Compiled) -> "DerivationReport | E
     from tpl.limit.refusal import no_limit_reported
     from tpl.limit.train_generic import generic_kernels
     from tpl.report.derivation import DerivationReport
+    from tpl.report.explanation import ExplanationReport
 
-    told = explain_training(limits, compiled, kernels=False)
-    training = compiled.program.training
-    assert training is not None
+    training, account = account_of_training(limits, compiled)
     if training.regime.kind == "features":
-        return replace(told, equations_only=True)
+        return ExplanationReport(account, equations_only=True)
     source = compiled.program.source
-    generic = generic_kernels(training, compiled.file, source, _shapes(compiled), limits, True)
+    generic = generic_kernels(training, compiled.file, source, _shapes(compiled), limits, name_all=True)
     try:
         with no_limit_reported(source):
             found = derive(generic.program, generic.file, generic.plan, generic.introduced)
     except TooLong:
         return replace(explain_training(limits, compiled), equations_only=True)
-    title = told.account.title
-    return DerivationReport(replace(found, title=title), told)
+    return DerivationReport(replace(found, title=account.title), ExplanationReport(account))
 
 
-def explain_training(limits: Limits, compiled: Compiled, kernels: bool = True) -> "ExplanationReport":
-    """What every line of a training becomes; in the kernel regime with the kernels if asked. Raises TplError without a limit."""
+def explain_training(limits: Limits, compiled: Compiled) -> "ExplanationReport":
+    """What every line becomes along training; in the kernel regime at the start, with the kernels. Raises TplError."""
+    from tpl.language.source import Diagnostic, TplError
+    from tpl.limit.account import KERNELS, SHOWN
+    from tpl.limit.explain import explain
+    from tpl.limit.refusal import no_limit_reported
+    from tpl.limit.train_generic import generic_kernels
+    from tpl.report.explanation import ExplanationReport
+
+    training, account = account_of_training(limits, compiled)
+    if training.regime.kind == "features":
+        return ExplanationReport(account)
+    source = compiled.program.source
+    if any(role.parameter.own_rate for role in training.regime.roles):
+        message = "kernels of params with rates of their own are not explained line by line"
+        raise TplError(source, [Diagnostic(training.span, message, "`tpl derive` without `--explain` gives them")])
+    generic = generic_kernels(training, compiled.file, source, _shapes(compiled), limits, name_all=False)
+    with no_limit_reported(source):
+        found = explain(generic.program, generic.file, source, generic.plan, weights=generic.weights)
+    entries = [
+        replace(e, section=KERNELS, text=e.text.removeprefix("show ")) if e.section == SHOWN else e
+        for e in found.entries
+    ]
+    return ExplanationReport(replace(found, title=account.title, entries=(*entries, *account.entries)))
+
+
+def account_of_training(limits: Limits, compiled: Compiled) -> "tuple[Training, Account]":
+    """A training and the account of it, without the kernels of the kernel regime. Raises TplError where there is none."""
     from tpl.limit.train_account import explain_training as explain
     from tpl.limit.train_generic import generic_training
-    from tpl.report.explanation import ExplanationReport
     from tpl.stages.train import training_of
 
     program, file = compiled.program, compiled.file
     training = training_of(program)
     generic = generic_training(file, program.source, _shapes(compiled), limits)
-    account = explain(training, program, generic, file, program.source)
-    return ExplanationReport(account)
+    return training, explain(training, program, generic, file, program.source)
 
 
 def _shapes(compiled: Compiled) -> dict[str, tuple[int, ...]]:
