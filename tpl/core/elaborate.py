@@ -16,7 +16,7 @@ import numpy as np
 from tpl.core import calls
 from tpl.core.builder import Builder
 from tpl.core.draws import Draws
-from tpl.core.expr import evaluate, number, ref, symbol
+from tpl.core.expr import Expr, evaluate, number, ref, symbol
 from tpl.core.expressions import Evaluator, Scope, describe, is_constant
 from tpl.core.kernels import Kernels
 from tpl.core.program import Program, Show
@@ -58,16 +58,18 @@ def elaborate(
     limits: Limits,
     diagnostics: Iterable[Diagnostic] = (),
     generic_rows: dict[tuple[float, ...], int] | None = None,
+    weights: Mapping[tuple[str, Span | None], Expr] | None = None,
 ) -> tuple[Program, dict[str, Dataset]]:
     """The core program of a file, and the data that it uses.
 
     data: arrays given from outside, by name. diagnostics: what earlier stages found; if there are any, or if
     elaboration finds some, TplError is raised with all of them; a statement in which they found something is given up.
-    generic_rows: data vectors whose inner products stay symbols, and their numbers.
+    generic_rows: data vectors whose inner products stay symbols, and their numbers. weights: see `Kernels`.
     """
     diagnostics = list(diagnostics)
     elaboration = _Elaboration(file, source, data, limits, diagnostics)
     elaboration.builder.generic_rows = generic_rows
+    elaboration.kernels.weights = weights or {}
     with suppress(TooLarge):  # reported; there is no point in going on
         elaboration.block(file.statements, elaboration.globals, None)
     found = merge(diagnostics, elaboration.diagnostics)

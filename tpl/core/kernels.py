@@ -5,7 +5,7 @@ NTK: Σ over parameters of ⟨∂f, ∂f'⟩ with respect to their unit-variance
 Both are per output coordinate: the rows of a readout [k, n] are iid, and outputs of different rows are independent.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from tpl.core.builder import Builder
@@ -14,25 +14,31 @@ from tpl.core.expressions import Evaluator, Scope, describe
 from tpl.core.gradient import Contributions, backpropagate
 from tpl.core.values import Array, Coordinatewise, Listing, Mistake, NetworkValue, RandomOutput, Silent, Unknown
 from tpl.language import syntax as s
+from tpl.language.source import Span
 
 Apply = Callable[[NetworkValue, list[Array], str], Any]
 
 
 class Kernels:
-    """The kernels of networks over data. `apply` runs a network on inputs."""
+    """The kernels of networks over data. `apply` runs a network on inputs.
+
+    weights: what takes the place of a param's variance in a kernel, by the kernel's name and where the param is drawn.
+    """
 
     def __init__(self, evaluator: Evaluator, apply: Apply):
         self.evaluator = evaluator
         self.builder = evaluator.builder
         self.apply = apply
+        self.weights: Mapping[tuple[str, Span | None], Expr] = {}
         self._outputs: dict[tuple, tuple[tuple[int, ...], list[RandomOutput], list[str]]] = {}
         self._gradients: dict[tuple, list[Contributions]] = {}
 
     def nngp(self, node: s.Call, scope: Scope) -> Any:
         _, shape, outputs, _ = self._instances(node, scope)
         self.builder.at(node.span, "covariance of the outputs")
+        weight = self._weight("nngp")
         return self._matrix(
-            shape, len(outputs), lambda i, j: covariance(self.builder, outputs[i], outputs[j], self._variance), node
+            shape, len(outputs), lambda i, j: covariance(self.builder, outputs[i], outputs[j], weight), node
         )
 
     def ntk(self, node: s.Call, scope: Scope) -> Any:
@@ -43,11 +49,9 @@ class Kernels:
             ]
         gradients = self._gradients[key]
         self.builder.at(node.span, "tangent kernel")
+        weight = self._weight("ntk")
         return self._matrix(
-            shape,
-            len(outputs),
-            lambda i, j: tangent_kernel(self.builder, gradients[i], gradients[j], self._variance),
-            node,
+            shape, len(outputs), lambda i, j: tangent_kernel(self.builder, gradients[i], gradients[j], weight), node
         )
 
     # ------------------------------------------------------------------------------------------ instances
@@ -142,11 +146,16 @@ class Kernels:
             biases = (*biases, (part, ONE))
         return RandomOutput(vectors, f.biases, f.widths)
 
-    def _variance(self, line: int) -> Expr:
-        """The variance of a line's entries, times n for a matrix of two widths."""
-        expr = self.builder.lines[line].expr
-        assert expr is not None
-        return self.builder.without_widths(expr)
+    def _weight(self, kernel: str) -> "Weight":
+        """The variance of a line's entries, times n for a matrix of two widths; or what `weights` says."""
+
+        def weight(line: int) -> Expr:
+            expr = self.builder.lines[line].expr
+            assert expr is not None
+            given = self.weights.get((kernel, self.builder.lines[line].origin.span))
+            return given if given is not None else self.builder.without_widths(expr)
+
+        return weight
 
     def _matrix(self, shape: tuple[int, ...], count: int, entry: Callable[[int, int], Expr], node: s.Call) -> Listing:
         self.builder.spend(count * (count + 1) // 2)

@@ -5,6 +5,8 @@ from dataclasses import dataclass
 from tpl.limit.formula import Formula
 
 PROGRAM, BACKWARD, SHOWN = "The program", "The backward pass", "What is shown"
+KERNELS = "The kernels at the start"
+TRAINING, TRAINED, TRAINED_BACKWARD = "The training", "The network along training", "The backward pass along training"
 
 Sentence = tuple[str | Formula, ...]
 
@@ -30,7 +32,8 @@ class Entry:
 class Account:
     """A program's limit, line by line. definitions: the user's functions that stand in it by name.
 
-    inputs: are there networks that take one input at a time? outputs: do they return more than one?
+    inputs: are there networks that take one input at a time? outputs: do they return more than one? said: what the symbols
+    mean, where the usual words do not say it; leads: words under the headings of sections.
     """
 
     title: str
@@ -38,3 +41,5 @@ class Account:
     outputs: bool
     definitions: tuple[Formula, ...]
     entries: tuple[Entry, ...]
+    said: tuple[Sentence, ...] = ()
+    leads: tuple[tuple[str, tuple[Sentence, ...]], ...] = ()

@@ -7,19 +7,17 @@ relative to the line's own. Lines of one name that then agree are one family.
 import math
 import re
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
 
 from tpl.core.gradient import open_
-from tpl.core.program import Kind, Line
+from tpl.core.program import Kind, Line, Program
 from tpl.limit import formula as f
 from tpl.limit.folding import Axis, fold, shifted, simplified, size, unwrapped
 from tpl.limit.formula import Formula
-from tpl.limit.law import Law
 from tpl.limit.naming import Variable, variable
 from tpl.limit.transcribe import Transcriber
-from tpl.limit.verdicts import is_zero
 
 _LABEL = re.compile(r"\{\w+(?:\[(\d+)\])?(?:; (\d+))?\}")
 _REVERSE = re.compile(r"reverse mode of (.*)$")
@@ -48,11 +46,14 @@ def first_input(name: str) -> bool:
 
 
 class Lines:
-    """Core lines as formulas over the user's names."""
+    """Core lines as formulas over the user's names. vanishes: is a line's limit zero?"""
 
-    def __init__(self, law: Law, transcriber: Transcriber, rows: Mapping[tuple[float, ...], Variable]):
-        self.law = law
-        self.lines = law.program.lines
+    def __init__(
+        self, program: Program, vanishes: Callable[[int], bool], transcriber: Transcriber,
+        rows: Mapping[tuple[float, ...], Variable],
+    ):  # fmt: skip
+        self.program, self.lines = program, program.lines
+        self.vanishes = vanishes
         self.transcriber = transcriber
         self.rows = rows
         self.owner = self._owners()
@@ -79,7 +80,7 @@ class Lines:
 
     @cached_property
     def constants(self) -> dict[str, float]:
-        return self.law.program.constant_values()
+        return self.program.constant_values()
 
     @cached_property
     def uses(self) -> Counter[int]:
@@ -141,7 +142,7 @@ class Lines:
 
     def _formula(self, index: int, line: Line) -> Formula:
         named = variable(line.name)
-        if line.origin.derived and is_zero(self.law, index) and (named is None or line.kind is Kind.SCALAR):
+        if line.origin.derived and self.vanishes(index) and (named is None or line.kind is Kind.SCALAR):
             return f.ZERO
         if named is not None and not (line.origin.derived and not self._is_adjoint(line)):
             return self._adjoint_of(index) if line.origin.derived else self.named(named)
@@ -282,7 +283,7 @@ class Lines:
 
     def _split(self, members: list[int]) -> list[Family]:
         """Lines of one name as few families as agree: with plain offsets, on a circle, or with an index tied to another."""
-        zero = [i for i in members if is_zero(self.law, i)]
+        zero = [i for i in members if self.vanishes(i)]
         if zero:
             others = [i for i in members if i not in zero]
             return [self._vanishing(zero), *(self._split(others) if others else [])]

@@ -5,6 +5,7 @@ from functools import cached_property
 from typing import Any
 
 from tpl.core.builder import gram_name
+from tpl.core.expr import ZERO, Expr
 from tpl.core.program import Program
 from tpl.language import syntax as s
 from tpl.language.source import Source, Span
@@ -17,7 +18,7 @@ from tpl.limit.formula import Formula
 from tpl.limit.law import Law
 from tpl.limit.naming import variable
 from tpl.limit.transcribe import Product, Statement, Transcriber
-from tpl.limit.verdicts import Verdict, vectors_only, verdicts
+from tpl.limit.verdicts import Verdict, is_zero, vectors_only, verdicts
 
 Numbers = Callable[[Law, Sequence[Any]], Sequence[tuple[float, float] | None]]
 
@@ -25,21 +26,28 @@ Numbers = Callable[[Law, Sequence[Any]], Sequence[tuple[float, float] | None]]
 class Context:
     """The law without the kernels' entries, the verdicts on its products, and the statements as formulas.
 
-    inputs: are there networks that take one input at a time?
+    inputs: are there networks that take one input at a time? solved: without it there is no law, and nothing counts as 0.
+    weights: params with weight 0 in a kernel are left out of it, as in `tpl.core.kernels`.
     """
 
-    def __init__(self, program: Program, file: s.File, source: Source, plan: Plan | None, numbers: Numbers | None):
-        self.source, self.file = source, file
+    def __init__(
+        self, program: Program, file: s.File, source: Source, plan: Plan | None, numbers: Numbers | None = None,
+        solved: bool = True, weights: Mapping[tuple[str, Span | None], Expr] | None = None,
+    ):  # fmt: skip
+        self.source, self.file, self.weights = source, file, weights or {}
         self.title = program.title.splitlines()[0] if program.title else source.name
         rows = plan.rows if plan is not None else {}
         self.inputs = plan is not None and any(v.input for v in plan.labels.values())
-        self.law = Law(vectors_only(program), lambda a, b: _dot(rows, a, b), tabulate=plan is None)
-        self.program = self.law.program
-        self.verdicts = verdicts(self.law)
+        self.program = vectors_only(program)
+        self.verdicts: dict[int, Verdict] = {}
+        if solved:
+            self.law = Law(self.program, lambda a, b: _dot(rows, a, b), tabulate=plan is None)
+            self.verdicts = verdicts(self.law)
         self.transcriber = Transcriber(file, source)
         self.statements = self.transcriber.statements()
         labels = {row: plan.labels[i] for row, i in rows.items()} if plan is not None else {}
-        self.lines = Lines(self.law, self.transcriber, labels)
+        self.vanishes: Callable[[int], bool] = (lambda i: is_zero(self.law, i)) if solved else lambda i: False
+        self.lines = Lines(self.program, self.vanishes, self.transcriber, labels)
         self.numbers = numbers
         self.lines.words.update(self._words())
         self.matrices = {v.base: i for i, line in enumerate(self.program.lines)
@@ -94,8 +102,10 @@ class Context:
     def ratio(self, base: str, columns: bool = False) -> Formula:
         """The width of a vector, or of a matrix's rows or columns, in base widths."""
         for line in self.program.lines:
-            if line.name.partition("[")[0] == base and line.dims and line.op in ("matrix", "gaussian"):
-                return self.constant(self.program.ratio(str(line.dims[int(columns)])))
+            if line.name.partition("[")[0] == base and line.op in ("matrix", "gaussian"):
+                dim = line.dims[int(columns)] if len(line.dims) > int(columns) else None
+                if isinstance(dim, str):
+                    return self.constant(self.program.ratio(dim))
         return f.ONE
 
     def fraction(self, value: Any) -> Formula:
@@ -105,6 +115,17 @@ class Context:
 
     def constant(self, expr: Any) -> Formula:
         return f.from_expr(expr, lambda i: Formula("code", (), "?"))
+
+    def counts(self, kernel: str, parameter: Formula) -> bool:
+        """Is a param, over its indices, part of a kernel?"""
+        bare = parameter.args[0] if parameter.op == "transposed" else parameter
+        own = [
+            x
+            for x in self.statements
+            if isinstance(x.syntax, s.Draw) and x.target is not None and x.target.text == bare.text
+        ]
+        same = [x for x in own if x.target is not None and x.target.args == bare.args] or own
+        return not any(self.weights.get((kernel, x.syntax.span)) == ZERO for x in same)
 
     def numbered(self, line: int) -> Formula:
         return self.lines.numbered(self.lines.right(line))

@@ -104,7 +104,7 @@ def plan_generic(file: s.File, shapes: Mapping[str, tuple[int, ...]]) -> Plan | 
     applied = _applied_data(file)
     if not applied:
         return None
-    ends = _loop_ends(file)
+    ends = loop_ends(file)
     constants = [x for x in file.statements if isinstance(x, s.Const) and x.name in ends]
     settings = tuple(f"{c.name}={LONG_ENOUGH}" for c in constants)
     sizes = {c.name: LONG_ENOUGH for c in constants}
@@ -140,7 +140,7 @@ def _applied_data(file: s.File) -> dict[str, int]:
     return found
 
 
-def _loop_ends(file: s.File) -> set[str]:
+def loop_ends(file: s.File) -> set[str]:
     """Names that end a loop which starts at a small number."""
     found = set()
     for clause in (x for x in s.walk(file.statements) if isinstance(x, s.Clause)):

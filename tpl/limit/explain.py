@@ -6,9 +6,12 @@ One entry a statement, not one a core line: loops stay loops and inputs stay ξ.
 worked out.
 """
 
+from collections.abc import Mapping
+
+from tpl.core.expr import Expr
 from tpl.core.program import Program
 from tpl.language import syntax as s
-from tpl.language.source import Source
+from tpl.language.source import Source, Span
 from tpl.limit import formula as f
 from tpl.limit.account import BACKWARD, PROGRAM, Account, Entry, Sentence
 from tpl.limit.backward import Family, first_input
@@ -40,10 +43,14 @@ _LAW_OF_LARGE_NUMBERS: Sentence = (
 
 
 def explain(
-    program: Program, file: s.File, source: Source, plan: Plan | None, numbers: Numbers | None = None
-) -> Account:
-    """The account of a program; of networks elaborated by the plan. `numbers` evaluates coefficients of corrections."""
-    return _Explainer(Context(program, file, source, plan, numbers)).account()
+    program: Program, file: s.File, source: Source, plan: Plan | None, numbers: Numbers | None = None,
+    weights: Mapping[tuple[str, Span | None], Expr] | None = None,
+) -> Account:  # fmt: skip
+    """The account of a program; of networks elaborated by the plan. `numbers` evaluates coefficients of corrections.
+
+    weights: see `Context`.
+    """
+    return _Explainer(Context(program, file, source, plan, numbers, weights=weights)).account()
 
 
 def z_form(program: Program, file: s.File, source: Source, plan: Plan | None) -> tuple[Entry, ...]:
@@ -63,18 +70,12 @@ class _Explainer:
         backward = self._backward()
         shown = [e for x in self.context.statements if isinstance(x.syntax, s.Show) for e in self.shown.entries(x)]
         used = dict.fromkeys(name for x in self.context.statements for name in x.defs)
-        definitions = tuple(self._definition(self.context.transcriber.defs[name]) for name in used)
+        definitions = tuple(definition(self.context, self.context.transcriber.defs[name]) for name in used)
         outputs = any(
             isinstance(x.syntax, s.Return) and x.value is not None and x.value.op == "each"
             for x in self.context.statements
         )
         return Account(self.context.title, self.context.inputs, outputs, definitions, (*entries, *backward, *shown))
-
-    def _definition(self, node: s.Def) -> Formula:
-        own = Transcriber(self.context.file, self.context.source)
-        own.names = {**self.context.transcriber.names, **dict.fromkeys(node.parameters, "parameter")}
-        left = Formula("call", tuple(Formula("name", (), p, "parameter") for p in node.parameters), node.name)
-        return f.equal(left, own.value(node.body).formula)
 
     def _entry(self, x: Statement) -> Entry | None:
         if isinstance(x.syntax, s.Draw):
@@ -246,3 +247,11 @@ class _Explainer:
             (becomes,),
             tuple(why),
         )
+
+
+def definition(context: Context, node: s.Def) -> Formula:
+    """A function of the user's: φ(z) = relu(z)."""
+    own = Transcriber(context.file, context.source)
+    own.names = {**context.transcriber.names, **dict.fromkeys(node.parameters, "parameter")}
+    left = Formula("call", tuple(Formula("name", (), p, "parameter") for p in node.parameters), node.name)
+    return f.equal(left, own.value(node.body).formula)

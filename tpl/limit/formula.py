@@ -12,6 +12,8 @@
 | call        | arguments                | `text`(arguments)                                         |
 | sum, each   | body, clauses            | Σ_{clauses} body; body for all clauses                    |
 | clause      | variable, start, stop    | variable = start..stop                                    |
+| below       | variable, end            | variable < end, from 0                                    |
+| among       | variable, set            | variable ∈ set                                            |
 | list        | items                    |                                                           |
 | pick        | list, index              | the index-th of a list                                    |
 | matmul      | matrix, vector           | W x                                                       |
@@ -38,7 +40,7 @@ class Formula:
     """One node; the table above says what `args` and `text` are.
 
     kind: of a name: "vector", "scalar", "matrix", "readout", "output", "data", "const", "index". local: does a name
-    differ from input to input? input: the input that it is taken at, "" for any.
+    differ from input to input? input: the input that it is taken at, "" for any. step: of training, at which it is taken.
     """
 
     op: str
@@ -47,6 +49,7 @@ class Formula:
     kind: str = ""
     local: bool = False
     input: str = ""
+    step: "Formula | None" = None
 
 
 ZERO, ONE = Formula("number", (), "0"), Formula("number", (), "1")

@@ -32,7 +32,9 @@ class Shown:
         why: list[Sentence] = []
         if value.op == "call" and value.text in ("nngp", "ntk"):
             if value.text == "nngp":
-                becomes = (f.equal(self._two("NNGP", value.args[0].text), f.add(*self._output(value.args[0].text))),)
+                becomes = (
+                    f.equal(self._two("NNGP", value.args[0].text), f.add(*self._output(value.args[0].text, "nngp"))),
+                )
             else:
                 becomes, why = self._ntk(value.args[0].text)
             rule = _KERNEL_RULES[value.text]
@@ -67,21 +69,12 @@ class Shown:
         names = {x: ("b" if x.endswith("′") else "a") + str(letters.index(x) // 2 or "") for x in letters}
         return f.relettered(formula, names)
 
-    def _output(self, network: str) -> list[Formula]:
+    def _output(self, network: str, kernel: str) -> list[Formula]:
         """Σ_v s² E[Z^x(ξ) Z^x(ξ′)] + the biases' variances, x being all that meets the readout v."""
         value, clauses = self._returned(network)
-        met: dict[str, list[Formula]] = {}
-        biases: dict[str, list[Formula]] = {}
-        for term in summands(value):
-            factor, core = factored(term)
-            inside, inner = (core.args[0], core.args[1:]) if core.op == "sum" else (core, ())
-            extra, inside = factored(inside)
-            if inside.op == "matmul":
-                whole = f.mul(extra, inside.args[1])
-                whole = Formula("sum", (whole, *inner)) if inner else whole
-                met.setdefault(inside.args[0].text, []).append(f.mul(factor, whole))
-            else:
-                biases.setdefault(core.text, []).append(factor)
+        met, biases = (
+            {k: v for k, v in x.items() if self.context.counts(kernel, Formula("name", (), k))} for x in meetings(value)
+        )
         readouts = [self._readout(v, x, clauses) for v, x in met.items()]
         return readouts + [f.mul(squared(f.add(*k)), self._variance(c)) for c, k in biases.items()]
 
@@ -115,7 +108,8 @@ class Shown:
         )
         uses += tangent.vectors()
         pair = ("ξ", "ξ′") if self.context.inputs else ("a", "b")
-        terms = [t if self.context.inputs else self._of_outputs(t, network) for t in self._output(network)]
+        uses = [u for u in uses if self.context.counts("ntk", u.parameter)]
+        terms = [t if self.context.inputs else self._of_outputs(t, network) for t in self._output(network, "ntk")]
         lost = list(dict.fromkeys(u.parameter for u in uses if u.vanishes))
         why: list[Sentence] = [(x, " adds nothing: its adjoints vanish in the limit.") for x in lost]
         return (
@@ -126,6 +120,23 @@ class Shown:
                 f.add(*terms, *tangent.terms(uses, pair, not self.context.inputs)),
             ),
         ), why
+
+
+def meetings(output: Formula) -> tuple[dict[str, list[Formula]], dict[str, list[Formula]]]:
+    """What an output's readouts meet, and the numbers that its biases are multiplied by."""
+    met: dict[str, list[Formula]] = {}
+    biases: dict[str, list[Formula]] = {}
+    for term in summands(output):
+        factor, core = factored(term)
+        inside, inner = (core.args[0], core.args[1:]) if core.op == "sum" else (core, ())
+        extra, inside = factored(inside)
+        if inside.op == "matmul":
+            whole = f.mul(extra, inside.args[1])
+            whole = Formula("sum", (whole, *inner)) if inner else whole
+            met.setdefault(inside.args[0].text, []).append(f.mul(factor, whole))
+        else:
+            biases.setdefault(core.text, []).append(factor)
+    return met, biases
 
 
 def summands(value: Formula) -> tuple[Formula, ...]:

@@ -15,7 +15,6 @@ from tpl.limit.context import Context
 from tpl.limit.formula import Formula
 from tpl.limit.naming import variable
 from tpl.limit.transcribe import Product, Statement
-from tpl.limit.verdicts import is_zero
 
 
 @dataclass(frozen=True)
@@ -39,8 +38,8 @@ class Tangent:
     """The terms of the tangent kernel that trained matrices and vectors give."""
 
     def __init__(self, context: Context, network: str):
-        self.law, self.lines, self.kept, self.ratio = context.law, context.lines, context.kept, context.ratio
-        self.program = self.law.program
+        self.vanishes, self.lines, self.kept, self.ratio = context.vanishes, context.lines, context.kept, context.ratio
+        self.program = context.program
         self.statements = statements = [x for x in context.statements if x.network == network]
         self.drawn = [
             x for x in statements
@@ -66,7 +65,7 @@ class Tangent:
             coefficient = _coefficient(x.value, product.formula)
             if coefficient is not None:
                 name, factor = Formula("adjoint", (x.target,), kind="vector", local=True), coefficient
-        zero = bool(adjoints) and all(is_zero(self.law, a) for a in adjoints)
+        zero = bool(adjoints) and all(self.vanishes(a) for a in adjoints)
         inner = tuple(_clauses_around(x.value, product.formula) or ())
         return Use(matrix, name, factor, met, product.entering, x.clauses + inner, strength, zero)
 
@@ -95,7 +94,7 @@ class Tangent:
                 alone = _coefficient(user.value, target)
                 if alone is not None:
                     name, factor = Formula("adjoint", (user.target,), kind="vector", local=True), alone
-            zero = bool(own) and all(is_zero(self.law, i) for i in own)
+            zero = bool(own) and all(self.vanishes(i) for i in own)
             ratio = self.ratio(target.text)
             found.append(
                 Use(target, name, factor, None, False, drawn.clauses, f.mul(drawn.variance or f.ONE, ratio), zero)

@@ -6,10 +6,19 @@ written by a `Style`; sympy's own printers do the arithmetic around them.
 
 import html
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from tpl.limit.derive import LONG_ENOUGH, Derivation
 from tpl.report.equations import Formula, Used, Writer, formulas
+from tpl.report.explanation import (
+    CSS,
+    ExplanationReport,
+    html_sections,
+    latex_sections,
+    markdown_sections,
+    text_sections,
+)
 from tpl.report.styles import LATEX, LATEX_PREAMBLE, MATHML, TEXT, Style, escape_latex, latex_range
 
 # ---------------------------------------------------------------------------------------------- documents
@@ -17,27 +26,36 @@ from tpl.report.styles import LATEX, LATEX_PREAMBLE, MATHML, TEXT, Style, escape
 
 @dataclass(frozen=True)
 class DerivationReport:
-    """A program's limit as equations. `str` gives text; a notebook shows the MathML."""
+    """A program's limit as equations. `str` gives text; a notebook shows the MathML.
+
+    training: what is said after the kernels of a network that is trained.
+    """
 
     derivation: Derivation
+    training: ExplanationReport | None = None
 
     def __str__(self) -> str:
-        return to_text(self.derivation)
+        after = "\n" + "\n".join(text_sections(self.training)) + "\n" if self.training is not None else ""
+        return to_text(self.derivation) + after
 
     def latex(self) -> str:
         """A document that compiles as it is."""
-        return to_latex(self.derivation)
+        return to_latex(self.derivation, list(latex_sections(self.training)) if self.training is not None else [])
 
     def markdown(self) -> str:
         """Markdown with $$ formulas."""
-        return to_markdown(self.derivation)
+        after = "\n" + "\n".join(markdown_sections(self.training)) + "\n" if self.training is not None else ""
+        return to_markdown(self.derivation) + after
 
     def html(self) -> str:
         """A page with MathML that needs no network and no script."""
-        return to_html(self.derivation)
+        return to_html(self.derivation, self._sections())
+
+    def _sections(self) -> list[str]:
+        return list(html_sections(self.training)) if self.training is not None else []
 
     def _repr_html_(self) -> str:
-        return "".join(_html_body(self.derivation))
+        return "".join((*_html_body(self.derivation), *self._sections()))
 
 
 @dataclass(frozen=True)
@@ -101,8 +119,8 @@ def to_text(derivation: Derivation) -> str:
     return "\n".join(out) + "\n"
 
 
-def to_latex(derivation: Derivation) -> str:
-    """A document that compiles as it is."""
+def to_latex(derivation: Derivation, after: Sequence[str] = ()) -> str:
+    """A document that compiles as it is. after: what follows the kernels."""
     parts = _parts(derivation, LATEX)
     lines = [f"{_latex_prose(note)}\n" for note in _notes(derivation)]
     for formula in parts.formulas:
@@ -114,7 +132,7 @@ def to_latex(derivation: Derivation) -> str:
         lines.append(_latex_prose(_CLOSED))
         lines += [rf"\[ {x.left} = {x.right} \] {{\small ({_latex_prose(x.source)})}}" for x in parts.used]
     return "\n".join([
-        *LATEX_PREAMBLE, rf"\section*{{{escape_latex(derivation.title)}}}", *lines, r"\end{document}", "",
+        *LATEX_PREAMBLE, rf"\section*{{{escape_latex(derivation.title)}}}", *lines, *after, r"\end{document}", "",
     ])  # fmt: skip
 
 
@@ -177,9 +195,10 @@ def _html_body(derivation: Derivation) -> list[str]:
     return body
 
 
-def to_html(derivation: Derivation) -> str:
-    """One page with MathML: no network, no script."""
+def to_html(derivation: Derivation, after: Sequence[str] = ()) -> str:
+    """One page with MathML: no network, no script. after: what follows the kernels."""
+    style = _CSS + CSS if after else _CSS
     return (
         "<!doctype html><html lang='en'><head><meta charset='utf-8'><meta name='viewport' content='width=device-width'>"
-        f"<title>{html.escape(derivation.title)}</title><style>{_CSS}</style></head><body>{''.join(_html_body(derivation))}</body></html>\n"
+        f"<title>{html.escape(derivation.title)}</title><style>{style}</style></head><body>{''.join((*_html_body(derivation), *after))}</body></html>\n"
     )

@@ -40,7 +40,7 @@ class ExplanationReport:
         title = html.escape(self.account.title)
         return (
             "<!doctype html><html lang='en'><head><meta charset='utf-8'>"
-            f"<meta name='viewport' content='width=device-width'><title>{title}</title><style>{_CSS}</style></head>"
+            f"<meta name='viewport' content='width=device-width'><title>{title}</title><style>{CSS}</style></head>"
             f"<body>{''.join(_html(self))}</body></html>\n"
         )
 
@@ -80,7 +80,7 @@ _NO_KERNELS: Sentence = (
 
 def introduction(account: Account, equations_only: bool = False) -> list[Sentence]:
     """What the symbols mean; the theorem that all products go by."""
-    said: list[Sentence] = [_NO_KERNELS] if equations_only else []
+    said: list[Sentence] = [_NO_KERNELS] if equations_only and not account.said else []
     said += [(
         "As the width grows, the coordinates of a vector ", _X, " become independent copies of one random variable ", _ZX,
         ", and averages over coordinates become expectations; a scalar's name stands for its limit.",
@@ -90,7 +90,8 @@ def introduction(account: Account, equations_only: bool = False) -> list[Sentenc
         _SIGMA, " being the entries' variance times the width summed over. The correction is ", _CORRECTION,
         ", over the vectors ", _Y, " that the transpose was applied to before (the Master Theorem: TP3 §2, TP4 thm 7.4).",
     )]  # fmt: skip
-    if account.inputs:
+    said += account.said
+    if account.inputs and not account.said:
         said.append(("A vector inside a network stands for its value at an input ", _XI, "; ", _XI2,
                      " is any other input, or the same."))  # fmt: skip
     if account.definitions:
@@ -107,6 +108,9 @@ def _listed(formulas: Sequence[Formula]) -> Iterator[str | Formula]:
 
 def lead(section: str, account: Account) -> list[Sentence]:
     """The words under a section's heading."""
+    told = dict(account.leads).get(section)
+    if told is not None:
+        return list(told)
     if section != BACKWARD:
         return []
     adjoint = Formula("adjoint", (_X,), kind="vector")
@@ -148,10 +152,20 @@ def _text(report: ExplanationReport) -> Iterator[str]:
     for sentence in introduction(account, report.equations_only):
         yield from textwrap.wrap(prose(sentence), WIDTH)
     yield ""
+    yield from text_sections(report)
+
+
+def text_sections(report: ExplanationReport) -> Iterator[str]:
+    """The entries as text."""
+    account = report.account
+
+    def prose(sentence: Sentence) -> str:
+        return _prose(sentence, str, lambda x: write(x, TEXT))
+
     for section, entries in _sections(report):
         yield section
         yield "─" * len(section)
-        if not report.equations_only:
+        if not report.equations_only or account.leads:
             for sentence in lead(section, account):
                 yield from textwrap.wrap(prose(sentence), WIDTH)
         for entry in entries:
@@ -188,9 +202,19 @@ def _markdown(report: ExplanationReport) -> Iterator[str]:
 
     for sentence in introduction(account, report.equations_only):
         yield from (prose(sentence), "")
+    yield from markdown_sections(report)
+
+
+def markdown_sections(report: ExplanationReport) -> Iterator[str]:
+    """The entries as Markdown."""
+    account = report.account
+
+    def prose(sentence: Sentence) -> str:
+        return _prose(sentence, _markdown_words, lambda x: f"${write(x, LATEX)}$")
+
     for section, entries in _sections(report):
         yield from (f"## {section}", "")
-        if not report.equations_only:
+        if not report.equations_only or account.leads:
             for sentence in lead(section, account):
                 yield from (prose(sentence), "")
         for entry in entries:
@@ -235,9 +259,20 @@ def _latex(report: ExplanationReport) -> Iterator[str]:
     yield from LATEX_PREAMBLE
     yield rf"\section*{{{latex_text(account.title)}}}"
     yield from (f"{prose(s)}\n" for s in introduction(account, report.equations_only))
+    yield from latex_sections(report)
+    yield r"\end{document}"
+
+
+def latex_sections(report: ExplanationReport) -> Iterator[str]:
+    """The entries as LaTeX."""
+    account = report.account
+
+    def prose(sentence: Sentence) -> str:
+        return _prose(sentence, latex_text, lambda x: f"${write(x, LATEX)}$")
+
     for section, entries in _sections(report):
         yield rf"\subsection*{{{section}}}"
-        if not report.equations_only:
+        if not report.equations_only or account.leads:
             yield from (f"{prose(s)}\n" for s in lead(section, account))
         for entry in entries:
             condition = ", ".join(f"${write(c, LATEX)}$" for c in entry.clauses)
@@ -251,12 +286,11 @@ def _latex(report: ExplanationReport) -> Iterator[str]:
                 yield r"\begin{itemize}"
                 yield from (rf"\item {prose(s)}" for s in entry.why)
                 yield r"\end{itemize}"
-    yield r"\end{document}"
 
 
 # ---------------------------------------------------------------------------------------------- HTML
 
-_CSS = (
+CSS = (
     "body{font:17px/1.5 Georgia,serif;max-width:58em;margin:2em auto;padding:0 1em;color:#222;background:#fff}"
     "h1{font-size:1.4em}h2{font-size:1.15em;margin-top:2em;border-bottom:1px solid #bbb}"
     ".line{border-left:3px solid #ccc;padding:.1em 0 .1em 1em;margin:1.4em 0}"
@@ -281,23 +315,34 @@ def _display(formula: Formula) -> str:
     return f"<div class='eq'><math display='block'>{body}</math></div>"
 
 
+def _inline(formula: Formula) -> str:
+    return f"<math><mrow>{write(formula, MATHML)}</mrow></math>"
+
+
 def _html(report: ExplanationReport) -> Iterator[str]:
     account = report.account
 
-    def inline(formula: Formula) -> str:
-        return f"<math><mrow>{write(formula, MATHML)}</mrow></math>"
-
     def prose(sentence: Sentence) -> str:
-        return _prose(sentence, html.escape, inline)
+        return _prose(sentence, html.escape, _inline)
 
     yield f"<h1>{html.escape(account.title)}</h1>"
     yield from (f"<p>{prose(s)}</p>" for s in introduction(account, report.equations_only))
+    yield from html_sections(report)
+
+
+def html_sections(report: ExplanationReport) -> Iterator[str]:
+    """The entries as HTML."""
+    account = report.account
+
+    def prose(sentence: Sentence) -> str:
+        return _prose(sentence, html.escape, _inline)
+
     for section, entries in _sections(report):
         yield f"<h2>{section}</h2>"
-        if not report.equations_only:
+        if not report.equations_only or account.leads:
             yield from (f"<p>{prose(s)}</p>" for s in lead(section, account))
         for entry in entries:
-            condition = ", ".join(map(inline, entry.clauses))
+            condition = ", ".join(map(_inline, entry.clauses))
             yield f"<div class='line'><div class='source'><span class='where'>{html.escape(entry.where)}</span>"
             yield f"<code>{html.escape(entry.text)}</code>"
             yield f"<span class='for'>{condition}</span></div>" if condition else "</div>"

@@ -75,17 +75,25 @@ def _all(nodes: Sequence[Formula], style: Notation) -> list[str]:
 
 
 def _name(node: Formula, style: Notation) -> tuple[str, int]:
-    indices = style.plain(",").join(_all(node.args, style)).replace(" − ", "−").replace(" + ", "+")
+    indices = _indices(node.args, style)
     base = style.name(node.text.rstrip("′")) + style.prime * (len(node.text) - len(node.text.rstrip("′")))
     if node.kind == "data":
         base += style.prime if node.input.endswith("′") else ""
+        if example := node.input.removeprefix(node.text + "_") if "_" in node.input else "":
+            indices = style.plain(",").join([style.name(example), *([indices] if indices else [])])
         return (style.scripts(base, "", indices) if indices else base), ATOM
-    if indices:
-        lower = node.kind in ("scalar", "const")
-        base = style.scripts(base, "", indices) if lower else style.scripts(base, indices, "")
+    step = _indices((node.step,), style) if node.step is not None else ""
+    if indices or step:
+        lower = node.kind in ("scalar", "const", "output")
+        both = style.plain(",").join(x for x in (step, indices) if x)
+        base = style.scripts(base, "", both) if lower else style.scripts(base, indices, step)
     if node.input:
         base += style.bracket(_input(node.input, style))
     return base, ATOM
+
+
+def _indices(nodes: Sequence[Formula], style: Notation) -> str:
+    return style.plain(",").join(_all(nodes, style)).replace(" − ", "−").replace(" + ", "+")
 
 
 def _input(name: str, style: Notation) -> str:
@@ -215,6 +223,8 @@ _RULES: dict[str, Callable[[Formula, Notation], tuple[str, int]]] = {
     "sum": _sum,
     "each": lambda n, s: (s.plain(", ").join(_all(n.args[:1], s)), ATOM),
     "clause": _clause,
+    "below": _relation(" < "),
+    "among": _relation(" ∈ "),
     "list": lambda n, s: (s.square(s.plain(", ").join(_all(n.args, s))), ATOM),
     "pick": lambda n, s: (s.scripts(write(n.args[0], s), "", s.plain(",").join(_all(n.args[1:], s))), ATOM),
     "matmul": _matmul,
@@ -273,7 +283,7 @@ TEXT = Notation(
 # ---------------------------------------------------------------------------------------------- LaTeX
 
 _PLAIN_LATEX = {
-    " = ": " = ", " + ": " + ", " − ": " - ", "−": "-", " · ": r" \cdot ", " → ": r" \to ", " ∼ ": r" \sim ", " ≈ ": r" \approx ", " ± ": r" \pm ", "..": r", \dots, ",
+    " = ": " = ", " + ": " + ", " − ": " - ", "−": "-", " · ": r" \cdot ", " → ": r" \to ", " ∼ ": r" \sim ", " ≈ ": r" \approx ", " ± ": r" \pm ", " < ": " < ", " ∈ ": r" \in ", "..": r", \dots, ",
     "∂": r"\partial ", "E": r"\mathbb{E}", "d": r"\mathrm{d}", " mod ": r" \bmod ", ", ": ", ", ",": ",",
 }  # fmt: skip
 
@@ -344,6 +354,12 @@ def _latex_call(name: str, args: Sequence[str]) -> str:
     return rf"{written}\left({inside}\right)"
 
 
+def _latex_scripts(base: str, upper: str, lower: str) -> str:
+    if lower and "_" in base:
+        base = f"{{{base}}}"
+    return base + (f"_{{{lower}}}" if lower else "") + (f"^{{{upper}}}" if upper else "")
+
+
 def _latex_number(text: str) -> str:
     written = (
         re.sub(r"e([+-]?)0*(\d+)", r" \\cdot 10^{\1\2}", text)
@@ -358,7 +374,7 @@ LATEX = Notation(
     name=latex_letters,
     code=lambda text: rf"\text{{\texttt{{{latex_text(text)}}}}}",
     number=lambda text: _latex_number(text),
-    scripts=lambda base, upper, lower: base + (f"_{{{lower}}}" if lower else "") + (f"^{{{upper}}}" if upper else ""),
+    scripts=_latex_scripts,
     z=lambda mark: {"": "Z", "hat": r"\hat{Z}", "dot": r"\dot{Z}"}[mark],
     fraction=lambda a, b: rf"\frac{{{a}}}{{{b}}}",
     power=lambda base, exponent: f"{base}^{{{exponent}}}",

@@ -9,6 +9,8 @@ from tpl.language.source import Source
 from tpl.pipeline import Compiled, compile_program
 
 if TYPE_CHECKING:
+    from tpl.core.training import Training
+    from tpl.limit.account import Account
     from tpl.limit.derive import Derivation, Plan
     from tpl.report.derivation import DerivationReport
     from tpl.report.explanation import ExplanationReport
@@ -24,6 +26,8 @@ def derive_limit(
     from tpl.limit.derive import TooLong
     from tpl.report.derivation import DerivationReport
 
+    if compiled.program.training is not None:
+        return derive_training(limits, compiled)
     try:
         return DerivationReport(kernel_form(source, settings, limits, compiled))
     except TooLong:
@@ -46,10 +50,78 @@ def explain_limit(source: Source, settings: Sequence[str], limits: Limits, compi
     from tpl.limit.refusal import no_limit_reported
     from tpl.report.explanation import ExplanationReport
 
+    if compiled.program.training is not None:
+        return explain_training(limits, compiled)
     generic, plan = _generic(source, settings, limits, compiled, name_all=False)
     numbers = law_numbers if plan is None else None
     with no_limit_reported(generic.program.source):
         return ExplanationReport(explain(generic.program, generic.file, source, plan, numbers))
+
+
+def derive_training(limits: Limits, compiled: Compiled) -> "DerivationReport | ExplanationReport":
+    """The limit of a training, for any step, layer and input: of the network, or of its kernels and outputs.
+
+    Raises TplError where there is none.
+    """
+    from tpl.limit.derive import TooLong, derive
+    from tpl.limit.refusal import no_limit_reported
+    from tpl.limit.train_generic import generic_kernels
+    from tpl.report.derivation import DerivationReport
+    from tpl.report.explanation import ExplanationReport
+
+    training, account = account_of_training(limits, compiled)
+    if training.regime.kind == "features":
+        return ExplanationReport(account, equations_only=True)
+    source = compiled.program.source
+    generic = generic_kernels(training, compiled.file, source, _shapes(compiled), limits, name_all=True)
+    try:
+        with no_limit_reported(source):
+            found = derive(generic.program, generic.file, generic.plan, generic.introduced)
+    except TooLong:
+        return replace(explain_training(limits, compiled), equations_only=True)
+    return DerivationReport(replace(found, title=account.title), ExplanationReport(account))
+
+
+def explain_training(limits: Limits, compiled: Compiled) -> "ExplanationReport":
+    """What every line becomes along training; in the kernel regime at the start, with the kernels. Raises TplError."""
+    from tpl.language.source import Diagnostic, TplError
+    from tpl.limit.account import KERNELS, SHOWN
+    from tpl.limit.explain import explain
+    from tpl.limit.refusal import no_limit_reported
+    from tpl.limit.train_generic import generic_kernels
+    from tpl.report.explanation import ExplanationReport
+
+    training, account = account_of_training(limits, compiled)
+    if training.regime.kind == "features":
+        return ExplanationReport(account)
+    source = compiled.program.source
+    if any(role.parameter.own_rate for role in training.regime.roles):
+        message = "kernels of params with rates of their own are not explained line by line"
+        raise TplError(source, [Diagnostic(training.span, message, "`tpl derive` without `--explain` gives them")])
+    generic = generic_kernels(training, compiled.file, source, _shapes(compiled), limits, name_all=False)
+    with no_limit_reported(source):
+        found = explain(generic.program, generic.file, source, generic.plan, weights=generic.weights)
+    entries = [
+        replace(e, section=KERNELS, text=e.text.removeprefix("show ")) if e.section == SHOWN else e
+        for e in found.entries
+    ]
+    return ExplanationReport(replace(found, title=account.title, entries=(*entries, *account.entries)))
+
+
+def account_of_training(limits: Limits, compiled: Compiled) -> "tuple[Training, Account]":
+    """A training and the account of it, without the kernels of the kernel regime. Raises TplError where there is none."""
+    from tpl.limit.train_account import explain_training as explain
+    from tpl.limit.train_generic import generic_training
+    from tpl.stages.train import training_of
+
+    program, file = compiled.program, compiled.file
+    training = training_of(program)
+    generic = generic_training(file, program.source, _shapes(compiled), limits)
+    return training, explain(training, program, generic, file, program.source)
+
+
+def _shapes(compiled: Compiled) -> dict[str, tuple[int, ...]]:
+    return {name: x.array.shape for name, x in compiled.inputs.items()}
 
 
 def _generic(
