@@ -202,6 +202,35 @@ def programs() -> None:
             print(f"{name:<{max(map(len, names))}}  {title}")
 
 
+@app.command()
+def fmt(
+    files: Annotated[list[str], typer.Argument(metavar="FILE...", help="Files to format; `-` is standard input.")],
+    check: Annotated[bool, typer.Option("--check", help="Write nothing; exit code 1 if a file would change.")] = False,
+    diff: Annotated[bool, typer.Option("--diff", help="Write nothing; print what would change.")] = False,
+) -> None:
+    """Programs in their usual look: spaces, indentation, blank rows. What they say stays the same."""
+    from tpl.language.rewrite import format_file
+
+    code = 0
+    for name in files:
+        with reporting(False):
+            try:
+                formatted = format_file(name)
+                if diff:
+                    sys.stdout.write(formatted.diff())
+                if not check and not diff:
+                    formatted.write()
+            except TplError as error:
+                _fail(error, False)
+                code = 2
+                continue
+        if formatted.changed and not diff and (check or formatted.path is not None):
+            print(f"{'would reformat' if check else 'reformatted'} {formatted.name}", file=sys.stderr)
+        if formatted.changed and check:
+            code = max(code, 1)
+    raise typer.Exit(code)
+
+
 def _version(wanted: bool) -> None:
     if wanted:
         print(f"tpl {__version__}")

@@ -93,13 +93,25 @@ def lay_out(source: Source) -> tuple[str, list[Line], list[Diagnostic]]:
     return title, lines, problems
 
 
+def docstring_rows(rows: list[str]) -> range:
+    """The rows of the docstring at the top, numbered from 0; none if there is none, or if it is never closed."""
+    first, found = _find_docstring(rows)
+    return range(0) if found is None else range(first, first + found[0].count("\n") + 1)
+
+
+def _find_docstring(rows: list[str]) -> tuple[int, re.Match[str] | None]:
+    """The first row that is no comment, -1 if it opens no docstring; and the docstring there, if it is closed."""
+    first = next((i for i, text in enumerate(rows) if text.split("#")[0].strip()), -1)
+    if first < 0 or not rows[first].lstrip().startswith('"""'):
+        return -1, None
+    return first, _DOCSTRING.match("\n".join(rows[first:]).lstrip())
+
+
 def _take_docstring(rows: list[str]) -> tuple[str, list[Diagnostic]]:
     """Blank the docstring at the top, and return what it says."""
-    first = next((i for i, text in enumerate(rows) if text.split("#")[0].strip()), None)
-    if first is None or not rows[first].lstrip().startswith('"""'):
+    first, found = _find_docstring(rows)
+    if first < 0:
         return "", []
-    text = "\n".join(rows[first:]).lstrip()
-    found = _DOCSTRING.match(text)
     column = len(rows[first]) - len(rows[first].lstrip()) + 1
     if found is None:
         rows.clear()

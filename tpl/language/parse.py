@@ -55,6 +55,14 @@ def parse(source: Source) -> tuple[s.File, list[Diagnostic], set[str]]:
     return s.File(title, statements), blocks.diagnostics, blocks.lost
 
 
+def parse_line(text: str) -> Any:
+    """The concrete syntax of a line that `parse` can read: nodes have `data`, the rule's name, and `children`.
+
+    Leaves are strings with `start_pos`, and every sign and keyword is among them.
+    """
+    return _tree(text)
+
+
 def parse_expression(text: str) -> s.Expr:
     """One expression of the language, without diagnostics. Raises ValueError if it is none."""
     try:
