@@ -72,10 +72,6 @@ class TrainBlock:
         test_examples = tuple(self._test(a, y) for a, y in zip(tests, test_targets, strict=True))
         schedule = self._schedule(len(examples))
         still = regime.kind in ("kernel", "trivial")
-        if still and not schedule.decay.is_value(0):
-            raise Mistake(self.settings_span("weight_decay"), "there is no weight decay where features stand still: "
-                          "it would shrink them, and the kernel that outputs follow",
-                          "leave it out, or take `parametrization = mup`")  # fmt: skip
         kernels = self.kernels() if still else None
         return Training(
             self.builder.program(""), self.node.network, self.parameters, regime, examples, test_examples,

@@ -35,6 +35,10 @@ def training_of(program: Program) -> Training:
         hint = "`parametrization = mup` is stable and learns features, `ntp` is stable in the kernel regime"
         reasons = "; ".join(training.regime.reasons)
         raise TplError(program.source, [Diagnostic(training.span, f"this training has no limit: {reasons}", hint)])
+    if training.regime.kind in ("kernel", "trivial") and not training.schedule.decay.is_value(0):
+        message = "there is no limit with weight decay where features stand still: it would shrink them, and the kernel"
+        hint = "leave `weight_decay` out, or take `parametrization = mup`"
+        raise TplError(program.source, [Diagnostic(training.span, message, hint)])
     return training
 
 
