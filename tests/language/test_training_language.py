@@ -187,12 +187,12 @@ def test_a_misspelt_word_is_one_mistake():
 
 
 def test_the_page_has_right_examples():
-    """Programs of the section on training, which are indented there."""
+    """Programs of the section on training; tests/docs runs them."""
     section = re.search(r"^## Training\n(.*?)^## ", PAGE.read_text(encoding="utf-8"), re.MULTILINE | re.DOTALL)[1]
-    programs = [x for x in re.findall(r"(?:^(?: {4}[^\n]*)?\n)+", section, re.MULTILINE) if "\n    train " in x]
+    programs = re.findall(r"^```tp\n(.*?)^```$", section, re.MULTILINE | re.DOTALL)
     assert len(programs) >= 2
     for program in programs:
-        assert complain(re.sub(r"^ {4}", "", program, flags=re.MULTILINE)) == "", program
+        assert complain(program) == "", program
 
 
 # ---------------------------------------------------------------------------------------------- the table
