@@ -16,18 +16,31 @@ from tpl.pipeline import bundled_programs
 CLASSES = {
     "amp": "NETSORT+",
     "attention": "NETSORT+",
+    "autoencoder": "NETSORT",
+    "batchnorm_batches": "NETSORT",
     "batchnorm_mlp": "NETSORT",
     "conv1d": "NETSORT",
+    "conv2d": "NETSORT",
+    "deq": "NETSORT",
+    "freeness": "NETSORT",
+    "graphconv": "NETSORT",
+    "gru": "NETSORT",
+    "jacobian": "NETSORT",
     "layernorm_mlp": "NETSORT+",
+    "lstm": "NETSORT",
     "marchenko_pastur": "NETSORT",
     "mlp": "NETSORT",
     "mlp_erf": "NETSORT",
     "resnet": "NETSORT",
+    "resnet_post": "NETSORT",
+    "resnet_pre": "NETSORT",
     "rnn": "NETSORT",
     "semicircle": "NETSORT",
+    "transformer": "NETSORT+",
     "transpose_correction": "NETSORT",
 }
-NETWORKS = {"attention", "batchnorm_mlp", "conv1d", "layernorm_mlp", "mlp", "mlp_erf", "resnet", "rnn"}
+OTHERS = {"amp", "freeness", "jacobian", "marchenko_pastur", "semicircle", "transpose_correction"}
+NETWORKS = set(CLASSES) - OTHERS
 each_program = pytest.mark.parametrize("name", sorted(CLASSES))
 
 
@@ -66,10 +79,11 @@ def test_default_data_can_be_replaced(name):
     if name not in NETWORKS:
         assert not tpl.load(name).check().inputs
         return
-    shape = {2: "7,5", 3: "2,3,4"}[_data(name).ndim]
-    program = tpl.load(name, data={"X": f"sphere:{shape},seed=3"})
-    count = int(shape[0])
-    assert [shown.shape for shown in program.program.shows] == [(count, count)] * 2
+    shape = {2: "7,5", 3: "2,3,4", 4: "2,4,3,5"}[_data(name).ndim]
+    graph = {"G": "basis:7"} if name == "graphconv" else {}
+    program = tpl.load(name, data={"X": f"sphere:{shape},seed=3"} | graph)
+    outputs = (2, 3) if name == "batchnorm_batches" else (int(shape[0]),)
+    assert [shown.shape for shown in program.program.shows] == [outputs * 2] * 2
 
 
 def _data(name):

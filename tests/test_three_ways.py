@@ -10,7 +10,7 @@ from tpl.pipeline import bundled_programs
 from tpl.sampling.agreement import compare
 from tpl.sampling.estimate import sample, sample_finite
 
-SLOW = {"batchnorm_mlp"}  # its tangent kernel has thousands of eight-dimensional expectations
+SLOW = {"batchnorm_batches", "batchnorm_mlp", "gru", "lstm"}  # laws of hundreds of expectations in many dimensions
 PROGRAMS = [pytest.param(n, marks=pytest.mark.slow if n in SLOW else ()) for n in bundled_programs()]
 
 

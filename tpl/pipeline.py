@@ -7,6 +7,7 @@ text ─parse→ syntax ─check→ syntax ─elaborate→ core program ─┬�
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from os import PathLike, fspath
 from pathlib import Path
 from typing import Any
 
@@ -166,4 +167,6 @@ def _load_data(data: Mapping[str, Any], file: s.File, source: Source, limits: Li
 def _dataset(name: str, given: Any, max_bytes: int) -> Dataset:
     if isinstance(given, Dataset):
         return given
-    return load_source(given, max_bytes) if isinstance(given, str) else from_array(name, given, max_bytes)
+    if isinstance(given, str | PathLike):
+        return load_source(fspath(given), max_bytes)
+    return from_array(name, given, max_bytes)
