@@ -22,9 +22,9 @@ EXAMPLES = int(os.environ.get("TPL_FUZZ_EXAMPLES", "150"))
 @settings(max_examples=EXAMPLES, deadline=None, suppress_health_check=list(HealthCheck), database=None)
 @given(fuzzing.texts())
 def test_every_text_runs_or_is_diagnosed(text):
-    start = time.monotonic()
+    start = time.process_time()  # of this process: other work on the machine does not count
     answer(text)
-    assert time.monotonic() - start < 10
+    assert time.process_time() - start < 10
 
 
 def answer(text):
@@ -42,10 +42,10 @@ def answer(text):
 @given(fuzzing.texts())
 def test_every_text_is_answered_by_its_law_or_diagnosed(text):
     """As users run it: by pairs, by the law if it is short."""
-    start = time.monotonic()
+    start = time.process_time()  # of this process: other work on the machine does not count
     with suppress(tpl.TplError):
         tpl.loads(text, limits=LIMITS).run(threads=1)
-    assert time.monotonic() - start < 10
+    assert time.process_time() - start < 10
 
 
 @pytest.mark.slow
