@@ -221,6 +221,8 @@ def kernels_of_run(
     for shown in asked:
         key = (shown.network, shown.data)
         if key not in found:
+            if inputs[shown.data].lengths is not None:
+                raise NotPairwise("sequences of unequal length")
             array = inputs[shown.data].array
             wanted = tuple(dict.fromkeys(x.kernel for x in asked if (x.network, x.data) == key))
             try:
@@ -242,7 +244,7 @@ def compiled_for_few(
         cut = {
             name: Dataset(x.array[:FEW], x.description)
             for name, x in whole.items()
-            if len(np.atleast_2d(x.array)) > MANY
+            if x.lengths is None and len(np.atleast_2d(x.array)) > MANY
         }
         few = compile_program(source, {**whole, **cut}, settings, limits) if cut else None
     except (DataError, TplError):  # compiling all of it will say so

@@ -4,6 +4,8 @@ from collections.abc import Iterable
 from dataclasses import replace
 from fractions import Fraction
 
+import numpy as np
+
 from tpl.core.expr import ONE, ZERO, Expr, close, evaluate, from_float, leaves, number, ref, substitute, symbol
 from tpl.core.functions import BUILTIN_CONSTANTS
 from tpl.core.growth import CONSTANT, GAUSSIAN, Growth, TooFast, growth
@@ -46,6 +48,8 @@ class Builder:
         self._memo: dict[tuple, int] = {}
         self._closed: dict[Expr, Expr] = {}
         self._growth: dict[int, Growth] = {}  # of vectors that are no Gaussians
+        self._vectors: dict[bytes, tuple[float, ...]] = {}  # of data, each once
+        self._dots: dict[tuple[int, int], tuple[tuple[float, ...], tuple[float, ...], float]] = {}
 
     # ------------------------------------------------------------------------------------------ constants
     def define_constant(self, name: str, expr: Expr) -> None:
@@ -62,13 +66,29 @@ class Builder:
 
     def dot(self, a: tuple[float, ...], b: tuple[float, ...]) -> Expr:
         """The inner product of two data vectors: a number, or its symbol where the inputs are to stay generic."""
-        value = sum(x * y for x, y in zip(a, b, strict=True))
+        value = self._dot(a, b)
         if self.generic_rows is None or a not in self.generic_rows or b not in self.generic_rows:
             return from_float(value)
         name = gram_name(self.generic_rows[a], self.generic_rows[b])
         if name not in self.constants:
             self.define_constant(name, number(value))
         return symbol(name)
+
+    def data_vector(self, array: np.ndarray) -> tuple[float, ...]:
+        """The numbers of a data vector; the same tuple for equal vectors, so that `dot` multiplies a pair only once."""
+        key = array.tobytes()
+        if key not in self._vectors:
+            self._vectors[key] = tuple(array.tolist())
+        return self._vectors[key]
+
+    def _dot(self, a: tuple[float, ...], b: tuple[float, ...]) -> float:
+        key = (
+            id(a),
+            id(b),
+        )  # what they stand for is kept beside the value, so that no other vectors can take their place
+        if key not in self._dots:
+            self._dots[key] = (a, b, sum(x * y for x, y in zip(a, b, strict=True)))
+        return self._dots[key][2]
 
     def define_width(self, name: str, expr: Expr) -> None:
         """A width as a multiple of another, in constants and widths."""

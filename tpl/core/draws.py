@@ -16,6 +16,7 @@ from tpl.core.values import (
     MatrixSum,
     Mistake,
     NetworkValue,
+    OwnLength,
     RandomOutput,
     Readout,
     Unknown,
@@ -89,6 +90,9 @@ class Draws:
 
     def bind_dim(self, dim: s.Expr, size: int, owner: str, scope: Scope, network: NetworkValue | None = None) -> None:
         """Match a declared size with the actual one; a new name takes the actual size."""
+        if isinstance(dim, s.Name) and isinstance(scope.get(dim.name), OwnLength):
+            raise Mistake(dim.span, f"`{dim.name}` is the length of each sequence of `{scope[dim.name].data}`",
+                          f"`{owner}` has one size there: give it another name")  # fmt: skip
         new = isinstance(dim, s.Name) and dim.name not in scope and dim.name not in self.builder.widths
         if new and network is not None and dim.name in network.dims:  # type: ignore[union-attr]
             new, declared = False, network.dims[dim.name]  # type: ignore[union-attr]
@@ -110,6 +114,13 @@ class Draws:
             scope[dim.name] = Coordinatewise(symbol(dim.name))
         if network is not None:
             network.dims[dim.name] = size
+
+    def bind_own_length(self, dim: s.Expr, size: int, owner: str, scope: Scope) -> None:
+        """Bind a declared size for one call of a network only: each sequence has a length of its own."""
+        if isinstance(dim, s.Name) and (dim.name not in scope or isinstance(scope[dim.name], OwnLength)):
+            scope[dim.name] = Coordinatewise(number(size))
+        else:
+            self.bind_dim(dim, size, owner, scope)
 
     # ------------------------------------------------------------------------------------------ names
     def target_key(self, target: s.Target, scope: Scope) -> tuple[int, ...]:

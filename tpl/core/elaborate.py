@@ -32,12 +32,14 @@ from tpl.core.values import (
     Listing,
     Mistake,
     NetworkValue,
+    OwnLength,
     RandomOutput,
+    Sequences,
     Silent,
     Text,
     TooLarge,
 )  # fmt: skip
-from tpl.data import DataError, Dataset, generate
+from tpl.data import DataError, Dataset, generate, sequences
 from tpl.language import syntax as s
 from tpl.language.check import merge
 from tpl.language.source import Diagnostic, Source, Span, TplError
@@ -285,17 +287,27 @@ class _Elaboration:
     # ------------------------------------------------------------------------------------------ data
     def declare_data(self, node: s.Data, scope: Scope, network: NetworkValue | None) -> None:
         dataset = self._dataset(node, scope)
-        array = dataset.array
-        if array.ndim != len(node.dims):
-            shape = ", ".join(map(str, array.shape))
+        value: Array | Sequences = Array(dataset.array, node.name)
+        if dataset.lengths is not None:
+            value = Sequences(dataset.rows(), node.name)
+        if value.ndim != len(node.dims):
             axes = "1 axis" if len(node.dims) == 1 else f"{len(node.dims)} axes"
-            sizes = ", ".join("NTdefgh"[: array.ndim])
-            raise Mistake(node.span, f"`{node.name}` has {axes} here, but its data have shape [{shape}]",
+            sizes = ", ".join("NTdefgh"[: value.ndim])
+            raise Mistake(node.span, f"`{node.name}` has {axes} here, but its data have shape {value.shape_text}",
                           f"declare one size an axis, as in `{node.name}[{sizes}]`")  # fmt: skip
-        for dim, size in zip(node.dims, array.shape, strict=True):
-            self.draws.bind_dim(dim, size, node.name, scope)
+        for axis, (dim, size) in enumerate(zip(node.dims, dataset.shape, strict=True)):
+            if axis == 1 and isinstance(value, Sequences):
+                self._declare_own_length(dim, value, scope)
+            else:
+                self.draws.bind_dim(dim, size, node.name, scope)
         self.datasets[node.name] = dataset
-        scope[node.name] = Array(array, node.name)
+        scope[node.name] = value
+
+    def _declare_own_length(self, dim: s.Expr, data: Sequences, scope: Scope) -> None:
+        if not isinstance(dim, s.Name) or (dim.name in scope and not isinstance(scope[dim.name], OwnLength)):
+            raise Mistake(dim.span, f"the sequences of `{data.name}` have unequal lengths, so this size is no number",
+                          "give it a name of its own; inside a network it is the length of the input")  # fmt: skip
+        scope[dim.name] = OwnLength(data.name)
 
     def _dataset(self, node: s.Data, scope: Scope) -> Dataset:
         given = self.data.get(node.name)
@@ -308,7 +320,9 @@ class _Elaboration:
             return self._generated(node.default, scope)
         value = self.evaluator.value(node.default, scope)
         if isinstance(value, Listing):
-            value = _constant_array(value, node.name, node.default.span, self.builder.values)
+            value = _constant_array(value, node.name, node.default.span, self.builder.values, ragged=len(node.dims) > 2)
+        if isinstance(value, Sequences):
+            return sequences(value.rows, f"{sum(x.size for x in value.rows)} numbers written in the program")
         if not isinstance(value, Array):
             what = f"{self.source.quote(node.default.span)} is {describe(value)}"
             raise Mistake(node.default.span, f"data are made by a generator or a list, but {what}",
@@ -340,8 +354,11 @@ class _Elaboration:
         syntax = network.syntax
         scope: Scope = dict(network.outside)
         for declared, array in zip(syntax.inputs, inputs, strict=True):
-            for dim, size in zip(declared.dims, array.array.shape, strict=True):
-                self.draws.bind_dim(dim, size, declared.name, scope, network)
+            for axis, (dim, size) in enumerate(zip(declared.dims, array.array.shape, strict=True)):
+                if axis == 0 and array.own_length:
+                    self.draws.bind_own_length(dim, size, declared.name, scope)
+                else:
+                    self.draws.bind_dim(dim, size, declared.name, scope, network)
             scope[declared.name] = Array(array.array, declared.name)
         outer = self.draws.label, self.evaluator.derived, self._returned
         self.draws.begin_call(label)
@@ -364,9 +381,18 @@ def _head(statement: s.Statement) -> Span:
     return Span(line, 0, line, column + 1) if isinstance(statement, s.Show) else Span(line, 0, end_line, end_column)
 
 
-def _constant_array(value: Listing, name: str, span: Span, values: Mapping[str, float] | None = None) -> Array:
+def _constant_array(
+    value: Listing, name: str, span: Span, values: Mapping[str, float] | None = None, ragged: bool = False
+) -> Any:
+    """A list of numbers as data; with `ragged`, its rows may differ in their first size."""
     try:
-        return Array(np.array(_nested(value, values), dtype=np.float64), name)
+        nested = _nested(value, values)
+        with suppress(ValueError):
+            return Array(np.array(nested, dtype=np.float64), name)
+        rows = tuple(np.array(x, dtype=np.float64) for x in nested)
+        if not ragged or len({x.shape[1:] for x in rows}) > 1 or any(x.ndim == 0 or not x.size for x in rows):
+            raise ValueError
+        return Sequences(rows, name)
     except (ValueError, TypeError):
         raise Mistake(span, "this list is not a rectangular array of numbers",
                       "all its rows need the same length: `[[1, 2], [3, 4]]`") from None  # fmt: skip

@@ -18,9 +18,11 @@ from tpl.core.values import (
     Listing,
     MatrixSum,
     Mistake,
+    OwnLength,
     RandomOutput,
     Readout,
     Scope,
+    Sequences,
     Silent,
     Text,
     Unknown,
@@ -124,6 +126,9 @@ class Evaluator:
             value = scope[node.name]
             if isinstance(value, Unknown):
                 raise Silent
+            if isinstance(value, OwnLength):
+                raise Mistake(node.span, f"`{node.name}` differs from one sequence of `{value.data}` to the next",
+                              "inside a network it is the length of the network's input")  # fmt: skip
             return value
         if node.name in self.builder.widths:
             if self.widths_allowed:
@@ -362,7 +367,7 @@ class Evaluator:
             hint = self._fitting(a, b.array.size, one, other)
             hint = hint or f"data enter through a matrix of as many columns, here [{a.rows}, {b.array.size}]"
             raise Mistake(span, f"{one} is [{a.rows}, {a.columns}], but {other} has length {b.array.size}", hint)
-        row = tuple(b.array.tolist())
+        row = self.builder.data_vector(b.array)
         return Coordinatewise(add(*(mul(c, ref(self.builder.input(line, row))) for c, line, _ in a.terms)), str(a.rows))
 
     def _contract(self, a: Array, b: Array, span: Span, left: Span, right: Span) -> Any:
@@ -403,7 +408,7 @@ class Evaluator:
         base = self.value(node.base, scope)
         name = self.quote(node.base.span)
         axes = [self._index(i, scope) for i in node.indices]
-        if isinstance(base, (Array, Listing)):
+        if isinstance(base, (Array, Listing, Sequences)):
             return self._pick_axis(base, axes, name, node)
         if isinstance(base, Family):
             return self._from_family(base, axes, node)
@@ -432,9 +437,9 @@ class Evaluator:
     def _pick_axis(self, base: Any, axes: list[int | range], name: str, node: s.Indexed) -> Any:
         if not axes:
             return base
-        size = base.array.shape[0] if isinstance(base, Array) and base.array.ndim else len(getattr(base, "items", ()))
-        if (isinstance(base, Array) and base.array.ndim == 0) or not isinstance(base, (Array, Listing)):
+        if not isinstance(base, (Array, Listing, Sequences)) or (isinstance(base, Array) and base.ndim == 0):
             raise Mistake(node.span, f"{name} has fewer indices than are given here")
+        size = len(base.items) if isinstance(base, Listing) else len(base)
         first, rest = axes[0], axes[1:]
         if isinstance(first, range):
             return Listing(tuple(self._pick_axis(base, [i, *rest], name, node) for i in first))
@@ -443,12 +448,10 @@ class Evaluator:
                           "indices begin at 1" if first == 0 else None)  # fmt: skip
         if isinstance(base, Listing):
             return self._pick_axis(base.items[first - 1], rest, name, node)
-        picked = base.array[first - 1]
+        picked = base.member(first)
         if rest:
-            return self._pick_axis(Array(np.asarray(picked), base.name), rest, name, node)
-        if picked.ndim == 0:
-            return Coordinatewise(from_float(float(picked)))
-        return Array(picked, f"{base.name}[{first}]" if not base.name.endswith("]") else f"{base.name[:-1]}, {first}]")
+            return self._pick_axis(picked, rest, name, node)
+        return Coordinatewise(from_float(float(picked.array))) if picked.ndim == 0 else picked
 
     def _from_family(self, family: Family, axes: list[int | range], node: s.Indexed) -> Any:
         for position, axis in enumerate(axes):

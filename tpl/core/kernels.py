@@ -12,7 +12,18 @@ from tpl.core.builder import Builder
 from tpl.core.expr import ONE, Expr, add, mul, ref
 from tpl.core.expressions import Evaluator, Scope, describe
 from tpl.core.gradient import Contributions, backpropagate
-from tpl.core.values import Array, Coordinatewise, Listing, Mistake, NetworkValue, RandomOutput, Silent, Unknown
+from tpl.core.inputs import split
+from tpl.core.values import (
+    Array,
+    Coordinatewise,
+    Listing,
+    Mistake,
+    NetworkValue,
+    RandomOutput,
+    Sequences,
+    Silent,
+    Unknown,
+)
 from tpl.language import syntax as s
 from tpl.language.source import Span
 
@@ -57,12 +68,12 @@ class Kernels:
     # ------------------------------------------------------------------------------------------ instances
     def _instances(self, node: s.Call, scope: Scope) -> tuple[tuple, tuple[int, ...], list[RandomOutput], list[str]]:
         network, arrays = self._arguments(node, scope)
-        key = (id(network), tuple(id(a.array) for a in arrays))
+        key = (id(network), tuple(id(x.array if isinstance(x, Array) else x.rows) for x in arrays))
         if key not in self._outputs:
             self._outputs[key] = self._run(network, arrays, node)
         return key, *self._outputs[key]
 
-    def _arguments(self, node: s.Call, scope: Scope) -> tuple[NetworkValue, list[Array]]:
+    def _arguments(self, node: s.Call, scope: Scope) -> tuple[NetworkValue, list[Array | Sequences]]:
         if node.keywords or not node.arguments:
             raise Mistake(node.span, f"`{node.function}` takes a network and its data", f"`{node.function}(f, X)`")
         network = self.evaluator.value(node.arguments[0], scope)
@@ -75,34 +86,27 @@ class Kernels:
             wants = "an input" if len(inputs) == 1 else f"{len(inputs)} inputs"
             raise Mistake(node.span, f"`{network.syntax.name}` has {wants}, but {len(node.arguments) - 1} are given",
                           f"`{node.function}({network.syntax.name}, {', '.join('X' for _ in inputs)})`")  # fmt: skip
-        arrays = []
+        arrays: list[Array | Sequences] = []
         for argument in node.arguments[1:]:
             value = self.evaluator.value(argument, scope)
-            if not isinstance(value, Array):
+            if not isinstance(value, Array | Sequences):
                 what = f"{self.evaluator.quote(argument.span)} is {describe(value)}"
                 raise Mistake(argument.span, f"a network is evaluated on data, but {what}",
                               "for instance `data X[N, d] = …`")  # fmt: skip
             arrays.append(value)
         return network, arrays
 
-    def _run(self, network: NetworkValue, arrays: list[Array], node: s.Call) -> Any:
+    def _run(self, network: NetworkValue, arrays: list[Array | Sequences], node: s.Call) -> Any:
         """Apply the network to each input. Returns the kernel's axes, the outputs, and a label for each."""
-        inputs = network.syntax.inputs
-        extra = {a.array.ndim - len(i.dims) for a, i in zip(arrays, inputs, strict=True)}
-        counts = {a.array.shape[0] for a in arrays}
-        if extra not in ({0}, {1}) or (extra == {1} and len(counts) > 1):
-            wants = " and ".join(f"`{i.name}` with {_axes(len(i.dims))}" for i in inputs)
-            given = " and ".join(str(list(a.array.shape)) for a in arrays)
-            raise Mistake(node.span, f"`{network.syntax.name}` takes {wants}, but the data have shape {given}",
-                          "give one input, or several along one more axis in front")  # fmt: skip
-        if extra == {0}:
-            return self._one(network, arrays, "{" + arrays[0].name + "}")
-        count = counts.pop()
+        along, inputs = split(network, arrays, node.span)
+        count = len(inputs)
         self.evaluator.enter_range(count * (count + 1) // 2, node.span)
-        per_input = []
-        for a in range(count):
-            rows = [Array(x.array[a], f"{x.name}[{a + 1}]") for x in arrays]
-            per_input.append(self._one(network, rows, "{" + f"{arrays[0].name}[{a + 1}]" + "}"))
+        per_input = [self._one(network, x.arrays, x.label) for x in inputs]
+        if not along:
+            return per_input[0]
+        if len({shape for shape, _, _ in per_input}) > 1:
+            raise Mistake(_return_span(network), "sequences of unequal length have unequal numbers of outputs here",
+                          "their kernel is no array: return one output, such as an average over the sequence")  # fmt: skip
         shape = (count, *per_input[0][0])
         return shape, [f for _, fs, _ in per_input for f in fs], [t for _, _, ts in per_input for t in ts]
 
@@ -207,10 +211,6 @@ def tangent_kernel(builder: Builder, f: Contributions, g: Contributions, weight:
 
 def _ratio_of(builder: Builder, line: int) -> Expr:
     return builder.ratio(str(builder.lines[line].dims[0]))
-
-
-def _axes(count: int) -> str:
-    return "1 axis" if count == 1 else f"{count} axes"
 
 
 def _line(expr: Expr) -> int:

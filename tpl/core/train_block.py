@@ -10,6 +10,7 @@ from tpl.core.builder import Builder
 from tpl.core.expr import ONE, ZERO, Expr, add, from_float, mul, number, ref, symbol
 from tpl.core.expressions import Scope, describe
 from tpl.core.gradient import Contributions, backpropagate, backward, partial_derivatives
+from tpl.core.inputs import split
 from tpl.core.kernels import Weight, covariance, tangent_kernel
 from tpl.core.losses import LOSSES, Unfit
 from tpl.core.parametrization import Regime, classify
@@ -24,6 +25,7 @@ from tpl.core.values import (
     NetworkValue,
     RandomOutput,
     Readout,
+    Sequences,
     Silent,
 )
 from tpl.language import syntax as s
@@ -86,33 +88,25 @@ class TrainBlock:
             raise Mistake(self.node.network_span, f"`{self.node.network}` is {describe(value)}, not a network")
         return value
 
-    def _data(self, node: s.Name) -> Array:
+    def _data(self, node: s.Name) -> Array | Sequences:
         value = self.evaluator.value(node, self.home.globals)
-        if not isinstance(value, Array):
+        if not isinstance(value, Array | Sequences):
             raise Mistake(node.span, f"a network is trained on data, but `{node.name}` is {describe(value)}")
         return value
 
     # ------------------------------------------------------------------------------------------ forward
-    def _apply(self, arrays: list[Array]) -> list[Applied]:
+    def _apply(self, arrays: list[Array | Sequences]) -> list[Applied]:
         """The network on each input along the data's first axis; or once, where it takes a whole batch."""
         inputs = self.network.syntax.inputs
         if len(inputs) != len(arrays):
             raise Mistake(
                 self.node.span, f"`{self.node.network}` has {len(inputs)} inputs, but {len(arrays)} are given"
             )
-        extra = {a.array.ndim - len(i.dims) for a, i in zip(arrays, inputs, strict=True)}
-        counts = {a.array.shape[0] for a in arrays}
-        if extra == {0}:
-            return [self._one(arrays, "{" + arrays[0].name + "}")]
-        if extra != {1} or len(counts) != 1:
-            given = " and ".join(str(list(a.array.shape)) for a in arrays)
-            raise Mistake(self.node.span, f"`{self.node.network}` cannot take data of shape {given}",
-                          "give inputs along one more axis in front")  # fmt: skip
-        found = []
-        for a in range(counts.pop()):
-            rows = [Array(x.array[a], f"{x.name}[{a + 1}]") for x in arrays]
-            found.append(self._one(rows, "{" + f"{arrays[0].name}[{a + 1}]" + "}"))
-        return found
+        applied = [self._one(x.arrays, x.label) for x in split(self.network, arrays, self.node.span)[1]]
+        if len({len(x.outputs) for x in applied}) > 1:
+            raise Mistake(self.node.span, "sequences of unequal length have unequal numbers of outputs here",
+                          "return one output, such as an average over the sequence")  # fmt: skip
+        return applied
 
     def _one(self, arrays: list[Array], label: str) -> Applied:
         value = self.home.apply_network(self.network, arrays, label)
@@ -134,8 +128,10 @@ class TrainBlock:
             return applied, [None] * len(applied)
         return applied, list(self._align(arrays[count], applied, node))
 
-    def _align(self, targets: Array, applied: list[Applied], node: Any) -> list[np.ndarray]:
+    def _align(self, targets: Array | Sequences, applied: list[Applied], node: Any) -> list[np.ndarray]:
         """Every example's targets, [positions] or [positions, k]."""
+        if isinstance(targets, Sequences):
+            raise Mistake(node.span, f"`{targets.name}` holds sequences of unequal length, which are no targets")
         array = targets.array if self._along_data(applied) else targets.array[None]
         positions = len(applied[0].outputs)
         shape = (len(applied), positions)

@@ -50,10 +50,59 @@ class RandomOutput:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Array:
-    """Data: a constant array of one or more axes."""
+    """Data: a constant array of one or more axes. own_length: the first axis is that of a sequence with its own length."""
 
     array: np.ndarray
     name: str
+    own_length: bool = False
+
+    @property
+    def ndim(self) -> int:
+        return self.array.ndim
+
+    @property
+    def shape_text(self) -> str:
+        return f"[{', '.join(map(str, self.array.shape))}]"
+
+    def __len__(self) -> int:
+        return len(self.array)
+
+    def member(self, number: int) -> "Array":
+        """One along the first axis, counted from 1."""
+        inside = self.name.endswith("]")
+        return Array(self.array[number - 1], f"{self.name[:-1]}, {number}]" if inside else f"{self.name}[{number}]")
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Sequences:
+    """Data: sequences of unequal length, each an array whose first axis is the sequence."""
+
+    rows: tuple[np.ndarray, ...]
+    name: str
+
+    @property
+    def ndim(self) -> int:
+        return self.rows[0].ndim + 1
+
+    @property
+    def shape_text(self) -> str:
+        few, rest = self.rows[:3], self.rows[0].shape[1:]
+        lengths = "/".join(str(len(x)) for x in few) + ("/…" if len(self.rows) > len(few) else "")
+        return f"[{', '.join(map(str, (len(self.rows), lengths, *rest)))}]"
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def member(self, number: int) -> Array:
+        """One sequence, counted from 1."""
+        return Array(self.rows[number - 1], f"{self.name}[{number}]", own_length=True)
+
+
+@dataclass(frozen=True, slots=True)
+class OwnLength:
+    """The size of an axis along which sequences have lengths of their own: no number outside a network. name: theirs."""
+
+    data: str
 
 
 @dataclass(slots=True)

@@ -17,6 +17,7 @@ from tpl.core.values import (
     RandomOutput,
     Readout,
     Scope,
+    Sequences,
     Text,
 )
 from tpl.language.source import nearest
@@ -33,7 +34,9 @@ def describe(value: Any) -> str:
     if isinstance(value, Readout):
         return f"a matrix [{value.rows}, {value.width}]"
     if isinstance(value, Array):
-        return f"data of shape [{', '.join(map(str, value.array.shape))}]"
+        return f"data of shape {value.shape_text}"
+    if isinstance(value, Sequences):
+        return f"sequences of unequal length, {value.shape_text}"
     names = {RandomOutput: "a random output", Family: "a family of values", Listing: "a list of values",
              Function: "a function", NetworkValue: "a network", Text: "a string"}  # fmt: skip
     return names.get(type(value), "unknown")

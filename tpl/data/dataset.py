@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -37,6 +37,33 @@ class Dataset:
 
     array: Array
     description: str
+    lengths: tuple[int, ...] | None = None  # of sequences of unequal length, which `array` holds one after another
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """[N, longest, ...] for sequences of unequal length."""
+        if self.lengths is None:
+            return self.array.shape
+        return (len(self.lengths), max(self.lengths), *self.array.shape[1:])
+
+    def rows(self) -> tuple[Array, ...]:
+        """One array for each along the first axis, or each sequence."""
+        if self.lengths is None:
+            return tuple(self.array)
+        return tuple(np.split(self.array, np.cumsum(self.lengths)[:-1]))
+
+
+def sequences(rows: Sequence[NDArray[Any]], description: str) -> Dataset:
+    """Dataset of arrays that differ in their first size; if they do not, of one array with an axis more.
+
+    Raises DataError if they differ in another size.
+    """
+    if len({x.shape[1:] for x in rows}) > 1:
+        few = ", ".join(shape_text(x.shape) for x in rows[:4])
+        raise DataError(f"sequences of shapes {few} are no data together", "they may differ in their first size only")
+    if len({len(x) for x in rows}) == 1:
+        return freeze(np.stack(rows), description)
+    return replace(freeze(np.concatenate(rows), description), lengths=tuple(len(x) for x in rows))
 
 
 def freeze(array: NDArray[Any], description: str) -> Dataset:
@@ -55,6 +82,12 @@ def require_room(what: str, shape: Sequence[int], max_bytes: int, item_bytes: in
             f"more than the limit of {bytes_text(max_bytes)}",
             "take a smaller array or raise --max-memory",
         )
+
+
+def sequences_text(lengths: Sequence[int]) -> str:
+    """3 sequences of length 5, 2, 4."""
+    few = ", ".join(map(str, lengths[:6])) + (", ..." if len(lengths) > 6 else "")
+    return f"{plural(len(lengths), 'sequence')} of length {few}"
 
 
 def shape_text(shape: Sequence[int]) -> str:

@@ -39,14 +39,29 @@ def read_npz(path: Path, name: str | None, max_bytes: int) -> NDArray[Any]:
     """The array `name` of a .npz file, or its only array where `name` is None; limits as for read_npy."""
     _require_file(path)
     with _corrupt_as_data_error(path, "is not a readable .npz file"), zipfile.ZipFile(path) as archive:
-        member = _member(path, archive, name)
-        what = f"array {shown(member.filename.removesuffix('.npy'))} of {path}"
-        if member.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
-            raise DataError(f"{what} uses a compression that numpy does not write")
-        with archive.open(member) as stream:
-            _check_header(what, stream.read(HEADER_BYTES), max_bytes)
-        with archive.open(member) as stream:  # expands no more than the header claims
-            return np.lib.format.read_array(stream, allow_pickle=False)
+        return _read_member(path, archive, _member(path, archive, name), max_bytes)
+
+
+def read_npz_all(path: Path, max_bytes: int) -> list[NDArray[Any]]:
+    """All arrays of a .npz file, in its order; together at most `max_bytes` bytes as float64."""
+    _require_file(path)
+    arrays: list[NDArray[Any]] = []
+    with _corrupt_as_data_error(path, "is not a readable .npz file"), zipfile.ZipFile(path) as archive:
+        for member in (info for info in archive.infolist() if info.filename.endswith(".npy")):
+            arrays.append(_read_member(path, archive, member, max_bytes - sum(x.size for x in arrays) * ITEM_BYTES))
+    if not arrays:
+        raise DataError(f"{path} holds no arrays")
+    return arrays
+
+
+def _read_member(path: Path, archive: zipfile.ZipFile, member: zipfile.ZipInfo, max_bytes: int) -> NDArray[Any]:
+    what = f"array {shown(member.filename.removesuffix('.npy'))} of {path}"
+    if member.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
+        raise DataError(f"{what} uses a compression that numpy does not write")
+    with archive.open(member) as stream:
+        _check_header(what, stream.read(HEADER_BYTES), max_bytes)
+    with archive.open(member) as stream:  # expands no more than the header claims
+        return np.lib.format.read_array(stream, allow_pickle=False)
 
 
 def read_csv(path: Path, max_bytes: int) -> NDArray[np.float64]:
@@ -120,7 +135,8 @@ def _member(path: Path, archive: zipfile.ZipFile, name: str | None) -> zipfile.Z
     listed = ", ".join(few) + (", ..." if len(members) > 8 else "")
     if name is None and len(members) > 1:
         example = f"{path}:{next(iter(members))}"
-        raise DataError(f"{path} holds {len(members)} arrays: {listed}", f"name one, as in {shown(example, 200)}")
+        raise DataError(f"{path} holds {len(members)} arrays: {listed}",
+                        f"name one, as in {shown(example, 200)}, or take all, as sequences: {shown(f'{path}:*', 200)}")  # fmt: skip
     if name is None:
         return next(iter(members.values()))
     if name not in members:

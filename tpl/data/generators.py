@@ -12,8 +12,28 @@ from dataclasses import dataclass
 import numpy as np
 
 from tpl.data import cifar
-from tpl.data.arguments import Options, Value, check_options, read_real, read_seed, read_single, read_sizes
-from tpl.data.dataset import DataError, Dataset, freeze, plural, require_room, shape_text, shown
+from tpl.data.arguments import (
+    Options,
+    Value,
+    check_options,
+    read_count,
+    read_real,
+    read_seed,
+    read_single,
+    read_sizes,
+)
+from tpl.data.dataset import (
+    Array,
+    DataError,
+    Dataset,
+    freeze,
+    plural,
+    require_room,
+    sequences,
+    sequences_text,
+    shape_text,
+    shown,
+)
 
 SPHERE = "sphere(N, ..., d, seed=0)"
 GAUSSIAN = "gaussian(N, ..., d, seed=0)"
@@ -61,24 +81,38 @@ def _stream(generator: str, seed: int) -> np.random.Generator:
 
 
 def _sphere(args: Sequence[Value], options: Options, max_bytes: int) -> Dataset:
-    check_options("sphere", options, ("seed",))
+    check_options("sphere", options, ("seed", "lengths"))
     shape = read_sizes("sphere", args, 2, SPHERE)
     seed = read_seed("sphere", options)
     require_room("sphere", shape, max_bytes)
     array = _stream("sphere", seed).standard_normal(shape)
     array *= math.sqrt(shape[-1]) / np.sqrt(np.square(array).sum(axis=-1, keepdims=True))
-    what = _vectors_text(shape)
-    return freeze(array, f"{what}, uniform on the sphere |xi|^2 = d = {shape[-1]} (sphere, seed {seed})")
+    return _cut("sphere", array, options, f"uniform on the sphere |xi|^2 = d = {shape[-1]} (sphere, seed {seed})")
 
 
 def _gaussian(args: Sequence[Value], options: Options, max_bytes: int) -> Dataset:
-    check_options("gaussian", options, ("seed",))
+    check_options("gaussian", options, ("seed", "lengths"))
     shape = read_sizes("gaussian", args, 1, GAUSSIAN)
     seed = read_seed("gaussian", options)
     require_room("gaussian", shape, max_bytes)
     array = _stream("gaussian", seed).standard_normal(shape)
-    what = plural(shape[0], "number") if len(shape) == 1 else _vectors_text(shape)
-    return freeze(array, f"{what}, entries iid N(0, 1) (gaussian, seed {seed})")
+    return _cut("gaussian", array, options, f"entries iid N(0, 1) (gaussian, seed {seed})")
+
+
+def _cut(generator: str, array: Array, options: Options, law: str) -> Dataset:
+    """The array, or sequences of the lengths asked for, from their beginnings."""
+    if "lengths" not in options:
+        what = plural(len(array), "number") if array.ndim == 1 else _vectors_text(array.shape)
+        return freeze(array, f"{what}, {law}")
+    words = str(options["lengths"]).split(",")
+    if array.ndim < 3 or len(words) != len(array):
+        problem = f"{plural(len(words), 'length')} for an array of shape {shape_text(array.shape)}"
+        raise DataError(f"{generator}: {problem}", f'as in {generator}(3, 5, 10, lengths="5,2,4")')
+    counts = [read_count(generator, "a length", int(w) if w.strip().isdecimal() else w, "whole numbers") for w in words]
+    if max(counts) > array.shape[1]:
+        raise DataError(f"{generator}: a length is {max(counts)}, but sequences are cut from {array.shape[1]} vectors")
+    what = f"{sequences_text(counts)}, vectors in R^{array.shape[-1]}"
+    return sequences([x[:c] for x, c in zip(array, counts, strict=True)], f"{what}, {law}")
 
 
 def _angles(args: Sequence[Value], options: Options, max_bytes: int) -> Dataset:
@@ -113,10 +147,12 @@ _RECORDS = (
         "sphere",
         SPHERE,
         "Independent vectors along the last axis, uniform on the sphere |xi|^2 = d. Shape [N, ..., d], at least "
-        "two sizes. The first vectors stay the same when N grows.",
+        'two sizes. The first vectors stay the same when N grows. With three sizes, lengths="5,2,4" cuts sequences short.',
         _sphere,
     ),
-    Generator("gaussian", GAUSSIAN, "Independent N(0, 1) entries of shape [N, ..., d].", _gaussian),
+    Generator(
+        "gaussian", GAUSSIAN, "Independent N(0, 1) entries of shape [N, ..., d]; lengths as for sphere.", _gaussian
+    ),
     Generator(
         "angles",
         ANGLES,

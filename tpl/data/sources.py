@@ -10,19 +10,28 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tpl.data.arguments import Value
-from tpl.data.dataset import DataError, Dataset, freeze, require_room, shape_text, shown
-from tpl.data.files import read_csv, read_npy, read_npz, require_numeric
+from tpl.data.dataset import (
+    DataError,
+    Dataset,
+    freeze,
+    require_room,
+    sequences,
+    sequences_text,
+    shape_text,
+    shown,
+)
+from tpl.data.files import read_csv, read_npy, read_npz, read_npz_all, require_numeric
 from tpl.data.generators import GENERATORS, nearest_generator
 
-LIST_OPTIONS = ("classes",)  # options whose value may itself hold commas
-FORMS = "a source is FILE.npy, FILE.npz:ARRAY, FILE.csv, or a generator such as sphere:4,10,seed=0"
+LIST_OPTIONS = ("classes", "lengths")  # options whose value may itself hold commas
+FORMS = "a source is FILE.npy, FILE.npz:ARRAY, FILE.npz:*, FILE.csv, or a generator such as sphere:4,10,seed=0"
 
 
 def load_source(text: str, max_bytes: int) -> Dataset:
     """Dataset of a source as the command line writes it.
 
-    Sources are FILE.npy, FILE.npz (if it holds one array), FILE.npz:ARRAY, FILE.csv, and NAME:SIZES,OPTIONS for
-    any generator, where cifar10 and cifar10_labels may end in @FOLDER, the official cifar-10-batches-py. Arrays
+    Sources are FILE.npy, FILE.npz (if it holds one array), FILE.npz:ARRAY, FILE.npz:* (its arrays are sequences of any
+    lengths, in its order), FILE.csv, and NAME:SIZES,OPTIONS for any generator, where cifar10 and cifar10_labels may end in @FOLDER, the official cifar-10-batches-py. Arrays
     from files are taken as they are and cast to float64; one column of a .csv gives shape [rows].
 
     Raises DataError if the source is malformed, missing, unreadable, empty, not real, not finite, or larger than
@@ -32,6 +41,8 @@ def load_source(text: str, max_bytes: int) -> Dataset:
     if name in GENERATORS:
         return _generated(name, rest, max_bytes)
     archive = re.fullmatch(r"(.*?\.npz)(?::(.*))?", text, re.IGNORECASE | re.DOTALL)
+    if archive and archive[2] == "*":
+        return _sequences(text, read_npz_all(_path(archive[1]), max_bytes), f"from {shown(text, 200)}")
     if archive:
         return _checked(text, read_npz(_path(archive[1]), archive[2], max_bytes), f"from {shown(text, 200)}")
     readers = {".npy": read_npy, ".csv": read_csv}
@@ -41,12 +52,18 @@ def load_source(text: str, max_bytes: int) -> Dataset:
     return _checked(text, reader(_path(text), max_bytes), f"from {shown(text, 200)}")
 
 
-def from_array(name: str, array: NDArray[Any], max_bytes: int) -> Dataset:
+def from_array(name: str, array: NDArray[Any] | Sequence[NDArray[Any]], max_bytes: int) -> Dataset:
     """Dataset of a copy of `array`, given for the data `name`, with the checks of `load_source`.
+
+    A list or tuple of arrays is a data set of sequences, which may have unequal lengths.
 
     Raises DataError if it is no plain numpy array, is empty, not real, not finite, or larger than `max_bytes`
     bytes as float64.
     """
+    if isinstance(array, list | tuple) and array and all(isinstance(x, np.ndarray) for x in array):
+        require_room(name, (sum(x.size for x in array),), max_bytes)
+        members = [from_array(f"{name}[{i}]", x, max_bytes).array for i, x in enumerate(array, start=1)]
+        return _sequences(name, members, f"given as {shown(name)} by the caller")
     if not isinstance(array, np.ndarray):
         raise DataError(f"{name} is a {type(array).__name__}, not a numpy array", "use numpy.asarray")
     if isinstance(array, np.ma.MaskedArray):
@@ -132,6 +149,14 @@ def _checked(what: str, array: NDArray[Any], origin: str) -> Dataset:
         dataset = freeze(array, f"array of shape {shape_text(array.shape)} {origin}, taken as it is{cast}")
     _require_finite(what, dataset.array)
     return dataset
+
+
+def _sequences(what: str, arrays: Sequence[NDArray[Any]], origin: str) -> Dataset:
+    members = [_checked(f"{what} {i}", x, origin).array for i, x in enumerate(arrays, start=1)]
+    lengths = [len(x) for x in members if x.ndim]
+    if len(lengths) < len(members):
+        raise DataError(f"{what} holds single numbers, which are no sequences", FORMS)
+    return sequences(members, f"{sequences_text(lengths)} {origin}, taken as they are")
 
 
 def _require_finite(what: str, array: NDArray[np.float64]) -> None:

@@ -6,6 +6,7 @@ least: brackets, words and signs of other languages, the form of the statement, 
 
 import re
 from collections.abc import Iterable
+from itertools import pairwise
 
 from tpl.language import foreign
 from tpl.language.layout import Brackets
@@ -42,12 +43,15 @@ def defined_names(text: str) -> set[str]:
         return set()
     if first in ("data", "random", "for"):
         return {t.text for t in tokens[:stop] if t.kind == "name"}
-    found, depth = [], 0
-    for token in tokens[:stop]:
-        depth += (token.text in ("(", "[")) - (token.text in (")", "]"))
-        if token.kind == "name" and depth == 0:
-            found.append(token.text)
-    return set(found if stop is not None else found[:1])
+    outside, depth = [], 0
+    for token in tokens:
+        depth += token.text in ("(", "[")
+        if depth <= 0:
+            outside.append(token)
+        depth -= token.text in (")", "]")
+    assigned = {name.text for name, sign in pairwise(outside) if name.kind == "name" and sign.text in ("=", "~")}
+    found = [t.text for t in tokens[:stop] if t in outside and t.kind == "name"]
+    return assigned | set(found if stop is not None else found[:1])
 
 
 # ---------------------------------------------------------------------------------------------- brackets

@@ -1,7 +1,7 @@
 """From text to logical lines: comments dropped, open brackets joined, indentation measured, the docstring taken off."""
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from tpl.language.source import Diagnostic, Source, Span
 
@@ -87,10 +87,27 @@ def lay_out(source: Source) -> tuple[str, list[Line], list[Diagnostic]]:
             count, closed = _extent(rows, row, searches < SEARCHES)
             searches += not closed
             parts += [_code(text, brackets) for text in rows[row + 1 : row + count]]
-        if parts[0].strip():
+        if lines and _closes_above(lines[-1], row, rows[row]):
+            lines[-1] = replace(lines[-1], text="\n".join([lines[-1].text, *parts]))
+        elif parts[0].strip():
             lines.append(Line(row + 1, "\n".join(parts), _indent(rows[row])))
         row += len(parts)
     return title, lines, problems
+
+
+def _closes_above(above: Line, row: int, text: str) -> bool:
+    """Does this row go on with the line above, whose bracket was forgotten: it closes one that it did not open?"""
+    adjacent = above.row + above.text.count("\n") == row
+    if not adjacent or _indent(text) <= above.indent or above.text.endswith(":") or _STATEMENT.match(text):
+        return False
+    depth = 0
+    for mark in _MARKS.finditer(text):
+        if mark[0] == "#":
+            return False
+        depth += (mark[0] in "([") - (mark[0] in ")]")
+        if depth < 0:
+            return True
+    return False
 
 
 def docstring_rows(rows: list[str]) -> range:

@@ -121,7 +121,7 @@ def account_of_training(limits: Limits, compiled: Compiled) -> "tuple[Training, 
 
 
 def _shapes(compiled: Compiled) -> dict[str, tuple[int, ...]]:
-    return {name: x.array.shape for name, x in compiled.inputs.items()}
+    return {name: x.shape for name, x in compiled.inputs.items()}
 
 
 def _generic(
@@ -133,7 +133,7 @@ def _generic(
     """
     from tpl.limit.derive import plan_generic
 
-    plan = plan_generic(compiled.file, {name: x.array.shape for name, x in compiled.inputs.items()})
+    plan = plan_generic(compiled.file, {name: x.shape for name, x in compiled.inputs.items()})
     if plan is None:
         return compiled, None
     planned = {x.split("=")[0] for x in plan.settings}

@@ -1,0 +1,165 @@
+"""Sequences of unequal length in one data set: each input of a network has its own."""
+
+import numpy as np
+import pytest
+
+import tpl
+from tpl.data import DataError, from_array, generate, load_source
+
+LIMIT = 2**24
+RECURRENT = """
+width n
+data X[N, T, d] = sphere(4, 5, 10, lengths="5,3,4,5", seed=0)
+network f(xi[T, d]):
+    param U : [n, d] ~ N(0, 1 / d)
+    param W : [n, n] ~ N(0, 1 / n)
+    x[1] = erf(U @ xi[1])
+    for t in 2..T:
+        x[t] = erf(W @ x[t-1] + U @ xi[t])
+    param v : [1, n] ~ N(0, 1 / n)
+    return v @ sum(x[t] for t in 1..T) / T
+show nngp(f, X)
+"""
+
+
+def recurrent_kernel(x, y):
+    """The output covariance for two sequences, by the two-time recursion (TP1), with erf's formula (Williams 1997)."""
+
+    def covariances(a, b):
+        h = np.empty((len(a), len(b)))
+        for s in range(len(a)):
+            for t in range(len(b)):
+                h[s, t] = a[s] @ b[t] / a.shape[1]
+                if s and t:
+                    h[s, t] += features(a, b, h)[s - 1, t - 1]
+        return h
+
+    def features(a, b, h):
+        one = np.array([norms[id(a)][s] for s in range(len(a))])
+        two = np.array([norms[id(b)][t] for t in range(len(b))])
+        scale = np.sqrt(np.outer(1 + 2 * one, 1 + 2 * two))
+        return 2 / np.pi * np.arcsin(np.clip(2 * h / scale, -1, 1))
+
+    norms = {}
+    for a in (x, y):
+        variance = [a[0] @ a[0] / a.shape[1]]
+        for t in range(1, len(a)):
+            variance.append(a[t] @ a[t] / a.shape[1] + 2 / np.pi * np.arcsin(2 * variance[-1] / (1 + 2 * variance[-1])))
+        norms[id(a)] = variance
+    with np.errstate(invalid="ignore"):
+        return features(x, y, covariances(x, y)).mean()
+
+
+def test_each_sequence_is_averaged_over_its_own_length():
+    rows = generate("sphere", [4, 5, 10], {"seed": 0, "lengths": "5,3,4,5"}, LIMIT).rows()
+    expected = [[recurrent_kernel(x, y) for y in rows] for x in rows]
+    np.testing.assert_allclose(tpl.loads(RECURRENT).run()[0].value, expected, atol=1e-12)
+
+
+def test_finite_networks_agree():
+    text = RECURRENT + "show ntk(f, X)\n"
+    assert tpl.loads(text).verify(widths=(64, 128, 256, 512), seeds=24, samples=4096, level=1e-4).ok
+
+
+def test_equal_lengths_are_ordinary_data():
+    same = RECURRENT.replace(', lengths="5,3,4,5"', ', lengths="5,5,5,5"')
+    plain = RECURRENT.replace(', lengths="5,3,4,5"', "")
+    np.testing.assert_array_equal(tpl.loads(same).run()[0].value, tpl.loads(plain).run()[0].value)
+
+
+def test_sources(tmp_path):
+    made = generate("sphere", [3, 5, 10], {"lengths": "5,2,4"}, LIMIT)
+    arrays = [np.array(x) for x in made.rows()]
+    assert made.shape == (3, 5, 10)
+    assert [len(x) for x in arrays] == [5, 2, 4]
+    np.testing.assert_array_equal(
+        np.stack([x[:2] for x in arrays]), generate("sphere", [3, 5, 10], {}, LIMIT).array[:, :2]
+    )
+    np.savez(tmp_path / "tokens.npz", *arrays)
+    for dataset in (
+        from_array("X", arrays, LIMIT),
+        load_source(f"{tmp_path}/tokens.npz:*", LIMIT),
+        load_source("sphere:3,5,10,lengths=5,2,4", LIMIT),
+    ):
+        assert dataset.lengths == (5, 2, 4)
+        np.testing.assert_array_equal(dataset.array, made.array)
+
+
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (lambda: from_array("X", [np.ones((2, 3)), np.ones((2, 4))], LIMIT), "first size only"),
+        (lambda: from_array("X", [np.ones((2, 3)), np.array(1.0)], LIMIT), "single numbers"),
+        (lambda: from_array("X", [np.ones((2, 3)), np.full((1, 3), np.nan)], LIMIT), "nan"),
+        (lambda: from_array("X", [np.ones((200, 3))] * 9, 2**12), "more than the limit"),
+        (lambda: generate("sphere", [2, 5, 3], {"lengths": "5,6"}, LIMIT), "a length is 6"),
+        (lambda: generate("sphere", [2, 5, 3], {"lengths": "5"}, LIMIT), "1 length for"),
+        (lambda: generate("sphere", [2, 5], {"lengths": "5,2"}, LIMIT), "2 lengths for"),
+        (lambda: generate("gaussian", [2, 5, 3], {"lengths": "5,x"}, LIMIT), "not 'x'"),
+        (lambda: generate("gaussian", [2, 5, 3], {"lengths": "5,0"}, LIMIT), "not 0"),
+    ],
+)
+def test_bad_sequences(make, message):
+    with pytest.raises(DataError, match=message):
+        make()
+
+
+WRONG = """
+width n
+data X[N, T, d] = [[[1, 0], [0, 1]], [[1, 1]]]
+data Z[M, T] = [[1, 0]]
+network f(xi[T, d]):
+    param U : [n, d] ~ N(0, 1 / d)
+    param v : [1, n] ~ N(0, 1 / n)
+    return v @ (U @ xi[t]) for t in 1..T
+show T
+show nngp(f, X)
+"""
+
+
+def test_a_length_of_its_own_is_no_number_outside():
+    with pytest.raises(tpl.TplError) as found:
+        tpl.loads(WRONG)
+    messages = [(d.span.line, d.message) for d in found.value.diagnostics]
+    assert messages == [
+        (4, "`T` is the length of each sequence of `X`"),
+        (8, "sequences of unequal length have unequal numbers of outputs here"),
+        (9, "`T` differs from one sequence of `X` to the next"),
+    ]
+
+
+def test_training_on_sequences():
+    """Two steps of a linear network, mu-parametrized, by hand: x = mean over time of U xi[t], f = v x."""
+    text = """
+    width n
+    data X[N, T, d] = [[[1, 0], [0, 1], [1, 2]], [[1, 1]]]
+    data y[N] = [1, -1]
+    network f(xi[T, d]):
+        param U : [n, d] ~ N(0, 1 / d)
+        param v : [1, n] ~ N(0, 1 / n)
+        x = sum(U @ xi[t] for t in 1..T) / T
+        return v @ x
+    train f on X, y:
+        parametrization = mup
+        loss = squared(f, y)
+        rate = 0.5
+        steps = 2
+    show f
+    """
+    import textwrap
+
+    found = tpl.loads(textwrap.dedent(text)).run(samples=65536)["f"]
+    inputs, y = np.array([[2 / 3, 1], [1, 1]]), np.array([1.0, -1.0])
+    k = inputs @ inputs.T / 2
+    # Moments over coordinates: <x, x>, <v, x>, <v, v> with x [2], v; dx = -r mean_b chi_b k_b v, dv = -r mean_b chi_b x_b.
+    xx, vx, vv = k.copy(), np.zeros(2), 1.0
+    for step in range(3):
+        error = np.asarray(found.error)[step]
+        assert (np.abs(np.asarray(found.value)[step] - vx) <= 4 * error).all()
+        c = 0.5 * (vx - y) / 2
+        a = c @ k  # x_a gains -a_a v; v gains -c . x
+        xx, vx, vv = (
+            xx - np.outer(a, vx) - np.outer(vx, a) + np.outer(a, a) * vv,
+            vx - a * vv - xx @ c + a * (c @ vx),
+            vv - 2 * c @ vx + c @ xx @ c,
+        )
