@@ -176,6 +176,7 @@ def paper(
 
     with reporting(False):
         from tpl.report.paper_plot import plot_paper
+        from tpl.report.paper_summary import summary
         from tpl.stages.paper import QUICK, PaperOptions, reproduce
 
         given: dict[str, Any] = {"widths": tuple(_widths(widths) or ()), "seeds": seeds, "samples": samples,
@@ -189,7 +190,7 @@ def paper(
             written = [result.save(out / "numbers.json"), *plot_paper(result, out)]
         except OSError as problem:
             raise _refuse(str(out), f"this cannot be written: {problem.strerror or problem}") from None
-        print(f"{result.seconds:.0f} s: {', '.join(str(path) for path in written)}")
+        print(f"{summary(result)}\n\n{result.seconds:.0f} s: {', '.join(str(path) for path in written)}")
 
 
 @app.command()
