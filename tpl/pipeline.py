@@ -13,6 +13,7 @@ from typing import Any
 
 from tpl.core.elaborate import Limits, elaborate
 from tpl.core.functions import CALLABLE
+from tpl.core.meanings import Meanings
 from tpl.core.program import Program, verify
 from tpl.data import DataError, Dataset, from_array, load_source
 from tpl.language import syntax as s
@@ -80,11 +81,12 @@ def compile_program(
     limits: Limits = Limits(),
     generic_rows: dict[tuple[float, ...], int] | None = None,
     name_all: bool = False,
+    meanings: Meanings | None = None,
 ) -> Compiled:
     """From text to a verified core program. Raises TplError with every mistake found.
 
     data: name -> array, Dataset, or a source as `--data` takes it. settings: `L=10`, `phi(z)=tanh(z)`.
-    generic_rows: see `elaborate`. name_all: what networks leave nameless gets a name (`spell_out`).
+    generic_rows, meanings: see `elaborate`. name_all: what networks leave nameless gets a name (`spell_out`).
     """
     source = _with_settings(source, settings)
     file, diagnostics, lost = parse(source)
@@ -96,7 +98,7 @@ def compile_program(
     introduced: tuple[Introduced, ...] = ()
     if name_all:
         file, introduced = spell_out(file, source, frozenset(CALLABLE))
-    program, inputs = elaborate(file, source, datasets, limits, diagnostics, generic_rows)
+    program, inputs = elaborate(file, source, datasets, limits, diagnostics, generic_rows, meanings=meanings)
     return Compiled(verify(program), file, inputs, introduced)
 
 
