@@ -7,6 +7,8 @@ text ─parse→ syntax ─check→ syntax ─elaborate→ core program ─┬�
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from math import isfinite
+from numbers import Rational, Real
 from os import PathLike, fspath
 from pathlib import Path
 from typing import Any
@@ -25,6 +27,7 @@ from tpl.language.training_words import SETTINGS
 from tpl.resources import programs_dir
 
 Progress = Callable[[int, int], None]
+Settings = Sequence[str] | Mapping[str, Any]
 
 _FUNCTIONS = {name: record.arity for name, record in CALLABLE.items()}
 
@@ -100,6 +103,34 @@ def compile_program(
         file, introduced = spell_out(file, source, frozenset(CALLABLE))
     program, inputs = elaborate(file, source, datasets, limits, diagnostics, generic_rows, meanings=meanings)
     return Compiled(verify(program), file, inputs, introduced)
+
+
+def settings_texts(source: Source, settings: Settings) -> tuple[str, ...]:
+    """Settings as `--set` takes them. A mapping names consts, defs and settings of training: {"L": 5, "phi": "tanh(z)"}.
+
+    A def is written in the parameters that the program gives it. Raises TplError for values that no program could hold.
+    """
+    if not isinstance(settings, Mapping):
+        return tuple(settings)
+    defs = {x.name: x for x in parse(source)[0].statements if isinstance(x, s.Def)} if settings else {}
+    texts = []
+    for name, value in settings.items():
+        known = defs.get(name)
+        left = name if known is None else f"{name}({', '.join(known.parameters)})"
+        texts.append(f"{left}={_value_text(source, name, value)}")
+    return tuple(texts)
+
+
+def _value_text(source: Source, name: str, value: Any) -> str:
+    """A value as the language writes it; a number is kept to its last bit."""
+    if isinstance(value, str):
+        return value
+    if isinstance(value, Rational) and not isinstance(value, bool):
+        return str(value.numerator) if value.denominator == 1 else f"({value.numerator}) / {value.denominator}"
+    if isinstance(value, Real) and not isinstance(value, bool) and isfinite(value):
+        return repr(float(value))
+    message = f"{name}={value!r}: a setting is a finite number, or text"
+    raise TplError(source, [Diagnostic(None, message, '`{"L": 5, "phi": "tanh(z)"}`')])
 
 
 def _with_settings(source: Source, settings: Sequence[str]) -> Source:
