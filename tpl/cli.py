@@ -234,6 +234,17 @@ def fmt(
     raise typer.Exit(code)
 
 
+@app.command()
+def lsp() -> None:
+    """The language server, over standard input and output: docs/editing.md says how editors start it."""
+    with reporting(False):
+        try:
+            from tpl.editor.server import serve
+        except ImportError:
+            raise _refuse("tpl lsp", "the language server needs pygls", "pip install 'tpl[lsp]'") from None
+        serve()
+
+
 def _version(wanted: bool) -> None:
     if wanted:
         print(f"tpl {__version__}")
