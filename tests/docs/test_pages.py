@@ -49,10 +49,10 @@ def of_kind(*kinds: str) -> list:
 
 
 def below(block: Block) -> Block | None:
-    """The block of text right below a block: what it prints."""
-    following = BLOCKS[block.page][block.number + 1 : block.number + 2]
-    between = block.page.read_text(encoding="utf-8")[block.place[1] :]
-    return following[0] if following and re.match(r"```\s*```text\n", between) else None
+    """The block of text right below a block: what it prints. Read anew, for pages change while they are rewritten."""
+    block, *following = read_blocks(block.page)[block.number :]
+    after = block.page.read_text(encoding="utf-8")[block.place[1] :]
+    return following[0] if re.match(r"```\s*```text\n", after) else None
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
