@@ -50,10 +50,3 @@ def test_every_program_was_verified():
         program = tpl.load(name).program
         shows = program.shows if program.training is None else program.training.shows
         assert shown == [x.name for x in shows], name
-
-
-def test_the_derivation_is_what_is_printed():
-    printed = str(tpl.load("amp_spiked").derive())
-    block = PAGE.split("$ tpl derive amp_spiked\n")[1].split("```")[0]
-    assert len(block) > 100
-    assert block.rstrip("\n") in printed
