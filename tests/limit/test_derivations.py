@@ -26,6 +26,7 @@ GOLDEN = Path(__file__).parent / "golden"
 READ = [
     "mlp", "mlp_erf", "resnet", "layernorm_mlp", "rnn", "conv1d", "attention",
     "batchnorm_mlp", "amp", "semicircle", "marchenko_pastur", "transpose_correction",
+    "amp_spiked", "deq", "resnet_pre", "freeness", "jacobian",
 ]  # fmt: skip
 
 
