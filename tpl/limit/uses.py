@@ -46,7 +46,7 @@ class Edge:
 
 @dataclass(frozen=True)
 class Uses:
-    """Nodes in the order of the program, and edges."""
+    """Nodes, first what is drawn or given, then what is made, in the order of the program; and edges."""
 
     nodes: tuple[Node, ...]
     edges: tuple[Edge, ...]
@@ -56,12 +56,16 @@ def uses(file: s.File, source: Source) -> Uses:
     """The names that a program makes, and how statements use them."""
     found = _Found(file, source)
     found.collect()
-    order = {key: i for i, key in enumerate(found.nodes)}
+    made = {b for (_, b), ways in found.ways.items() if ways != {"update"}}
+    nodes = sorted(
+        found.nodes.values(), key=lambda x: x.key in made
+    )  # what is drawn or given comes before what is made
+    order = {x.key: i for i, x in enumerate(nodes)}
     edges = tuple(
         Edge(a, b, min(ways, key=KINDS.index), tuple(sorted(ways, key=KINDS.index)), order[a] >= order[b])
         for (a, b), ways in found.ways.items()
     )
-    return Uses(tuple(found.nodes.values()), edges)
+    return Uses(tuple(nodes), edges)
 
 
 @dataclass

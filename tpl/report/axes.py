@@ -1,5 +1,6 @@
 """A small coordinate system in SVG: nice ticks, linear or logarithmic, and the marks that are put into it."""
 
+import itertools
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -22,7 +23,9 @@ class Scale:
     logarithmic: bool = False
 
     def __call__(self, value: float) -> float:
-        a, b, x = (math.log(v) for v in (self.low, self.high, value)) if self.logarithmic else (self.low, self.high, value)
+        a, b, x = (
+            (math.log(v) for v in (self.low, self.high, value)) if self.logarithmic else (self.low, self.high, value)
+        )
         return self.start + (self.stop - self.start) * (x - a) / (b - a)
 
 
@@ -65,7 +68,7 @@ def tick_text(value: float, all_ticks: Series) -> str:
     if not 1e-3 <= largest < 1e5 or abs(value) < 1e-3 * min(1.0, largest):
         mantissa, exponent = f"{value:.1e}".split("e")
         return f"{mantissa.removesuffix('.0')}e{int(exponent)}".replace("-", "−")
-    steps = [abs(b - a) for a, b in zip(all_ticks, all_ticks[1:], strict=False)] or [largest]
+    steps = [abs(b - a) for a, b in itertools.pairwise(all_ticks)] or [largest]
     places = max(0, -math.floor(math.log10(min(steps)) + 1e-9))
     places += not math.isclose(round(min(steps), places), min(steps), rel_tol=1e-6)
     return f"{value:.{min(places, 8)}f}".replace("-", "−")
@@ -137,6 +140,7 @@ def error_bar(on: Frame, x: float, y: float, error: float, classes: str) -> str:
 
 def band(on: Frame, xs: Series, lows: Series, highs: Series, classes: str) -> str:
     """The area between two curves, cut at the frame."""
+
     def held(v: float) -> float:
         return on.up(min(max(v, on.up.low), on.up.high))
 

@@ -34,7 +34,14 @@ def _value(verification: Verification, i: int) -> Picture:
     limit, unsure = float(found.limit[i]), float(found.limit_error[i])
     last, last_error = float(found.extrapolated[i]), float(found.extrapolated_error[i])
     means, errors = found.means[:, i], found.errors[:, i]
-    heights = [limit - 2 * unsure, limit + 2 * unsure, *(means - errors), *(means + errors), last - last_error, last + last_error]
+    heights = [
+        limit - 2 * unsure,
+        limit + 2 * unsure,
+        *(means - errors),
+        *(means + errors),
+        last - last_error,
+        last + last_error,
+    ]
     on = frame(WIDTH, HEIGHT, [widths[0], end], heights, log_x=True)
     colour = 0 if found.ok[i] else 1
     marks = [(x, str(n)) for x, n in zip(widths, found.widths, strict=True)]
@@ -66,15 +73,16 @@ def _thinned(marks: list[tuple[float, str]], most: int = 6) -> list[tuple[float,
 
 def _fit(on: Frame, coefficients: Floats, widths: Sequence[float], end: float) -> str:
     """The fitted powers of 1/n up to the widest network, and from there, evenly in 1/n, to infinity."""
+
     def at(inverse: float) -> float:
         value = sum(float(c) * inverse**k for k, c in enumerate(coefficients))
         return min(max(value, on.up.low), on.up.high)
 
     within = np.geomspace(widths[0], widths[-1], 40)
     beyond = zip(np.geomspace(widths[-1], end, 12), np.linspace(1 / widths[-1], 0, 12), strict=True)
-    points = [on.point(float(n), at(1 / float(n))) for n in within]
-    points += [on.point(float(x), at(float(inverse))) for x, inverse in beyond]
-    return path(points, "line s0")
+    inside = [on.point(float(n), at(1 / float(n))) for n in within]
+    outside = [on.point(float(x), at(float(inverse))) for x, inverse in beyond]
+    return path(inside, "line s0") + path(outside, "line s0' stroke-dasharray='2 4")
 
 
 def _rate(verification: Verification) -> Picture | None:
@@ -99,10 +107,15 @@ def _rate(verification: Verification) -> Picture | None:
     parts += [line(-0.5, "axis' stroke-dasharray='5 4"), line(slope, "line s1")]
     for n, y, e in zip(widths, values, errors, strict=True):
         title = f"n = {n:.0f}: {words(compact(float(y), float(e)))}"
-        parts += [error_bar(on, float(n), float(y), float(e), "s0"), marker(*on.point(float(n), float(y)), 0, "f0 s0", title)]
+        parts += [
+            error_bar(on, float(n), float(y), float(e), "s0"),
+            marker(*on.point(float(n), float(y)), 0, "f0 s0", title),
+        ]
     parts.append(text(WIDTH - 16, 48, f"fitted: n^{compact(slope, error)}", "", "end"))
     parts.append(text(WIDTH - 16, 64, "dashed: n^−0.5", "soft", "end"))
-    label = f"Deviations of networks from the limit fall as n to the power {compact(slope, error)}; fluctuations give -0.5"
+    label = (
+        f"Deviations of networks from the limit fall as n to the power {compact(slope, error)}; fluctuations give -0.5"
+    )
     return Picture("".join(parts), WIDTH, HEIGHT, label)
 
 
@@ -140,11 +153,16 @@ def _course(result: Result) -> Picture:
         parts.append(path([on.point(x, float(y)) for x, y in zip(xs, ys, strict=True)], f"line s{j}"))
         every = sorted({0, len(shown) // 2, len(shown) - 1})
         for k in every:
-            title = f"{'' if lines == 1 else f'[{j + 1}] '}step {xs[k]:.0f}: {words(compact(float(ys[k]), float(es[k])))}"
+            title = (
+                f"{'' if lines == 1 else f'[{j + 1}] '}step {xs[k]:.0f}: {words(compact(float(ys[k]), float(es[k])))}"
+            )
             parts.append(marker(*on.point(xs[k], float(ys[k])), j, f"f{j} s{j}", title))
     if lines > 1:
         parts += [_key(j, lines) for j in range(lines)]
-    ends = "; ".join(f"{compact(float(value[0, j]), float(error[0, j]))} to {compact(float(value[-1, j]), float(error[-1, j]))}" for j in range(lines))
+    ends = "; ".join(
+        f"{compact(float(value[0, j]), float(error[0, j]))} to {compact(float(value[-1, j]), float(error[-1, j]))}"
+        for j in range(lines)
+    )
     label = f"{result.name}{what} from step {result.steps[0]} to step {result.steps[-1]}: {ends}"
     return Picture("".join(parts), WIDTH, HEIGHT, label)
 

@@ -1,6 +1,6 @@
 """The dependency picture of a program: its statements, and what each is used for, row by row from the data to the shows."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple
 
 from tpl.limit.uses import Edge, Node, Uses
@@ -80,7 +80,9 @@ def _node(node: Node, drawn: _Drawn, linked: bool) -> str:
         f"height='{height:.0f}' rx='{round_}'/>"
     )
     inside = f"<title>{title}</title>{box}{text(x, y + 4.5, _label(node), 'code', 'middle')}"
-    return f"<a href='#L{node.lines[-1]}' aria-label='{attribute(title)}'>{inside}</a>" if linked else f"<g>{inside}</g>"
+    return (
+        f"<a href='#L{node.lines[-1]}' aria-label='{attribute(title)}'>{inside}</a>" if linked else f"<g>{inside}</g>"
+    )
 
 
 def lines_text(lines: Sequence[int]) -> str:
@@ -108,7 +110,9 @@ def _edges(drawn: _Drawn) -> list[str]:
     return found
 
 
-def _ports(edges, drawn, node, towards) -> dict[Edge, float]:  # type: ignore[no-untyped-def]
+def _ports(
+    edges: Sequence[Edge], drawn: _Drawn, node: Callable[[Edge], str], towards: Callable[[Edge], float]
+) -> dict[Edge, float]:
     """Where edges meet a side of their node, in the order of where they come from."""
     found = {}
     for key in {node(e): None for e in edges}:
@@ -168,7 +172,8 @@ def _to_itself(edge: Edge, drawn: _Drawn) -> str:
 def _outside(edge: Edge, drawn: _Drawn) -> tuple[int, float]:
     """The side, -1 or 1, on which the way around all that lies between is shorter, and where it runs."""
     places, sizes = drawn.layout.places, drawn.sizes
-    (x1, low), (x2, high) = places[edge.start], places[edge.end]
+    (x1, y1), (x2, y2) = places[edge.start], places[edge.end]
+    high, low = sorted((y1, y2))
     rows = [k for k in places if high <= places[k][1] <= low]
     passing = [p for way in drawn.layout.ways.values() for p in way if high <= p[1] <= low]
     left = min([places[k][0] - sizes[k].width / 2 for k in rows] + [p[0] for p in passing]) - 20
@@ -182,10 +187,10 @@ def _around(edge: Edge, drawn: _Drawn, ports: Place, far: float) -> str:
     y1 = drawn.layout.places[edge.start][1] + HEIGHT / 2
     y2 = drawn.layout.places[edge.end][1] - HEIGHT / 2
     low, high, r = y1 + 16, y2 - 20, 10
-    side = 1 if far > x1 else -1
+    side, up = 1 if far > x1 else -1, r if low > high else -r
     curve = (
         f"M{x1:.1f} {y1:.1f}Q{x1:.1f} {low:.1f} {x1 + side * r:.1f} {low:.1f}H{far - side * r:.1f}"
-        f"Q{far:.1f} {low:.1f} {far:.1f} {low - r:.1f}V{high + r:.1f}"
+        f"Q{far:.1f} {low:.1f} {far:.1f} {low - up:.1f}V{high + up:.1f}"
         f"Q{far:.1f} {high:.1f} {far - side * r:.1f} {high:.1f}H{x2 + side * r:.1f}Q{x2:.1f} {high:.1f} {x2:.1f} {y2 - 7:.1f}"
     )
     head = f"<path class='head {edge.kind}' d='M{x2 - 4.5:.1f} {y2 - 8:.1f}h9L{x2:.1f} {y2:.1f}z'/>"
@@ -210,5 +215,5 @@ def uses_in_words(uses: Uses) -> list[tuple[Node, list[str]]]:
     labels = {x.key: x.label for x in uses.nodes}
     return [
         (x, [f"{labels[e.start]} ({'; '.join(EDGE_WORDS[w] for w in e.ways)})" for e in uses.edges if e.end == x.key])
-        for x in uses.nodes
+        for x in sorted(uses.nodes, key=lambda x: x.lines[0])
     ]

@@ -33,7 +33,9 @@ def draw_matrix(result: Result) -> list[Picture]:
 
 def left_out(result: Result) -> str:
     """What the maps of a result do not show; nothing if they show all of it."""
-    rows, columns = result.shape[-2:] if len(result.shape) >= 2 else (0, 0)
+    if result.steps or len(result.shape) < 2:
+        return ""
+    rows, columns = result.shape[-2:]
     slices = int(np.prod(result.shape[:-2])) if len(result.shape) > 2 else 1
     said = []
     if slices > MOST_SLICES:
@@ -78,13 +80,19 @@ def _cell(
     if side < CELL:
         return box
     dark = "#ffffff" if _luminance(colour) < 0.22 else "#111111"
-    number = text(x + side / 2, y + side / 2 + 4, _short(value), "", "middle", f" style='fill:{dark};pointer-events:none'")
+    number = text(
+        x + side / 2, y + side / 2 + 4, _short(value), "", "middle", f" style='fill:{dark};pointer-events:none'"
+    )
     return box + number
 
 
 def _short(value: float) -> str:
     """Three digits in a cell."""
-    written = f"{value:.3g}" if value == 0 or 1e-3 <= abs(value) < 1e4 else f"{value:.1e}".replace("e-0", "e-").replace("e+0", "e")
+    written = (
+        f"{value:.3g}"
+        if value == 0 or 1e-3 <= abs(value) < 1e4
+        else f"{value:.1e}".replace("e-0", "e-").replace("e+0", "e")
+    )
     return written.replace("-", "−")
 
 

@@ -42,7 +42,7 @@ def layered(sizes: Mapping[str, Size], edges: Sequence[tuple[str, str]]) -> Layo
     rows = _rows(list(sizes), edges)
     grid, chains = _with_waypoints(rows, edges)
     full = {**sizes, **{x: Size(WAYPOINT, 0.0) for line in grid for x in line if x not in sizes}}
-    links = [pair for chain in chains.values() for pair in zip(chain, chain[1:], strict=False)]
+    links = [pair for chain in chains.values() for pair in itertools.pairwise(chain)]
     across = _order_rows(grid, links, full)
     heights = [max((full[x].height for x in line), default=0.0) for line in grid]
     tops = [sum(heights[:i]) + ROW_GAP * i for i in range(len(grid))]
@@ -81,9 +81,7 @@ def _with_waypoints(
     return grid, chains
 
 
-def _order_rows(
-    grid: list[list[str]], links: Sequence[tuple[str, str]], sizes: Mapping[str, Size]
-) -> dict[str, float]:
+def _order_rows(grid: list[list[str]], links: Sequence[tuple[str, str]], sizes: Mapping[str, Size]) -> dict[str, float]:
     """Sort rows by the mean place of neighbours above, then below; the horizontal places of the best order met.
 
     The best has the fewest crossings and, of those, the shortest ways to the side.
@@ -147,14 +145,16 @@ def _neighbours(links: Sequence[tuple[str, str]]) -> tuple[dict[str, list[str]],
 def _crossings(grid: Sequence[Sequence[str]], above: Mapping[str, list[str]]) -> int:
     """How many pairs of links between neighbouring rows cross."""
     total = 0
-    for upper, lower in zip(grid, grid[1:], strict=False):
+    for upper, lower in itertools.pairwise(grid):
         place = {x: j for j, x in enumerate(upper)}
         ends = [(place[a], j) for j, x in enumerate(lower) for a in above.get(x, ())]
         total += sum((a - c) * (b - d) < 0 for i, (a, b) in enumerate(ends) for c, d in ends[:i])
     return total
 
 
-def _across(grid: Sequence[Sequence[str]], links: Sequence[tuple[str, str]], sizes: Mapping[str, Size]) -> dict[str, float]:
+def _across(
+    grid: Sequence[Sequence[str]], links: Sequence[tuple[str, str]], sizes: Mapping[str, Size]
+) -> dict[str, float]:
     """Horizontal places: drawn towards the neighbours, kept apart, shifted so that the leftmost edge is at 0."""
     above, below = _neighbours(links)
     x: dict[str, float] = {}
@@ -165,7 +165,11 @@ def _across(grid: Sequence[Sequence[str]], links: Sequence[tuple[str, str]], siz
         rows = grid if sweep % 2 == 0 else list(reversed(grid))
         for line in rows:
             for key in line:
-                near = [*above.get(key, ()), *below.get(key, ())] if sweep > SWEEPS else (above if sweep % 2 == 0 else below).get(key, [])
+                near = (
+                    [*above.get(key, ()), *below.get(key, ())]
+                    if sweep > SWEEPS
+                    else (above if sweep % 2 == 0 else below).get(key, [])
+                )
                 if near:
                     wanted[key] = sum(x[y] for y in near) / len(near)
             _put(line, wanted, sizes, x)

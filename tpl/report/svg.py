@@ -44,7 +44,7 @@ FIGURE_CSS = (
 )
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Picture:
     """A drawing and what it shows in words, which is read where it cannot be seen.
 
@@ -68,7 +68,12 @@ class Picture:
         """As a file, or in a notebook: with its colours."""
         background = f"<rect width='{self.width:.0f}' height='{self.height:.0f}' fill='var(--paper)'/>"
         style = f"<style>{palette('svg.pic')}{FIGURE_CSS}{self.css}</style>{background}"
-        return self._svg(f" width='{self.width:.0f}' height='{self.height:.0f}' xmlns='http://www.w3.org/2000/svg'", style)
+        return self._svg(
+            f" width='{self.width:.0f}' height='{self.height:.0f}' xmlns='http://www.w3.org/2000/svg'", style
+        )
+
+    def __repr__(self) -> str:
+        return f"<picture: {self.label}>"
 
     def _repr_svg_(self) -> str:
         return self.standalone()
@@ -83,11 +88,14 @@ class Picture:
         return f"<svg class='pic' viewBox='{box}' role='{role}' aria-label='{attribute(self.label)}'{size}>{before}{self.body}</svg>"
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Pictures:
     """Several pictures; a notebook shows them one below the other."""
 
     items: tuple[Picture, ...]
+
+    def __repr__(self) -> str:
+        return "\n".join(map(repr, self.items)) or "<no pictures>"
 
     def __len__(self) -> int:
         return len(self.items)
