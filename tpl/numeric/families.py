@@ -225,13 +225,22 @@ class _Structure:
         if expr.op == "pow" and expr.args[1].is_value(2):
             factors = (expr.args[0], expr.args[0])
         a, b = (self._opened(line, f) for f in factors)
-        return _Task(Target(index), a, b, line.name)
+        return _Task(Target(index), a, b, _described(self.program, line.args[0]))
 
     def _covariances(self, number: int, family: Family) -> None:
-        name = self.program.lines[self.program.lines[family.lines[0]].args[1]].name
+        name = _described(self.program, self.program.lines[family.lines[0]].args[1])
         for i, a in enumerate(family.arguments):
             for j, b in enumerate(family.arguments[: i + 1]):
                 self.tasks.append(_Task(Target(None, number, i, j), a, b, name))
+
+
+def _described(program: Program, index: int) -> str:
+    """A vector by its name, or by what it is if it has none of its own."""
+    line = program.lines[index]
+    if line.op != "matmul" or not line.name.startswith("_"):
+        return line.name
+    matrix, vector = line.args
+    return f"{program.lines[matrix].name}{'.T' if line.transposed else ''} @ {program.lines[vector].name}"
 
 
 # ---------------------------------------------------------------------------------------------- rounds

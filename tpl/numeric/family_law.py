@@ -267,7 +267,7 @@ def _choices(
     sweeps = [s for s in steps.steps if isinstance(s, Sweep)]
     for i, sweep in enumerate(sweeps):
         vectors = len(sweep.starts) - 1
-        text = f"second moments of {vectors} vectors, as of {sweep.label}"
+        text = f"second moments of {vectors} vectors like {sweep.label}"
         pairs = [(a, b) for _, a, b in sweep.wanted]
         rows = np.array([[r.moments[i][pair] for pair in pairs] for r in replicates])
         error = float(np.max(students_error(rows), initial=0.0))
