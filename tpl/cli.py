@@ -143,6 +143,32 @@ def derive(
 
 
 @app.command()
+def explain(
+    file: File, data: DataOption = [], settings: SetOption = [], seed: Seed = 0,  # noqa: B006
+    output: Annotated[Path | None, typer.Option("--output", "-o", metavar="OUT.html|OUT.ipynb", help="Where it goes: a page, or a notebook. FILE.html if left out.")] = None,
+    verify: Annotated[bool, typer.Option("--verify/--no-verify", help="Compare with finite networks.")] = True,
+    quick: Annotated[bool, typer.Option("--quick", help="Fewer networks, fewer samples of training.")] = False,
+    widths: Annotated[str | None, typer.Option(metavar="N,N,…", help="Widths of the finite networks.")] = None,
+    seeds: Annotated[int | None, typer.Option(min=2, help="Finite networks a width.")] = None,
+    threads: Threads = None,
+    timeout: Annotated[int, typer.Option(min=1, metavar="SECONDS", help="Leave out equations that take longer.")] = 300,
+    max_lines: MaxLines = 1_000_000, max_memory: MaxMemory = "8G",
+) -> None:  # fmt: skip
+    """One page that explains a program: lines, rules, pictures, numbers, networks. No network, no script."""
+    with reporting(False):
+        path = output or Path(f"{Path(file).stem}.html")
+        if path.suffix not in (".html", ".htm", ".ipynb"):
+            raise _refuse(str(path), "an explanation is a page or a notebook", "`-o page.html` or `-o page.ipynb`")
+        program = _load(file, data, settings, max_lines, max_memory)
+        with progress_bar("explaining") as advance:
+            page = program.explain_page(
+                seed, verify, quick, _widths(widths), seeds, threads, advance, lambda: _deadline(file, timeout)
+            )
+        _save(page, path)
+        print(f"{path}: {path.stat().st_size / 1024:.0f} KiB")
+
+
+@app.command()
 def phase(
     file: File, data: DataOption = [], settings: SetOption = [],  # noqa: B006
     x: Annotated[str | None, typer.Option("--x", metavar="NAME=A..B", help="First axis of the phase diagram: sigma_w=0.5..4.")] = None,
@@ -176,6 +202,7 @@ def paper(
 
     with reporting(False):
         from tpl.report.paper_plot import plot_paper
+        from tpl.report.paper_summary import summary
         from tpl.stages.paper import QUICK, PaperOptions, reproduce
 
         given: dict[str, Any] = {"widths": tuple(_widths(widths) or ()), "seeds": seeds, "samples": samples,
@@ -189,7 +216,7 @@ def paper(
             written = [result.save(out / "numbers.json"), *plot_paper(result, out)]
         except OSError as problem:
             raise _refuse(str(out), f"this cannot be written: {problem.strerror or problem}") from None
-        print(f"{result.seconds:.0f} s: {', '.join(str(path) for path in written)}")
+        print(f"{summary(result)}\n\n{result.seconds:.0f} s: {', '.join(str(path) for path in written)}")
 
 
 @app.command()
@@ -231,6 +258,17 @@ def fmt(
         if formatted.changed and check:
             code = max(code, 1)
     raise typer.Exit(code)
+
+
+@app.command()
+def lsp() -> None:
+    """The language server, over standard input and output: docs/editing.md says how editors start it."""
+    with reporting(False):
+        try:
+            from tpl.editor.server import serve
+        except ImportError:
+            raise _refuse("tpl lsp", "the language server needs pygls", "pip install 'tpl[lsp]'") from None
+        serve()
 
 
 def _version(wanted: bool) -> None:

@@ -87,7 +87,7 @@ def train_limit(
         Result(shown.name, e.value, e.error, e.method, shown.span, steps)
         for shown, e in zip(training.shows, estimates, strict=True)
     ]
-    notes = [*training.regime.reasons, *_ranks(training, found), *notes]
+    notes = [*training.regime.reasons, *_stationary(training, found), *_ranks(training, found), *notes]
     return results, notes + [note for e in estimates for note in e.notes]
 
 
@@ -154,6 +154,16 @@ def _checkpoint(
         yield checkpoint
     finally:
         checkpoint.close()
+
+
+def _stationary(training: Training, found: dict[str, np.ndarray]) -> list[str]:
+    """Of a training that learns features, but for its start."""
+    f = found["f"]
+    if training.regime.kind != "features" or f.shape[1] < 2 or (f != f[:, :1]).any():
+        return []
+    return [
+        "nothing moves: the limit starts where every gradient is zero. Networks leave such a point, later the wider"
+    ]
 
 
 def _ranks(training: Training, found: dict[str, np.ndarray]) -> list[str]:
