@@ -17,7 +17,7 @@ from pathlib import Path
 
 import numpy as np
 
-FULL = ["--samples", "32768", "--replicates", "2", "--tolerance", "0.02", "--dtype", "float32", "--threads", "2"]
+FULL = ["--samples", "32768", "--replicates", "2", "--tolerance", "0.03", "--dtype", "float32", "--threads", "2"]
 HALF = 100  # steps
 POLL = 0.5  # seconds
 
