@@ -211,9 +211,10 @@ def _legend(kinds: Sequence[str], width: float) -> tuple[str, float]:
 
 
 def uses_in_words(uses: Uses) -> list[tuple[Node, list[str]]]:
-    """Every node with what it uses, and how: the picture for those who do not see it."""
+    """Every node that uses something, what it uses, and how: the picture for those who do not see it."""
     labels = {x.key: x.label for x in uses.nodes}
-    return [
+    found = [
         (x, [f"{labels[e.start]} ({'; '.join(EDGE_WORDS[w] for w in e.ways)})" for e in uses.edges if e.end == x.key])
         for x in sorted(uses.nodes, key=lambda x: x.lines[0])
     ]
+    return [(node, used) for node, used in found if used]

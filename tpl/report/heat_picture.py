@@ -12,6 +12,7 @@ LARGEST = 40  # rows and columns drawn of a larger matrix
 NUMBERED = 8  # up to this size numbers stand in the cells
 SIDE, CELL = 328.0, 46.0  # of a whole map; of a cell with a number in it
 MOST_SLICES = 4
+MOST_LETTERS = 6  # of a number in a cell
 
 # From light to dark, so that it reads in grey as well; and for matrices of both signs from one dark through light to another.
 _RAMP = ("#fbf6d9", "#cfe3b4", "#8cc8ad", "#4aa0a5", "#2f6f93", "#2b4077", "#251c4a")
@@ -87,12 +88,15 @@ def _cell(
 
 
 def _short(value: float) -> str:
-    """Three digits in a cell."""
-    written = (
-        f"{value:.3g}"
-        if value == 0 or 1e-3 <= abs(value) < 1e4
-        else f"{value:.1e}".replace("e-0", "e-").replace("e+0", "e")
-    )
+    """As many of three digits as there is room for in a cell."""
+    written = ""
+    for digits in (3, 2, 1):
+        written = f"{value:.{digits}g}"
+        if "e" in written:
+            mantissa, exponent = f"{value:.{digits - 1}e}".split("e")
+            written = f"{mantissa}e{int(exponent)}"
+        if len(written) <= MOST_LETTERS:
+            break
     return written.replace("-", "−")
 
 

@@ -123,8 +123,7 @@ def _equations(page: "ExplainPage") -> Iterator[Cell]:
 
 def _in_words(page: "ExplainPage") -> Iterator[str]:
     rows = [
-        f"- {markdown_words(plain(node.label))} ({lines_text(node.lines)})"
-        + (f" uses {markdown_words(plain(', '.join(used)))}" if used else "")
+        f"- {markdown_words(plain(node.label))} ({lines_text(node.lines)}) uses {markdown_words(plain(', '.join(used)))}"
         for node, used in uses_in_words(page.uses)[:200]
     ]
     yield "\n".join(rows)
@@ -151,8 +150,12 @@ def _networks(page: "ExplainPage") -> Iterator[Cell]:
     if page.verification is None:
         yield _markdown(markdown_words(page.missing.get("verification", "")))
         return
+    from tpl.report.page import still_nearing
+
     found = page.verification.agreement
-    yield _markdown(f"**{markdown_words(plain(verdict(found)))}**", *map(markdown_words, remarks(found)))
+    yield _markdown(
+        f"**{markdown_words(plain(verdict(found)))}**", *map(markdown_words, (*still_nearing(found), *remarks(found)))
+    )
     yield _code("page.comparison", None, repr(page.comparison), comparison_html(page.verification))
     if page.convergence.items:
         yield _code("page.convergence", page.convergence)

@@ -7,7 +7,9 @@ from dataclasses import dataclass
 from functools import cached_property
 from html import escape
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
 
 from tpl.limit.uses import Uses
 from tpl.report.curve_picture import draw_convergence, draw_courses
@@ -21,6 +23,9 @@ from tpl.report.page_program import MOST_LINES, Listing, anchors, cards_html, de
 from tpl.report.page_style import CSS
 from tpl.report.results import CheckReport, Result, Run, Verification
 from tpl.report.svg import Picture, Pictures
+
+if TYPE_CHECKING:
+    from tpl.sampling.agreement import Agreement
 
 MOST_PICTURES = 24  # of results
 POLICY = "default-src 'none'; style-src 'unsafe-inline'; img-src data:"
@@ -210,8 +215,7 @@ def _sections(page: ExplainPage) -> Iterator[tuple[str, str, str]]:
 def _dependencies(page: ExplainPage) -> str:
     picture = draw_uses(page.uses, linked=True)
     in_words = "".join(
-        f"<li><code>{escape(plain(node.label))}</code> ({lines_text(node.lines)})"
-        + (f" uses {escape(plain(', '.join(used)))}" if used else "") + "</li>"
+        f"<li><code>{escape(plain(node.label))}</code> ({lines_text(node.lines)}) uses {escape(plain(', '.join(used)))}</li>"
         for node, used in uses_in_words(page.uses)[:200]
     )  # fmt: skip
     words = f"<details open><summary>The same in words</summary><ul class='small'>{in_words}</ul></details>"
@@ -295,10 +299,22 @@ def _networks(page: ExplainPage) -> str:
         "fit in powers of 1/n; hollow, at ∞, what it tends to."
     )
     panels = _panels(page.convergence, caption) if page.convergence.items else ""
-    more = "".join(f"<li>{escape(plain(x))}</li>" for x in remarks(found))
+    more = "".join(f"<li>{escape(plain(x))}</li>" for x in (*still_nearing(found), *remarks(found)))
     return f"{said}{panels}<ul class='small'>{more}</ul>" + (
         f"<details><summary>The comparison as a table</summary><div class='scroll'>{comparison_html(verification)}</div></details>"
     )
+
+
+def still_nearing(found: "Agreement") -> Iterator[str]:
+    """Of values that disagree: do networks still come nearer to the limit from width to width?"""
+    failed = np.flatnonzero(found.distinct & ~found.ok)
+    apart = np.abs(found.means[:, failed] - found.limit[failed])
+    nearing = int((np.diff(apart, axis=0) < 0).all(axis=0).sum()) if failed.size else 0
+    if nearing:
+        yield (
+            f"in {nearing} of the {count_text(len(failed), 'value')} that disagree, networks still come nearer to the limit from "
+            "width to width: wider ones (--widths) tell whether these are too narrow for powers of 1/n"
+        )
 
 
 def _remark(text: str, small: bool = False) -> str:
