@@ -13,7 +13,6 @@ import tpl
 from tests.report.samples import kernel, make_verification
 from tpl.limit.uses import uses
 from tpl.pipeline import bundled_experiments, bundled_programs, compile_program, read_source
-from tpl.report.axes import Scale, scale, tick_text, ticks
 from tpl.report.curve_picture import draw_convergence, draw_courses
 from tpl.report.graph_picture import MOST_NODES, draw_uses
 from tpl.report.heat_picture import _colour, _luminance, draw_matrix, left_out
@@ -21,6 +20,7 @@ from tpl.report.layered import ROW_GAP, Size, layered
 from tpl.report.layout import compact
 from tpl.report.results import Result
 from tpl.report.svg import _DARK, _LIGHT
+from tpl.report.svg_axes import Scale, scale, tick_text, ticks
 
 NUMBER = re.compile(r"-?\d+(?:\.\d+)?")
 

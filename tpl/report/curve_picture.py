@@ -5,10 +5,10 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from tpl.report.axes import Frame, band, draw_axes, error_bar, frame, marker
 from tpl.report.layout import Floats, compact
 from tpl.report.results import Result, Verification
 from tpl.report.svg import Picture, path, shortened, text, words
+from tpl.report.svg_axes import Frame, band, draw_axes, error_bar, frame, marker
 
 WIDTH, HEIGHT = 348.0, 236.0
 MOST_PANELS = 6  # of values against width

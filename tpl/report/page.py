@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from tpl.sampling.agreement import Agreement
 
 MOST_PICTURES = 24  # of results
+MOST_OPEN = 40  # equations between kernels that are not folded away
 POLICY = "default-src 'none'; style-src 'unsafe-inline'; img-src data:"
 
 SOURCES = {
@@ -251,6 +252,9 @@ def _equations(page: ExplainPage) -> str:
     if page.derivation is None:
         return _remark(page.missing["derivation"])
     parts = html_equations(page.derivation.derivation)
+    count = sum("class='eq'" in x for x in parts)
+    if count > MOST_OPEN:
+        parts = [f"<details><summary>The equations: {count} of them</summary>", *parts, "</details>"]
     training = html_sections(page.derivation.training) if page.derivation.training is not None else ()
     return "".join([*parts, *training]).replace("<h2>", "<h3>").replace("</h2>", "</h3>")
 
