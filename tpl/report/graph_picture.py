@@ -61,7 +61,7 @@ def draw_uses(uses: Uses, linked: bool) -> Picture | None:
         f"<g transform='translate({MARGIN} {bottom + 2 * MARGIN + 12:.0f})'>{legend}</g>",
     ])  # fmt: skip
     height = bottom + below + 3 * MARGIN + 6
-    label = f"How the program's {len(uses.nodes)} names depend on each other; the list below says the same in words"
+    label = f"How the program's {len(uses.nodes)} names depend on each other"
     return Picture(body, width + 2 * MARGIN, height, label, GRAPH_CSS, grouped=linked, shrinks=False)
 
 
