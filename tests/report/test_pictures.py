@@ -166,6 +166,20 @@ def test_what_is_no_matrix_is_not_drawn():
     assert left_out(many) == "x: drawn are the first 4 of 6 matrices and the first 40 of 50 rows and 3 of 3 columns"
 
 
+def test_matrices_along_training_are_drawn_at_both_ends():
+    value = np.arange(3 * 2 * 4 * 4.0).reshape(3, 2, 4, 4)
+    result = Result("gram(h[l])", value, 0.0, "trained", None, (0, 5, 10))
+    pictures = draw_matrix(result)
+    assert [p.label.split(",")[0] for p in pictures] == ["Heat map of gram(h[l])[1"] * 2 + [
+        "Heat map of gram(h[l])[2"
+    ] * 2
+    for picture, (step, k) in zip(pictures, [(0, 0), (2, 0), (0, 1), (2, 1)], strict=True):
+        assert f"step {result.steps[step]}" in picture.label
+        titles = [x.text for x in ET.fromstring(picture.standalone()).iter() if x.tag.endswith("title")]
+        assert titles[5] == f"2, 2: {compact(value[step, k, 1, 1], 0.0)}"
+    assert draw_matrix(Result("f", np.ones((3, 5, 2)), 0.0, "trained", None, (0, 5, 10))) == []
+
+
 def test_constant_and_signed_matrices_can_be_drawn():
     for value in (
         np.full((3, 3), 2.0),

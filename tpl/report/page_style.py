@@ -52,7 +52,7 @@ _PICTURES = (
     "td,th{padding:.18rem .6rem;border-bottom:1px solid var(--faint);white-space:nowrap}th{color:var(--soft);font-weight:600}"
     ".verdict{font-weight:600}.good{color:var(--good)}.bad{color:var(--bad)}"
     ".number{font-size:1.15em}"
-    "footer{margin-top:3.5rem;border-top:2px solid var(--faint);padding-top:1rem;padding-bottom:3rem;font-size:.92em}"
+    "footer{margin-top:1rem;padding-bottom:3rem;font-size:.92em}"
 )
 _NARROW = (
     "@media(max-width:62rem){.drawn,.sides{grid-template-columns:minmax(0,1fr)}"
