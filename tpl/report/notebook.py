@@ -115,7 +115,7 @@ def _explanation(page: "ExplainPage") -> Iterator[Cell]:
 def _equations(page: "ExplainPage") -> Iterator[Cell]:
     if page.derivation is not None:
         yield _markdown("## The limit as equations", "\n".join(markdown_equations(page.derivation.derivation)))
-        if page.derivation.training is not None:
+        if page.derivation.training is not None and page.explanation is None:  # else it is said line by line
             yield _markdown("\n".join(markdown_sections(page.derivation.training)))
     elif "derivation" in page.missing:
         yield _markdown("## The limit as equations", markdown_words(page.missing["derivation"]))

@@ -177,7 +177,9 @@ def _head(page: ExplainPage) -> str:
     )
 
 
-_CODE = re.compile("`([^`]+)`")
+def _marked(text: str) -> str:
+    """A line of prose, with what stands in backticks as code."""
+    return re.sub("`([^`]+)`", r"<code>\1</code>", escape(plain(text)))
 
 
 def paragraph_html(text: str) -> str:
@@ -185,7 +187,7 @@ def paragraph_html(text: str) -> str:
     parts: list[str] = []
     for line in text.splitlines():
         formula = line[:1] in (" ", "\t")
-        said = _CODE.sub(r"<code>\1</code>", escape(plain(line)))
+        said = _marked(line)
         if formula and parts and parts[-1].startswith("<pre"):
             parts[-1] = parts[-1].removesuffix("</pre>") + f"\n{said}</pre>"
         elif formula:
@@ -255,8 +257,9 @@ def _equations(page: ExplainPage) -> str:
     count = sum("class='eq'" in x for x in parts)
     if count > MOST_OPEN:
         parts = [f"<details><summary>The equations: {count} of them</summary>", *parts, "</details>"]
-    training = html_sections(page.derivation.training) if page.derivation.training is not None else ()
-    return "".join([*parts, *training]).replace("<h2>", "<h3>").replace("</h2>", "</h3>")
+    training = page.derivation.training if page.explanation is None else None  # said line by line already
+    after = "".join(html_sections(training)) if training is not None else ""
+    return "".join(parts) + after.replace("<h2>", "<h3>").replace("</h2>", "</h3>")
 
 
 def _numbers(page: ExplainPage) -> str:
@@ -275,8 +278,8 @@ def _numbers(page: ExplainPage) -> str:
         parts.append(
             f"<details{'' if shut else ' open'}><summary>All numbers, with errors</summary><div class='scroll'>{tables}</div></details>"
         )
-    parts += [_remark(x, True) for x in (*filter(None, map(left_out, arrays)), *page.run.notes)]
-    return "".join(parts)
+    notes = "".join(f"<li>{_marked(x)}</li>" for x in (*filter(None, map(left_out, arrays)), *page.run.notes))
+    return "".join(parts) + (f"<ul class='small soft'>{notes}</ul>" if notes else "")
 
 
 def _number(result: Result) -> str:
@@ -322,7 +325,7 @@ def still_nearing(found: "Agreement") -> Iterator[str]:
 
 
 def _remark(text: str, small: bool = False) -> str:
-    lines = "<br>".join(escape(plain(x)) for x in text.splitlines())
+    lines = "<br>".join(map(_marked, text.splitlines()))
     return f"<p class='{'small ' if small else ''}soft'>{lines}</p>"
 
 
