@@ -3,7 +3,7 @@
 import json
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated, Any
@@ -18,9 +18,23 @@ app = typer.Typer(
     help="Tensor programs: from a text file to its checked infinite-width limit.",
 )  # fmt: skip
 
-File = Annotated[str, typer.Argument(metavar="FILE", help="A .tp file, or the name of a bundled program.")]
-DataOption = Annotated[list[str], typer.Option("--data", "-d", metavar="X=SOURCE", help="Data: X=cifar10:16, X=inputs.npy, X=file.npz:array, X=file.csv, X=sphere:4,10.")]  # fmt: skip
-SetOption = Annotated[list[str], typer.Option("--set", "-s", metavar="NAME=VALUE", help="Set a const or a def: L=10, 'phi(z)=tanh(z)'.")]  # fmt: skip
+
+def _proposing(what: str) -> Callable[..., list[tuple[str, str]]]:
+    """The shell's completion by a function of `tpl.editor.completion`; or by words, with `|` between them."""
+
+    def propose(context: typer.Context, incomplete: str) -> list[tuple[str, str]]:
+        from tpl.editor import completion
+
+        by = completion.choices(*what.split("|")) if "|" in what else getattr(completion, what)
+        # While an option lacks its value, arguments are not given to parameters.
+        return by(context.params.get("file") or next(iter(context.args), None), incomplete)
+
+    return propose
+
+
+File = Annotated[str, typer.Argument(metavar="FILE", help="A .tp file, or the name of a bundled program.", autocompletion=_proposing("programs"))]  # fmt: skip
+DataOption = Annotated[list[str], typer.Option("--data", "-d", metavar="X=SOURCE", help="Data: X=cifar10:16, X=inputs.npy, X=file.npz:array, X=file.csv, X=sphere:4,10.", autocompletion=_proposing("data"))]  # fmt: skip
+SetOption = Annotated[list[str], typer.Option("--set", "-s", metavar="NAME=VALUE", help="Set a const or a def: L=10, 'phi(z)=tanh(z)'.", autocompletion=_proposing("settings"))]  # fmt: skip
 Seed = Annotated[int, typer.Option(min=0, help="Seed of every random number.")]
 Samples = Annotated[int | None, typer.Option(min=1, help="M, the size of the sampled limit.")]
 Replicates = Annotated[int | None, typer.Option(min=2, help="Independent repetitions, from which the errors come.")]
@@ -37,13 +51,13 @@ def run(
     replicates: Replicates = None, threads: Threads = None, as_json: Json = False,
     output: Annotated[Path | None, typer.Option("--output", "-o", metavar="OUT.npz", help="Save the arrays.")] = None,
     max_lines: MaxLines = 1_000_000, max_memory: MaxMemory = "8G", gradient_independence: Independence = False,
-    method: Annotated[str, typer.Option(metavar="auto|law|mc|sample", help="The law by formulas, series and quadrature; by Monte Carlo; or the limit sampled. auto: the law if it is short.")] = "auto",
+    method: Annotated[str, typer.Option(metavar="auto|law|mc|sample", autocompletion=_proposing("auto|law|mc|sample"), help="The law by formulas, series and quadrature; by Monte Carlo; or the limit sampled. auto: the law if it is short.")] = "auto",
     rtol: Annotated[float | None, typer.Option(min=1e-12, max=1.0, help="Relative error at which Monte Carlo stops.")] = None,
-    reduction: Annotated[str, typer.Option(metavar="none|antithetic|quasi", help="Variance reduction of Monte Carlo.")] = "none",
+    reduction: Annotated[str, typer.Option(metavar="none|antithetic|quasi", autocompletion=_proposing("none|antithetic|quasi"), help="Variance reduction of Monte Carlo.")] = "none",
     plan: Annotated[bool, typer.Option("--plan", help="Say of each expectation which method it took, and why.")] = False,
     plot: Annotated[Path | None, typer.Option(metavar="OUT.png", help="Draw what is shown along training.")] = None,
     tolerance: Annotated[float | None, typer.Option(min=1e-12, max=0.5, help="Training: relative size below which new directions are dropped.")] = None,
-    dtype: Annotated[str, typer.Option(metavar="float64|float32", help="Training: how vectors are stored.")] = "float64",
+    dtype: Annotated[str, typer.Option(metavar="float64|float32", autocompletion=_proposing("float64|float32"), help="Training: how vectors are stored.")] = "float64",
     checkpoint: Annotated[Path | None, typer.Option("--checkpoint", metavar="FOLDER", help="Training: keep the state there, and resume from it after an interruption.")] = None,
 ) -> None:  # fmt: skip
     """The numbers that a program shows, each with error and method."""
@@ -143,8 +157,8 @@ def derive(
 @app.command()
 def phase(
     file: File, data: DataOption = [], settings: SetOption = [],  # noqa: B006
-    x: Annotated[str | None, typer.Option("--x", metavar="NAME=A..B", help="First axis of the phase diagram: sigma_w=0.5..4.")] = None,
-    y: Annotated[str | None, typer.Option("--y", metavar="NAME=A..B", help="Second axis: sigma_b=0..2.")] = None,
+    x: Annotated[str | None, typer.Option("--x", metavar="NAME=A..B", autocompletion=_proposing("constants"), help="First axis of the phase diagram: sigma_w=0.5..4.")] = None,
+    y: Annotated[str | None, typer.Option("--y", metavar="NAME=A..B", autocompletion=_proposing("constants"), help="Second axis: sigma_b=0..2.")] = None,
     grid: Annotated[int, typer.Option(help="Intervals an axis of the picture.")] = 40,
     plot: Annotated[Path | None, typer.Option(metavar="OUT.png", help="Draw the phase diagram.")] = None,
     timeout: Annotated[int, typer.Option(min=1, metavar="SECONDS", help="Give up after so long.")] = 300,
@@ -204,7 +218,12 @@ def programs() -> None:
 
 @app.command()
 def fmt(
-    files: Annotated[list[str], typer.Argument(metavar="FILE...", help="Files to format; `-` is standard input.")],
+    files: Annotated[
+        list[str],
+        typer.Argument(
+            metavar="FILE...", autocompletion=_proposing("programs"), help="Files to format; `-` is standard input."
+        ),
+    ],
     check: Annotated[bool, typer.Option("--check", help="Write nothing; exit code 1 if a file would change.")] = False,
     diff: Annotated[bool, typer.Option("--diff", help="Write nothing; print what would change.")] = False,
 ) -> None:
