@@ -79,12 +79,25 @@ class TensorProgram:
         return text if training is None else f"{text}\n{print_training(training)}"
 
     def check(
-        self, samples: int | None = None, replicates: int | None = None, threads: int | None = None
+        self,
+        samples: int | None = None,
+        replicates: int | None = None,
+        threads: int | None = None,
+        tolerance: float | None = None,
+        dtype: str = "float64",
     ) -> "CheckReport":
-        """Class, counts, and what a run would cost."""
+        """Class, counts, and what a run with these options would cost."""
         from tpl.stages.check import check_report
+        from tpl.stages.run import RunOptions
 
-        return check_report(self._compiled, samples, replicates, threads)
+        self._one_of(dtype, DTYPES, "dtype")
+        options = RunOptions(samples=samples, replicates=replicates, threads=threads, tolerance=tolerance, dtype=dtype)
+        return check_report(self._compiled, options)
+
+    def _one_of(self, given: str, known: tuple[str, ...], what: str) -> None:
+        if given not in known:
+            message = f"there is no {what} `{given}`"
+            raise TplError(self.source, [Diagnostic(None, message, f"one of: {', '.join(known)}")])
 
     def derive(self) -> "DerivationReport | ExplanationReport":
         """The limit as equations, for any two inputs and any depth: `str`, `.latex()`, `.markdown()`, `.html()`."""
@@ -135,11 +148,8 @@ class TensorProgram:
         choices = (
             (method, METHODS, "method"), (reduction, REDUCTIONS, "variance reduction"), (dtype, DTYPES, "dtype")
         )  # fmt: skip
-        for given, known, what in choices:
-            if given not in known:
-                raise TplError(
-                    self.source, [Diagnostic(None, f"there is no {what} `{given}`", f"one of: {', '.join(known)}")]
-                )
+        for choice in choices:
+            self._one_of(*choice)
         options = RunOptions(method, samples, replicates, seed, threads, gradient_independence, rtol, reduction,
                              tolerance, dtype, checkpoint)  # fmt: skip
         if self._few is not None and options.exact:
