@@ -92,7 +92,7 @@ class Sweep:
         )
 
     def __repr__(self) -> str:
-        over = " × ".join(f"{len(labels)} {name}" for name, labels in self.swept.items())
+        over = " × ".join(f"{name} ({len(labels)})" for name, labels in self.swept.items())
         lost = [f"  {_settings(x.settings)}: {x.reason}" for x in self.failures]
         return "\n".join([f"{self.program_name} over {over}", *(f"  {x!r}" for x in self.results), *lost])
 
