@@ -78,6 +78,29 @@ def run(
 
 
 @app.command()
+def sweep(
+    file: File,
+    swept: Annotated[list[str], typer.Argument(metavar="NAME=VALUES...", autocompletion=_proposing("settings"), help="sigma_w=1,1.5,2, L=1..5, or sigma_w=0.5..2:4 for four values evenly apart.")],
+    data: DataOption = [], settings: SetOption = [], seed: Seed = 0, samples: Samples = None,  # noqa: B006
+    replicates: Replicates = None, threads: Threads = None, as_json: Json = False,
+    plot: Annotated[Path | None, typer.Option(metavar="OUT.png", help="Draw the only show: curves, or a heat map.")] = None,
+    max_lines: MaxLines = 1_000_000, max_memory: MaxMemory = "8G",
+    method: Annotated[str, typer.Option(metavar="auto|law|mc|sample", autocompletion=_proposing("auto|law|mc|sample"), help="As for `tpl run`.")] = "auto",
+) -> None:  # fmt: skip
+    """The numbers of a program over settings: every combination of their values."""
+    with reporting(as_json):
+        from tpl.stages.sweep import read_sweep
+
+        program = _load(file, data, settings, max_lines, max_memory)
+        options = {"samples": samples, "replicates": replicates, "seed": seed, "threads": threads, "method": method}
+        with progress_bar("running the points") as advance:
+            result = program.sweep(read_sweep(program.source, swept), run=options, progress=advance)
+        if plot is not None:
+            _plot(result, plot)
+        _present(result, as_json, "print_sweep")
+
+
+@app.command()
 def verify(
     file: File, data: DataOption = [], settings: SetOption = [], seed: Seed = 0,  # noqa: B006
     widths: Annotated[str | None, typer.Option(metavar="N,N,…", help="Widths of the finite networks.")] = None,

@@ -155,11 +155,13 @@ class Labelled:
     @property
     def title(self) -> str:
         """The name, and where it was taken."""
-        return self.name + (f" at {', '.join(f'{dim} = {_text(x)}' for dim, x in self.at.items())}" if self.at else "")
+        return self.name + (
+            f" at {', '.join(f'{dim} = {label_text(x)}' for dim, x in self.at.items())}" if self.at else ""
+        )
 
     def __repr__(self) -> str:
         if not self.shape:
-            return f"{self.title} = {compact(float(self.value), float(self.error))} ({self.method})"
+            return f"{self.title}{':' if self.at else ' ='} {compact(float(self.value), float(self.error))} ({self.method})"
         axes = ", ".join(f"{dim}: {_few(labels)}" for dim, labels in self.coords.items())
         largest = rough(float(np.nanmax(self.error, initial=0.0)))
         missing = int(np.isnan(self.value).sum())
@@ -172,12 +174,13 @@ class Labelled:
         return labelled_html(self)
 
 
-def _text(label: Label) -> str:
+def label_text(label: Label) -> str:
+    """A label as tables and pictures show it."""
     return label if isinstance(label, str) else f"{label:g}"
 
 
 def _few(labels: Sequence[Label]) -> str:
-    shown = [_text(x) for x in labels]
+    shown = [label_text(x) for x in labels]
     return ", ".join(shown if len(shown) <= 6 else [*shown[:3], "…", shown[-1]])
 
 

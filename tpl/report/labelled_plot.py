@@ -8,7 +8,7 @@ import numpy as np
 
 from tpl.report.axes import STEP
 from tpl.report.course_plot import LOGARITHMIC
-from tpl.report.labelled import Label, Labelled
+from tpl.report.labelled import Label, Labelled, label_text
 from tpl.report.plots import COLOURS, MARKERS, new_figure, safe_label, save_figure
 
 if TYPE_CHECKING:
@@ -41,7 +41,7 @@ def _curves(axes: "Axes", shown: Labelled) -> None:
     along = STEP if STEP in shown.dims else shown.dims[0]
     other = next((dim for dim in shown.dims if dim != along), None)
     parts = [(shown, "")] if other is None else [
-        (shown.sel(**{other: x}), f"{other} = {_text(x)}") for x in shown.coords[other][:MOST_LINES]
+        (shown.sel(**{other: x}), f"{other} = {label_text(x)}") for x in shown.coords[other][:MOST_LINES]
     ]  # fmt: skip
     ticks = _numbers(shown.coords[along])
     marked = len(ticks) <= 30
@@ -70,7 +70,7 @@ def _heat_map(figure: "Figure", axes: "Axes", shown: Labelled) -> None:
     for axis, dim in ((axes.yaxis, first), (axes.xaxis, second)):
         labels = shown.coords[dim]
         kept = np.unique(np.linspace(0, len(labels) - 1, min(len(labels), 8)).round().astype(int))
-        axis.set_ticks(kept.tolist(), [safe_label(_text(labels[i]), 16) for i in kept])
+        axis.set_ticks(kept.tolist(), [safe_label(label_text(labels[i]), 16) for i in kept])
         axis.set_label_text(safe_label(dim))
 
 
@@ -92,10 +92,6 @@ def _label(axis: object, dim: str, labels: tuple[Label, ...]) -> None:
 
     axis.set_label_text(safe_label(dim))  # type: ignore[attr-defined]
     if any(isinstance(x, str) for x in labels):
-        axis.set_ticks(range(len(labels)), [safe_label(_text(x), 16) for x in labels])  # type: ignore[attr-defined]
+        axis.set_ticks(range(len(labels)), [safe_label(label_text(x), 16) for x in labels])  # type: ignore[attr-defined]
     elif all(float(x).is_integer() for x in labels):
         axis.set_major_locator(MaxNLocator(integer=True))  # type: ignore[attr-defined]
-
-
-def _text(label: Label) -> str:
-    return label if isinstance(label, str) else f"{label:g}"

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from tpl.language.source import nearest
 from tpl.report.labelled import Label, Labelled
-from tpl.report.schema import SWEEP
+from tpl.report.schema import SWEEP, dumps
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -71,6 +71,10 @@ class Sweep:
             "failures": [{"settings": dict(x.settings), "reason": x.reason} for x in self.failures],
             "notes": list(self.notes), "seconds": self.seconds,
         }  # fmt: skip
+
+    def to_json(self, indent: int | None = 2) -> str:
+        """The same as strict JSON."""
+        return dumps(self.to_dict(), indent)
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> "Sweep":
