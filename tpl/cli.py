@@ -180,6 +180,32 @@ def derive(
 
 
 @app.command()
+def explain(
+    file: File, data: DataOption = [], settings: SetOption = [], seed: Seed = 0,  # noqa: B006
+    output: Annotated[Path | None, typer.Option("--output", "-o", metavar="OUT.html|OUT.ipynb", help="Where it goes: a page, or a notebook. FILE.html if left out.")] = None,
+    verify: Annotated[bool, typer.Option("--verify/--no-verify", help="Compare with finite networks.")] = True,
+    quick: Annotated[bool, typer.Option("--quick", help="Fewer networks, fewer samples of training.")] = False,
+    widths: Annotated[str | None, typer.Option(metavar="N,N,…", help="Widths of the finite networks.")] = None,
+    seeds: Annotated[int | None, typer.Option(min=2, help="Finite networks a width.")] = None,
+    threads: Threads = None,
+    timeout: Annotated[int, typer.Option(min=1, metavar="SECONDS", help="Leave out equations that take longer.")] = 300,
+    max_lines: MaxLines = 1_000_000, max_memory: MaxMemory = "8G",
+) -> None:  # fmt: skip
+    """One page that explains a program: lines, rules, pictures, numbers, networks. No network, no script."""
+    with reporting(False):
+        path = output or Path(f"{Path(file).stem}.html")
+        if path.suffix not in (".html", ".htm", ".ipynb"):
+            raise _refuse(str(path), "an explanation is a page or a notebook", "`-o page.html` or `-o page.ipynb`")
+        program = _load(file, data, settings, max_lines, max_memory)
+        with progress_bar("explaining") as advance:
+            page = program.explain_page(
+                seed, verify, quick, _widths(widths), seeds, threads, advance, lambda: _deadline(file, timeout)
+            )
+        _save(page, path)
+        print(f"{path}: {path.stat().st_size / 1024:.0f} KiB")
+
+
+@app.command()
 def phase(
     file: File, data: DataOption = [], settings: SetOption = [],  # noqa: B006
     x: Annotated[str | None, typer.Option("--x", metavar="NAME=A..B", autocompletion=_proposing("constants"), help="First axis of the phase diagram: sigma_w=0.5..4.")] = None,
