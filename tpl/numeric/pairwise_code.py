@@ -53,8 +53,8 @@ class Inputs:
 def _labelled(left: np.ndarray, right: np.ndarray | None) -> tuple[np.ndarray | None, np.ndarray | None]:
     """Numbers of distinct inputs."""
     known: dict[bytes, int] = {}
-    sides = [np.array([known.setdefault(row.tobytes(), len(known)) for row in x])
-             for x in (left, right) if x is not None]  # fmt: skip
+    plain = [x.astype(float) for x in (left, right) if x is not None]  # longer floats have bytes that mean nothing
+    sides = [np.array([known.setdefault(row.tobytes(), len(known)) for row in x]) for x in plain]
     if len(known) == sum(map(len, sides)):
         return None, None
     return sides[0], sides[-1]
