@@ -249,12 +249,19 @@ def _sentences(kind: Kind, u: Fraction, r: Fraction | None, roles: Sequence[Role
 
 def _remarks(roles: Sequence[Role]) -> Iterator[str]:
     """On parameters that start at zero in the limit, and on those that cannot learn."""
+    vanishing = 0
     for role in roles:
         name = role.parameter.name
         if role.parameter.trained and not role.parameter.learns:
             yield f"`{name}` has variance 0 and does not train: rates are for unit-variance parameters"
         elif _below_readouts(role) and role.init is not None and role.init > 0:
+            vanishing += 1
             yield f"the initial `{name}` vanishes in the limit: its products have size {power_of_n(-role.init)}"
+    if vanishing > 1:
+        yield (
+            "where two layers vanish, no gradient passes at the start, unless biases or activations with φ(0) ≠ 0 "
+            "keep features alive"
+        )
 
 
 def _listed(names: Sequence[str]) -> str:

@@ -55,7 +55,7 @@ def check_inputs(name: str, array: Array) -> InputAssumption:
     for start in range(0, len(inputs), _BLOCK):
         search.look_at(range(start, min(start + _BLOCK, len(inputs))))
     holds = not search.count
-    sentence = _sentence(name, array, holds, search)
+    sentence = _sentence(array, holds, search)
     return InputAssumption(
         name, holds, tuple(search.offenders), search.count, search.tolerance, sentence, search.notes()
     )
@@ -67,9 +67,9 @@ def _scaled(inputs: Array) -> Array:
     return np.ldexp(inputs, -math.frexp(largest)[1])
 
 
-def _sentence(name: str, array: Array, holds: bool, search: "_Search") -> str:
+def _sentence(array: Array, holds: bool, search: "_Search") -> str:
     size, checked = math.prod(array.shape[1:]), len(search.inputs)
-    what = f"{name}: {checked} inputs in R^{size}"
+    what = f"{checked} inputs in R^{size}"
     if array.ndim > 2:
         what += f", each of shape {shape_text(array.shape[1:])} taken as one vector"
     if checked < len(array):

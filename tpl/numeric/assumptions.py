@@ -36,10 +36,12 @@ class Assumptions:
 def assumptions(program: Program, inputs: Mapping[str, Dataset]) -> Assumptions:
     """Of every activation of a program whether it is GOOD; of every array of inputs whether it meets the assumption.
 
-    Inputs are the arrays of two axes or more that a matrix of the program can be applied to.
+    Inputs are the arrays of two axes or more that a matrix of the program can be applied to. A program that is linear in
+    them has the identity as its activation.
     """
     values = program.constant_values()
-    judged = tuple(judge(function, values) for function in activations(program))
+    found = activations(program) or ((e.ref(0),) if _is_linear(program) else ())
+    judged = tuple(judge(function, values) for function in found)
     lengths = {len(line.row) for line in program.lines if line.op == "input"}
     arrays = {name: data.array for name, data in inputs.items()}
     checked = (check_inputs(k, x) for k, x in arrays.items() if x.ndim > 1 and x.shape[-1] in lengths and x.size)
@@ -55,13 +57,23 @@ def activations(program: Program) -> tuple[Expr, ...]:
     A map of one vector alone is one function: tanh(h) + 0.1 h. Of other maps these are the outermost named functions:
     relu in relu((h - mean) / s), both in silu(g) + tanh(h); products of vectors are none.
     """
+    return tuple(dict.fromkeys(x for found in _maps(program) for x in found.functions()))
+
+
+def _maps(program: Program) -> list["_Map"]:
+    """The maps of vectors that are not part of a backward pass, each once."""
     maps: dict[tuple[Expr, frozenset[int]], None] = {}
     for line in program.lines:
         if line.op == "map" and line.kind is Kind.VECTOR and not line.origin.derived.startswith(_BACKWARD):
             assert line.expr is not None
             vectors = frozenset(i for i, a in enumerate(line.args) if program.lines[a].kind is Kind.VECTOR)
             maps[line.expr, vectors] = None
-    return tuple(dict.fromkeys(x for expr, vectors in maps for x in _Map(expr, vectors).functions()))
+    return [_Map(*found) for found in maps]
+
+
+def _is_linear(program: Program) -> bool:
+    """Does it take inputs, and combine vectors with scalars as coefficients only?"""
+    return any(line.op == "input" for line in program.lines) and all(x.is_affine for x in _maps(program))
 
 
 class _Map:
@@ -71,6 +83,10 @@ class _Map:
         self.expr = expr
         self._vectors = vectors
         self._affine: dict[int, bool] = {}
+
+    @property
+    def is_affine(self) -> bool:
+        return self._is_affine(self.expr)
 
     def functions(self) -> Iterator[Expr]:
         yield from self._within(self.expr, set())

@@ -171,9 +171,7 @@ def _constant_shift(phi: Activation) -> Finding | None:
         period = 2 * math.pi / rate
         z = _grid(3 * period)
         if _cancel([phi.at(z + period), -phi.at(z)]):
-            words = (
-                f"φ(z + {period:.6g}) - φ(z) is constant: its b_i are equal, and we cannot tell if that is admissible"
-            )
+            words = f"φ(z + {period:.6g}) - φ(z) is constant, a sum with b_1 = b_2: not GOOD if that is admissible"
             return Finding(SUMS, None, "numeric", CONSTANT, words)
     return None
 

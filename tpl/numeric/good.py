@@ -176,7 +176,7 @@ def _bounded(function: Activation, condition: str, name: str) -> Finding:
         return Finding(condition, True, "symbolic", None, f"{name} stays within [{low:.4g}, {high:.4g}]")
     for end, where in zip(function.tails, ("-∞", "∞"), strict=True):
         if end is not None and end.leads and end.degree > 0:
-            how = "faster than any power" if end.huge else f"like {end.leading:.4g} |z|^{end.degree:g}"
+            how = "faster than any power" if end.huge else f"like {_power(end.leading, end.degree)}"
             return Finding(condition, False, "symbolic", None, f"{name} grows {how} as z → {where}")
     before, after = function.tails
     if before and after and before.order <= 0 and after.order <= 0 and _locally_bounded(function):
@@ -184,6 +184,12 @@ def _bounded(function: Activation, condition: str, name: str) -> Finding:
     if not _locally_bounded(function):
         return Finding(condition, None, "symbolic", None, f"not decided: {name} may have singularities")
     return _bounded_numerically(function, condition, name)
+
+
+def _power(factor: float, degree: float) -> str:
+    """The size of factor |z|^degree."""
+    shown = f"{abs(factor):.4g} " if abs(factor) != 1 else ""
+    return f"{shown}|z|" + (f"^{degree:g}" if degree != 1 else "")
 
 
 def _ends(name: str, before: Tail, after: Tail) -> str:

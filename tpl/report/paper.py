@@ -15,18 +15,30 @@ Floats = np.ndarray
 class Curves:
     """One measure: of networks [widths, records, ...], means over seeds; in the limit [records, ...].
 
-    Errors are standard errors: value ± 2 error covers with 95%.
+    Errors are standard errors: value ± 2 error covers with 95%. extrapolated: where networks have an expansion in 1/n
+    and are wide enough, what they tend to by least squares, without looking at the limit.
     """
 
     networks: Floats
     network_errors: Floats
     limit: Floats
     limit_errors: Floats
+    extrapolated: Floats | None = None
+    extrapolated_errors: Floats | None = None
 
     @property
     def resolved(self) -> Floats:
         """Where the limit can be told from zero."""
         return np.asarray(np.abs(self.limit) > 2 * self.limit_errors)
+
+    @property
+    def z(self) -> Floats | None:
+        """Of extrapolation against limit, [records, ...]."""
+        if self.extrapolated is None or self.extrapolated_errors is None:
+            return None
+        spread = np.hypot(self.extrapolated_errors, self.limit_errors)
+        difference = self.extrapolated - self.limit
+        return np.divide(difference, spread, out=np.zeros_like(difference), where=spread > 0)
 
 
 @dataclass(frozen=True)

@@ -33,6 +33,7 @@ ROWS = (
 def plot_paper(paper: Paper, folder: str | os.PathLike[str], suffix: str = ".png") -> list[Path]:
     """Draw all figures into a folder that exists; the suffix decides the format."""
     figures: dict[str, Callable[[Path], Path]] = {
+        "mup": lambda path: plot_mup(paper, path),
         "features_h": lambda path: plot_features(paper, "h", path),
         "features_x": lambda path: plot_features(paper, "x", path),
         "along": lambda path: plot_along(paper, path),
@@ -69,31 +70,69 @@ def plot_features(paper: Paper, variable: str, path: Path) -> Path:
     return save_figure(figure, path)
 
 
+def plot_mup(paper: Paper, path: Path) -> Path:
+    """The three measures under μP alone, a column a layer, on linear scales: h and x run into their limits."""
+    (features,) = (f for f in paper.features if f.parametrization == "mup")
+    rows = [row for row in ROWS if not row[0].startswith("rms")]
+    layers = features.measures["rms(h[l])"].limit.shape[-1]
+    figure = new_figure(3.6 * layers + 0.6, 2.7 * len(rows) + 0.8)
+    panels = figure.subplots(len(rows), layers, sharex=True, squeeze=False)
+    for row, (measure, label) in zip(panels, rows, strict=True):
+        for layer, axes in enumerate(row):
+            for k, variable in enumerate("hx"):
+                curves = features.measures[measure.format(variable)]
+                _draw_curve(axes, features.widths, curves, layer, k, variable)
+            _width_axis(axes, features.widths)
+            axes.set_ylim(bottom=0)
+        row[0].set_ylabel(label)
+    for layer, axes in enumerate(panels[0]):
+        axes.set_title(f"layer {layer + 1}", fontsize=12)
+    for axes in panels[-1]:
+        axes.set_xlabel("width n")
+    handles, labels = panels[0][0].get_legend_handles_labels()
+    figure.legend(handles, labels, loc="outside lower center", ncols=len(handles), frameon=False)
+    steps = features.steps[-1]
+    figure.suptitle(f"μP after {steps} steps; hollow, dashed: the infinite-width limit (bars, bands: 2 errors)")
+    return save_figure(figure, path)
+
+
 def _draw_widths(axes: "Axes", features: Features, curves: Curves) -> None:
-    widths = np.array(features.widths, float)
-    end = widths[-1] * (widths[-1] / widths[0]) ** 0.2
-    zero = []
-    for layer in range(curves.limit.shape[-1]):
-        colour, marker = COLOURS[layer], MARKERS[layer]
-        shift = (end / widths[0]) ** (0.012 * (layer - 1))
-        mean, bar = curves.networks[:, -1, layer], 2 * curves.network_errors[:, -1, layer]
-        axes.errorbar(widths * shift, mean, bar, color=colour, marker=marker, markersize=4.5, lw=1.0, capsize=2,
-                      label=f"layer {layer + 1}")  # fmt: skip
-        value, error = curves.limit[-1, layer], 2 * curves.limit_errors[-1, layer]
-        if not curves.resolved[-1, layer]:
-            zero.append(str(layer + 1))
-            continue
-        axes.axhspan(value - error, value + error, color=colour, alpha=0.15, lw=0)
-        axes.axhline(value, color=colour, ls="--", lw=0.8)
-        axes.errorbar([end * shift], [value], [error], color=colour, marker=marker, markerfacecolor="white",
-                      markersize=6, capsize=2)  # fmt: skip
+    layers = range(curves.limit.shape[-1])
+    for layer in layers:
+        _draw_curve(axes, features.widths, curves, layer, layer, f"layer {layer + 1}")
+    zero = [str(layer + 1) for layer in layers if not curves.resolved[-1, layer]]
     if zero:
-        layers = "layer" if len(zero) == 1 else "layers"
-        axes.text(0.97, 0.03, f"limit 0: {layers} {', '.join(zero)}", transform=axes.transAxes, ha="right", fontsize=8)
+        which = "layer" if len(zero) == 1 else "layers"
+        axes.text(0.97, 0.03, f"limit 0: {which} {', '.join(zero)}", transform=axes.transAxes, ha="right", fontsize=8)
+    _width_axis(axes, features.widths)
+
+
+def _draw_curve(axes: "Axes", widths: tuple[int, ...], curves: Curves, layer: int, k: int, label: str) -> None:
+    """One layer at the last step: networks, and the limit where it can be told from zero. k: its colour and place."""
+    end, colour, marker = _place_of_limit(widths), COLOURS[k], MARKERS[k]
+    shift = (end / widths[0]) ** (0.012 * (k - 1))
+    mean, bar = curves.networks[:, -1, layer], 2 * curves.network_errors[:, -1, layer]
+    axes.errorbar(np.array(widths) * shift, mean, bar, color=colour, marker=marker, markersize=4.5, lw=1.0, capsize=2,
+                  label=label)  # fmt: skip
+    value, error = curves.limit[-1, layer], 2 * curves.limit_errors[-1, layer]
+    if not curves.resolved[-1, layer]:
+        return
+    axes.axhspan(value - error, value + error, color=colour, alpha=0.15, lw=0)
+    axes.axhline(value, color=colour, ls="--", lw=0.8)
+    axes.errorbar([end * shift], [value], [error], color=colour, marker=marker, markerfacecolor="white",
+                  markersize=6, capsize=2)  # fmt: skip
+
+
+def _place_of_limit(widths: tuple[int, ...]) -> float:
+    """Right of the widest, by a fifth of the axis."""
+    return float(widths[-1] * max(2.0, widths[-1] / widths[0]) ** 0.2)
+
+
+def _width_axis(axes: "Axes", widths: tuple[int, ...]) -> None:
     axes.set_xscale("log")
     axes.minorticks_off()
     every = 2 if len(widths) > 4 else 1
-    ticks = [*widths[::every], end]
+    ticks = [*widths[::every], _place_of_limit(widths)]
     axes.set_xticks(ticks, [*(f"{n:.0f}" for n in widths[::every]), "∞"], fontsize=8)
     axes.grid(True, color="0.92", lw=0.7)
 

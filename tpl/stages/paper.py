@@ -23,7 +23,8 @@ ENDINGS = ("convergence", "degenerate", "relu", "linear")
 ACTIVATIONS = {"tanh": "tanh(z)", "relu": "relu(z)"}
 WIDEST_DEVIATION, BINS = 4.5, 45  # of the histograms
 MAX_WIDTH = 2**14
-DENSE = 2048  # up to which matrices are stored; wider ones are revealed lazily, which is exact in law and faster
+DENSE = 1024  # up to which matrices are stored; wider ones are revealed lazily, which is exact in law and faster
+VECTORS_A_WIDTH = 8  # networks have an expansion in 1/n if they are so many times wider than their joint Gram matrix
 EXACT = 1e-7  # tolerance of rank truncation that nothing here can tell from none
 
 
@@ -76,7 +77,7 @@ class _Study:
         self._features = {
             name: self._training("features", data, f"parametrization={name}") for name in PARAMETRIZATIONS
         }
-        self._endings = {name: self._training(name, {}) for name in ENDINGS}
+        self._endings = {name: _at_every_step(self._training(name, {})) for name in ENDINGS}
         self._histograms = {
             name: _ends_only(self._training("features", data, f"phi(z)={phi}")) for name, phi in ACTIVATIONS.items()
         }
@@ -126,14 +127,16 @@ class _Study:
         training, options = self._features[parametrization], self.options
         measured = Measured(training)
         limit = measured.estimates(self._run(training, self._limit, options.replicates), "")
-        networks = [
-            measured.single(self._run(training, self._network(n), options.seeds)) for n in sorted(options.widths)
-        ]
+        networks = {
+            n: measured.single(self._run(training, self._network(n), options.seeds)) for n in sorted(options.widths)
+        }
         measures = {}
         for k, (shown, estimate) in enumerate(zip(training.shows, limit, strict=True)):
-            means, errors = zip(*(_mean_and_error(x[k]) for x in networks), strict=True)
-            measures[shown.name] = Curves(np.array(means), np.array(errors), estimate.value, estimate.error)
-        return Features(parametrization, tuple(sorted(options.widths)), training.schedule.records, measures)
+            of_widths = {n: x[k] for n, x in networks.items()}
+            means, errors = zip(*map(_mean_and_error, of_widths.values()), strict=True)
+            found = _extrapolated(of_widths, 2 * len(training.examples)) if parametrization == "mup" else (None, None)
+            measures[shown.name] = Curves(np.array(means), np.array(errors), estimate.value, estimate.error, *found)
+        return Features(parametrization, tuple(networks), training.schedule.records, measures)
 
     def ending(self, name: str) -> Ending:
         """The loss and the error signals of a program that trains until nothing moves."""
@@ -173,6 +176,22 @@ class _Study:
         ticks = _ticks(training)
         report = self._steps.advance(ticks * count)
         return _spread(guarded(training.program, lambda: run_many(one, count, self.options.threads, report, ticks)))
+
+
+def _extrapolated(networks: Mapping[int, np.ndarray], vectors: int) -> tuple[np.ndarray | None, np.ndarray | None]:
+    """What one measure of networks [seeds, ...] tends to, and its error, from those wide enough to tell."""
+    from tpl.sampling.agreement import compare
+
+    wide = {n: x.reshape(len(x), -1) for n, x in networks.items() if n >= VECTORS_A_WIDTH * vectors}
+    if len(wide) < 2:
+        return None, None
+    shape = next(iter(networks.values())).shape[1:]
+    found = compare(next(reversed(wide.values())), wide)  # of which only the extrapolation is used
+    return found.extrapolated.reshape(shape), found.extrapolated_error.reshape(shape)
+
+
+def _at_every_step(training: Training) -> Training:
+    return replace(training, schedule=replace(training.schedule, records=tuple(range(training.schedule.steps + 1))))
 
 
 def _spread(ends: list[np.ndarray]) -> Spread:

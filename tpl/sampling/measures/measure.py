@@ -118,16 +118,27 @@ def _notes(measure: Measure, sampled: Sampled, steps: Sequence[int] | None) -> t
     """A sentence a reason: at which steps values cannot be told from zero, and what most of the error is."""
     count = len(sampled.value)
     labels = list(range(count)) if steps is None else list(steps)
-    parts = np.broadcast_arrays(2 * sampled.noise, sampled.truncation, sampled.rounding)
-    largest = np.argmax(np.stack(parts), axis=0)
+    parts = np.stack(np.broadcast_arrays(2 * sampled.noise, sampled.truncation, sampled.rounding))
+    largest = np.argmax(parts, axis=0)
     hidden = np.abs(sampled.value) <= 2 * sampled.error
-    notes = []
+    vanishing = hidden & (sampled.value == 0) & (parts == 0).all(axis=0)
+    sentences = {"is zero": vanishing}
     for which, reason in enumerate(("sampling noise", "truncation tolerance", "rounding")):
-        here = (hidden & (largest == which)).reshape(count, -1).any(axis=1)
+        sentences[f"cannot be resolved: below {reason}"] = hidden & ~vanishing & (largest == which)
+    notes = []
+    for sentence, where in sentences.items():
+        here = where.reshape(count, -1).any(axis=1)
         if here.any():
-            listed = ", ".join(str(labels[i]) for i in np.flatnonzero(here))
-            notes.append(f"{measure.name} cannot be resolved: below {reason} (step {listed})")
+            notes.append(f"{measure.name} {sentence} ({_steps_text(labels, here)})")
     return tuple(notes)
+
+
+def _steps_text(labels: Sequence[int], here: NDArray[np.bool_]) -> str:
+    """step 3; steps 0 to 20, 50: recorded steps in a row as one."""
+    edges = np.flatnonzero(np.diff(np.concatenate([[False], here, [False]]).astype(int)))
+    runs = [(labels[start], labels[stop - 1]) for start, stop in edges.reshape(-1, 2)]
+    listed = ", ".join(str(a) if a == b else f"{a} to {b}" for a, b in runs)
+    return f"step {listed}" if np.count_nonzero(here) == 1 else f"steps {listed}"
 
 
 def mean_over_replicates(statistics: Statistics) -> dict[str, Floats]:
