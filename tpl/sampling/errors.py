@@ -1,5 +1,7 @@
 """What can go wrong while a program is sampled."""
 
+from typing import Any
+
 
 class NumericalError(ArithmeticError):
     """A line's value is not a finite number.
@@ -11,6 +13,14 @@ class NumericalError(ArithmeticError):
         self.line = line
         self.message = message
         super().__init__(f"line {line}: {message}")
+
+
+class NoValue(ValueError):
+    """A measure along training has no finite value. name: as it is shown; span: where; message: a sentence."""
+
+    def __init__(self, name: str, span: Any, message: str):
+        self.name, self.span, self.message = name, span, message
+        super().__init__(message)
 
 
 class MemoryRefused(Exception):

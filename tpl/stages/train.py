@@ -68,7 +68,7 @@ def train_limit(
     if options.dtype != "float64":
         how += f", {options.dtype}"
     method = f"trained in the limit: {count} replicates of {width} samples, {how}"
-    estimates = Measured(training).estimates(found, method)
+    estimates = guarded(program, lambda: Measured(training).estimates(found, method))
     steps = training.schedule.records
     results = [
         Result(shown.name, e.value, e.error, e.method, shown.span, steps)
