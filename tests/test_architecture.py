@@ -21,6 +21,7 @@ ORDER = [
     "stages",
     "api",
     "extras",
+    "editor",
     "cli",
 ]
 FILES = sorted((ROOT / "tpl").rglob("*.py"))

@@ -4,6 +4,7 @@ from math import pi
 
 import numpy as np
 import pytest
+from scipy.optimize import brentq
 from scipy.special import erf, roots_hermitenorm
 
 import tpl
@@ -140,3 +141,42 @@ def test_batches_apart_and_together():
     error = np.hypot(np.asarray(blocks.error)[1, :, 1, :], alone.error)
     assert (np.abs(blocks.value[1, :, 1, :] - alone.value) <= 2.5 * error).all()
     assert np.abs(blocks.value[0, :, 1, :]).max() < blocks.value[1, :, 1, :].max()
+
+
+def overlaps(signal, start, steps):
+    """State evolution for a spike of signs: q <- E tanh(c + sqrt(c) z), c = signal^2 q."""
+    nodes, weights = roots_hermitenorm(120)
+    weights = weights / weights.sum()
+    found = []
+    for _ in range(steps):
+        c = signal**2 * (found[-1] if found else start)
+        found.append(float(weights @ np.tanh(c + np.sqrt(c) * nodes)))
+    return found
+
+
+def test_a_planted_direction_is_found_as_state_evolution_says():
+    """The law cancels the Onsager term against the matrix's memory, so that both are plain integrals."""
+    algorithm, evolution = tpl.load("amp_spiked").run(method="law")
+    expected = overlaps(1.5, 0.1, 5)
+    np.testing.assert_allclose(algorithm.value, expected, atol=1e-10)
+    np.testing.assert_allclose(evolution.value, expected, atol=1e-10)
+
+
+def test_the_overlap_reached():
+    algorithm = tpl.load("amp_spiked", settings=["T=16"]).run(method="law")[0]
+    fixed = brentq(lambda q: overlaps(1.5, q, 1)[0] - q, 0.1, 1)
+    assert algorithm.value[-1] == pytest.approx(fixed, abs=1e-3)
+
+
+def test_without_its_memory_cancelled_the_algorithm_leaves_state_evolution():
+    algorithm, evolution = tpl.load("amp_spiked", settings=["onsager(b, m)=0*m"]).run(method="sample")
+    z = (algorithm.value - evolution.value) / np.hypot(algorithm.error, evolution.error)
+    assert np.abs(z[:2]).max() < 4.5
+    assert z[2:].min() > 10
+
+
+def test_a_gaussian_spike_is_found_as_far_as_its_eigenvector():
+    """Linear steps: q = 1 - 1 / lambda^2, the squared overlap of the leading eigenvector (Baik, Ben Arous & Peche 2005)."""
+    linear = ["spike(g)=g", "denoise(r, q)=lambda*r/(1 + lambda^2*q)", "slope(r, q)=lambda/(1 + lambda^2*q) + 0*r"]
+    algorithm = tpl.load("amp_spiked", settings=[*linear, "T=10", "start=0.3"]).run(method="sample")[0]
+    assert abs(algorithm.value[-1] - (1 - 1 / 1.5**2)) < 4.5 * algorithm.error[-1] + 1e-3

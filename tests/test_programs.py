@@ -15,6 +15,7 @@ from tpl.pipeline import bundled_programs
 
 CLASSES = {
     "amp": "NETSORT+",
+    "amp_spiked": "NETSORT+",
     "attention": "NETSORT+",
     "autoencoder": "NETSORT",
     "batchnorm_batches": "NETSORT",
@@ -39,7 +40,7 @@ CLASSES = {
     "transformer": "NETSORT+",
     "transpose_correction": "NETSORT",
 }
-OTHERS = {"amp", "freeness", "jacobian", "marchenko_pastur", "semicircle", "transpose_correction"}
+OTHERS = {"amp", "amp_spiked", "freeness", "jacobian", "marchenko_pastur", "semicircle", "transpose_correction"}
 NETWORKS = set(CLASSES) - OTHERS
 each_program = pytest.mark.parametrize("name", sorted(CLASSES))
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from tpl.core.elaborate import Limits
 from tpl.core.program import Program
 from tpl.language.source import Diagnostic, Source, TplError
-from tpl.pipeline import Compiled, compile_program, read_source
+from tpl.pipeline import Compiled, Settings, compile_program, read_source, settings_texts
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from tpl.report.explanation import ExplanationReport
     from tpl.report.phase import Phase
     from tpl.report.results import CheckReport, Run, Verification
+    from tpl.report.sweep import Sweep
 
 Progress = Callable[[int, int], None]
 METHODS = ("auto", "law", "mc", "sample")
@@ -25,18 +26,19 @@ DTYPES = ("float64", "float32")
 
 
 def load(
-    name: str, data: Mapping[str, Any] | None = None, settings: Sequence[str] = (), limits: Limits = Limits()
+    name: str, data: Mapping[str, Any] | None = None, settings: Settings = (), limits: Limits = Limits()
 ) -> "TensorProgram":
     """Load a `.tp` file, or a bundled program by name.
 
     data: name -> array, or a source as `--data` takes it ("cifar10:16", "inputs.npy"). settings: as `--set` takes
-    them ("L=10", "phi(z)=tanh(z)"). Raises TplError, which lists every mistake found.
+    them, ["L=10", "phi(z)=tanh(z)"], or by name, {"L": 10, "phi": "tanh(z)"}. Raises TplError, which lists every mistake
+    found.
     """
     return TensorProgram(read_source(str(name)), data, settings, limits)
 
 
 def loads(
-    text: str, data: Mapping[str, Any] | None = None, settings: Sequence[str] = (), limits: Limits = Limits()
+    text: str, data: Mapping[str, Any] | None = None, settings: Settings = (), limits: Limits = Limits()
 ) -> "TensorProgram":
     """Like `load`, from the text of a program."""
     return TensorProgram(Source(text), data, settings, limits)
@@ -45,16 +47,16 @@ def loads(
 class TensorProgram:
     """A compiled program: ask it for its core lines, its limit, its agreement with finite networks."""
 
-    def __init__(self, source: Source, data: Mapping[str, Any] | None, settings: Sequence[str], limits: Limits):
+    def __init__(self, source: Source, data: Mapping[str, Any] | None, settings: Settings, limits: Limits):
         self.source = source
         self.limits = limits
-        self._data, self._settings = data, tuple(settings)
+        self._data, self._settings = data, settings_texts(source, settings)
         self._kernels: dict = {}
         self._few: tuple[Compiled, dict] | None = None
         if data:
             from tpl.kernels import compiled_for_few
 
-            self._few = compiled_for_few(source, data, settings, limits)
+            self._few = compiled_for_few(source, data, self._settings, limits)
         if self._few is None:
             _ = self._compiled  # says what is wrong
 
@@ -77,12 +79,25 @@ class TensorProgram:
         return text if training is None else f"{text}\n{print_training(training)}"
 
     def check(
-        self, samples: int | None = None, replicates: int | None = None, threads: int | None = None
+        self,
+        samples: int | None = None,
+        replicates: int | None = None,
+        threads: int | None = None,
+        tolerance: float | None = None,
+        dtype: str = "float64",
     ) -> "CheckReport":
-        """Class, counts, and what a run would cost."""
+        """Class, counts, and what a run with these options would cost."""
         from tpl.stages.check import check_report
+        from tpl.stages.run import RunOptions
 
-        return check_report(self._compiled, samples, replicates, threads)
+        self._one_of(dtype, DTYPES, "dtype")
+        options = RunOptions(samples=samples, replicates=replicates, threads=threads, tolerance=tolerance, dtype=dtype)
+        return check_report(self._compiled, options)
+
+    def _one_of(self, given: str, known: tuple[str, ...], what: str) -> None:
+        if given not in known:
+            message = f"there is no {what} `{given}`"
+            raise TplError(self.source, [Diagnostic(None, message, f"one of: {', '.join(known)}")])
 
     def derive(self) -> "DerivationReport | ExplanationReport":
         """The limit as equations, for any two inputs and any depth: `str`, `.latex()`, `.markdown()`, `.html()`."""
@@ -133,11 +148,8 @@ class TensorProgram:
         choices = (
             (method, METHODS, "method"), (reduction, REDUCTIONS, "variance reduction"), (dtype, DTYPES, "dtype")
         )  # fmt: skip
-        for given, known, what in choices:
-            if given not in known:
-                raise TplError(
-                    self.source, [Diagnostic(None, f"there is no {what} `{given}`", f"one of: {', '.join(known)}")]
-                )
+        for choice in choices:
+            self._one_of(*choice)
         options = RunOptions(method, samples, replicates, seed, threads, gradient_independence, rtol, reduction,
                              tolerance, dtype, checkpoint)  # fmt: skip
         if self._few is not None and options.exact:
@@ -145,6 +157,34 @@ class TensorProgram:
             if found is not None:
                 return found
         return run_limit(self._compiled, self.limits, options, progress)
+
+    def sweep(
+        self,
+        values: Mapping[str, Sequence[Any]] | None = None,
+        /,
+        *,
+        run: Mapping[str, Any] | None = None,
+        progress: Progress | None = None,
+        **more: Sequence[Any],
+    ) -> "Sweep":
+        """`run` for every combination of settings: `sweep(sigma_w=[1.0, 1.5, 2.0], L=range(1, 6))`.
+
+        Consts, defs (`phi=["tanh(z)", "relu(z)"]`) and settings of training are swept; values: the same as a mapping, for
+        names that are no keywords in Python. run: options of every `run`, {"seed": 1, "method": "law"}; each point gives
+        the bits that a `run` with its settings gives. progress: told of points done, and of all points. A point that has no
+        limit is NaN in the arrays, and its reason stands in `.failures`. Raises TplError where no point has one.
+        """
+        from tpl.stages.sweep import sweep_settings
+
+        swept = {**(values or {}), **more}
+        known = (self._few[1] if self._few is not None else self._compiled.inputs) if self._data else {}
+        data = {name: known[name] for name in self._data or {}}  # read once
+
+        def point(settings: Mapping[str, Any]) -> "Run":
+            texts = (*self._settings, *settings_texts(self.source, settings))
+            return TensorProgram(self.source, data, texts, self.limits).run(**(run or {}))
+
+        return sweep_settings(self.source, swept, point, progress)
 
     def kernel(
         self,

@@ -29,6 +29,8 @@ Json = Annotated[bool, typer.Option("--json", help="Print one JSON object (docs/
 MaxLines = Annotated[int, typer.Option(min=1, help="Refuse core programs with more lines.")]
 MaxMemory = Annotated[str, typer.Option(metavar="SIZE", help="Refuse runs that need more memory: 500M, 8G.")]
 Independence = Annotated[bool, typer.Option("--gradient-independence", help="Treat W.T as independent of W in the limit: the classical shortcut, wrong in general.")]  # fmt: skip
+Tolerance = Annotated[float | None, typer.Option(min=1e-12, max=0.5, help="Training: relative size below which new directions are dropped.")]  # fmt: skip
+Dtype = Annotated[str, typer.Option(metavar="float64|float32", help="Training: how vectors are stored.")]
 
 
 @app.command()
@@ -42,8 +44,7 @@ def run(
     reduction: Annotated[str, typer.Option(metavar="none|antithetic|quasi", help="Variance reduction of Monte Carlo.")] = "none",
     plan: Annotated[bool, typer.Option("--plan", help="Say of each expectation which method it took, and why.")] = False,
     plot: Annotated[Path | None, typer.Option(metavar="OUT.png", help="Draw what is shown along training.")] = None,
-    tolerance: Annotated[float | None, typer.Option(min=1e-12, max=0.5, help="Training: relative size below which new directions are dropped.")] = None,
-    dtype: Annotated[str, typer.Option(metavar="float64|float32", help="Training: how vectors are stored.")] = "float64",
+    tolerance: Tolerance = None, dtype: Dtype = "float64",
     checkpoint: Annotated[Path | None, typer.Option("--checkpoint", metavar="FOLDER", help="Training: keep the state there, and resume from it after an interruption.")] = None,
 ) -> None:  # fmt: skip
     """The numbers that a program shows, each with error and method."""
@@ -91,11 +92,12 @@ def verify(
 def check(
     file: File, data: DataOption = [], settings: SetOption = [], samples: Samples = None,  # noqa: B006
     replicates: Replicates = None, threads: Threads = None, as_json: Json = False,
-    max_lines: MaxLines = 1_000_000, max_memory: MaxMemory = "8G",
+    max_lines: MaxLines = 1_000_000, max_memory: MaxMemory = "8G", tolerance: Tolerance = None, dtype: Dtype = "float64",
 ) -> None:  # fmt: skip
     """Mistakes with carets; else the program's class, its counts, and what a run would cost."""
     with reporting(as_json):
-        report = _load(file, data, settings, max_lines, max_memory).check(samples, replicates, threads)
+        program = _load(file, data, settings, max_lines, max_memory)
+        report = program.check(samples, replicates, threads, tolerance, dtype)
         _present(report, as_json, "print_check")
 
 
@@ -230,6 +232,17 @@ def fmt(
         if formatted.changed and check:
             code = max(code, 1)
     raise typer.Exit(code)
+
+
+@app.command()
+def lsp() -> None:
+    """The language server, over standard input and output: docs/editing.md says how editors start it."""
+    with reporting(False):
+        try:
+            from tpl.editor.server import serve
+        except ImportError:
+            raise _refuse("tpl lsp", "the language server needs pygls", "pip install 'tpl[lsp]'") from None
+        serve()
 
 
 def _version(wanted: bool) -> None:

@@ -7,12 +7,15 @@ text ─parse→ syntax ─check→ syntax ─elaborate→ core program ─┬�
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from math import isfinite
+from numbers import Rational, Real
 from os import PathLike, fspath
 from pathlib import Path
 from typing import Any
 
 from tpl.core.elaborate import Limits, elaborate
 from tpl.core.functions import CALLABLE
+from tpl.core.meanings import Meanings
 from tpl.core.program import Program, verify
 from tpl.data import DataError, Dataset, from_array, load_source
 from tpl.language import syntax as s
@@ -24,6 +27,7 @@ from tpl.language.training_words import SETTINGS
 from tpl.resources import programs_dir
 
 Progress = Callable[[int, int], None]
+Settings = Sequence[str] | Mapping[str, Any]
 
 _FUNCTIONS = {name: record.arity for name, record in CALLABLE.items()}
 
@@ -80,11 +84,12 @@ def compile_program(
     limits: Limits = Limits(),
     generic_rows: dict[tuple[float, ...], int] | None = None,
     name_all: bool = False,
+    meanings: Meanings | None = None,
 ) -> Compiled:
     """From text to a verified core program. Raises TplError with every mistake found.
 
     data: name -> array, Dataset, or a source as `--data` takes it. settings: `L=10`, `phi(z)=tanh(z)`.
-    generic_rows: see `elaborate`. name_all: what networks leave nameless gets a name (`spell_out`).
+    generic_rows, meanings: see `elaborate`. name_all: what networks leave nameless gets a name (`spell_out`).
     """
     source = _with_settings(source, settings)
     file, diagnostics, lost = parse(source)
@@ -96,8 +101,36 @@ def compile_program(
     introduced: tuple[Introduced, ...] = ()
     if name_all:
         file, introduced = spell_out(file, source, frozenset(CALLABLE))
-    program, inputs = elaborate(file, source, datasets, limits, diagnostics, generic_rows)
+    program, inputs = elaborate(file, source, datasets, limits, diagnostics, generic_rows, meanings=meanings)
     return Compiled(verify(program), file, inputs, introduced)
+
+
+def settings_texts(source: Source, settings: Settings) -> tuple[str, ...]:
+    """Settings as `--set` takes them. A mapping names consts, defs and settings of training: {"L": 5, "phi": "tanh(z)"}.
+
+    A def is written in the parameters that the program gives it. Raises TplError for values that no program could hold.
+    """
+    if not isinstance(settings, Mapping):
+        return tuple(settings)
+    defs = {x.name: x for x in parse(source)[0].statements if isinstance(x, s.Def)} if settings else {}
+    texts = []
+    for name, value in settings.items():
+        known = defs.get(name)
+        left = name if known is None else f"{name}({', '.join(known.parameters)})"
+        texts.append(f"{left}={_value_text(source, name, value)}")
+    return tuple(texts)
+
+
+def _value_text(source: Source, name: str, value: Any) -> str:
+    """A value as the language writes it; a number is kept to its last bit."""
+    if isinstance(value, str):
+        return value
+    if isinstance(value, Rational) and not isinstance(value, bool):
+        return str(value.numerator) if value.denominator == 1 else f"({value.numerator}) / {value.denominator}"
+    if isinstance(value, Real) and not isinstance(value, bool) and isfinite(value):
+        return repr(float(value))
+    message = f"{name}={value!r}: a setting is a finite number, or text"
+    raise TplError(source, [Diagnostic(None, message, '`{"L": 5, "phi": "tanh(z)"}`')])
 
 
 def _with_settings(source: Source, settings: Sequence[str]) -> Source:

@@ -14,7 +14,7 @@ from tpl.data.cifar import CLASS_NAMES, IMAGE_OPTIONS, IMAGES_DOC, LABEL_OPTIONS
 from tpl.data.cifar_files import OFFICIAL_HINT, read_batch
 
 ROOM = 10**8
-USAGE = "usage: cifar10(N, normalize=sphere, size=32, channels=rgb, start=1, classes=all, layout=flat)"
+USAGE = "usage: cifar10(N, normalize=sphere, size=32, channels=rgb, start=1, classes=all, layout=flat, patch=1)"
 CLASSES_HINT = "classes: 0 airplane, 1 automobile, 2 bird, 3 cat, 4 deer, 5 dog, 6 frog, 7 horse, 8 ship, 9 truck"
 
 
@@ -84,6 +84,16 @@ def test_layouts_hold_the_same_entries(normalize):
         np.testing.assert_array_equal(pixels[:, row * 8 + column, channel], flat[:, channel, row, column])
 
 
+def test_grids_and_patches_hold_the_same_entries():
+    flat = images(3, size=8).array.reshape(3, 3, 8, 8)
+    np.testing.assert_array_equal(images(3, size=8, layout="grid").array, flat.transpose(0, 2, 3, 1))
+    for options in ({"layout": "grid"}, {"layout": "pixels"}):
+        patches = images(3, size=8, patch=4, **options).array.reshape(3, 2, 2, 48)
+        for i, j in np.ndindex(2, 2):
+            square = flat[:, :, 4 * i : 4 * i + 4, 4 * j : 4 * j + 4]
+            np.testing.assert_array_equal(patches[:, i, j], square.reshape(3, 48))
+
+
 def test_rows_are_normalised_as_a_whole_image():
     array = images(4, layout="rows").array
     assert array.shape == (4, 32, 96)
@@ -148,6 +158,14 @@ def test_label_encodings(bundled):
             (
                 "4 CIFAR-10 images of class cat or dog (bundled slice, 4 of images 10-27), "
                 "each as 32 rows of 96, each centred to mean 0 and scaled to total squared norm 3072"
+            ),
+        ),
+        (
+            2,
+            {"layout": "grid", "patch": 8},
+            (
+                "2 CIFAR-10 images (bundled slice, images 1-2), each as 4x4 patches of 192, "
+                "each centred to mean 0 and scaled to total squared norm 3072"
             ),
         ),
         (
@@ -236,7 +254,9 @@ def for_more(call):
         (4, {"normalize": "center"}, "cifar10: normalize must be sphere, centre or none, not 'center'", None),
         (4, {"normalize": 1}, "cifar10: normalize must be sphere, centre or none, not 1", None),
         (4, {"channels": "gray"}, "cifar10: channels must be rgb or grey, not 'gray'", None),
-        (4, {"layout": "row"}, "cifar10: layout must be flat, rows or pixels, not 'row'", None),
+        (4, {"layout": "row"}, "cifar10: layout must be flat, rows, pixels or grid, not 'row'", None),
+        (4, {"patch": 2}, "cifar10: layout=flat has no patches", "layout=pixels and layout=grid have"),
+        (4, {"layout": "grid", "patch": 5}, "cifar10: patches of side 5 do not tile an image of side 32", None),
         (4, {"classes": "cat,lion"}, "cifar10: 'lion' is no class of CIFAR-10", CLASSES_HINT),
         (4, {"classes": 10}, "cifar10: '10' is no class of CIFAR-10", CLASSES_HINT),
         (4, {"classes": ""}, "cifar10: '' is no class of CIFAR-10", CLASSES_HINT),

@@ -183,7 +183,7 @@ GAUSSIAN = "usage: gaussian(N, ..., d, seed=0)"
             "at most 1000000000000",
         ),
         ("sphere", (4, 5), {"sed": 1}, "sphere has no option 'sed'", "did you mean seed?"),
-        ("sphere", (4, 5), {"norm": 1}, "sphere has no option 'norm'", "options of sphere: seed"),
+        ("sphere", (4, 5), {"norm": 1}, "sphere has no option 'norm'", "options of sphere: seed, lengths"),
         ("angles", (1,), {"seed": 1}, "angles has no option 'seed'", "angles takes no options"),
         ("basis", (1,), {"seed": 1}, "basis has no option 'seed'", "basis takes no options"),
         (

@@ -255,13 +255,17 @@ def test_npz_by_name_and_alone(here):
 @pytest.mark.parametrize(
     ("text", "message", "hint"),
     [
-        ("two.npz", "two.npz holds 2 arrays: 'a', 'b'", "name one, as in 'two.npz:a'"),
+        (
+            "two.npz",
+            "two.npz holds 2 arrays: 'a', 'b'",
+            "name one, as in 'two.npz:a', or take all, as sequences: 'two.npz:*'",
+        ),
         ("two.npz:c", "two.npz holds no array 'c'", "it holds 'a', 'b'"),
         ("two.npz:", "two.npz holds no array ''", "it holds 'a', 'b'"),
         (
             "many.npz",
             "many.npz holds 9 arrays: 'a0', 'a1', 'a2', 'a3', 'a4', 'a5', 'a6', 'a7', ...",
-            "name one, as in 'many.npz:a0'",
+            "name one, as in 'many.npz:a0', or take all, as sequences: 'many.npz:*'",
         ),
         ("none.npz", "none.npz holds no arrays", None),
         ("two.npz:a", "array 'a' of two.npz holds entries of type 'object'", REAL),

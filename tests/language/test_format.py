@@ -19,7 +19,7 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 import fuzzing
 
 BUNDLED = {name: path.read_text(encoding="utf-8") for name, path in bundled_programs().items()}
-PAGES = sorted((Path(__file__).parents[2] / "docs").glob("*.md"))
+PAGES = sorted((Path(__file__).parents[2] / "docs").rglob("*.md"))
 EXAMPLES = [
     pytest.param(text, id=f"{page.stem}-{i}")
     for page in PAGES

@@ -246,8 +246,3 @@ def test_programs_that_are_refused(text):
 def test_inputs_that_are_refused(X1, X2, options):
     with pytest.raises(tpl.TplError):
         tpl.load("mlp").kernel(X1, X2, **options)
-
-
-def test_kinks_without_a_closed_form_are_refused():
-    with pytest.raises(tpl.TplError, match="pair"):
-        tpl.load("mlp", settings=["phi(z)=relu(z) + tanh(z)"]).kernel(RNG(0).standard_normal((3, 4)))

@@ -82,10 +82,7 @@ class Builder:
         return self._vectors[key]
 
     def _dot(self, a: tuple[float, ...], b: tuple[float, ...]) -> float:
-        key = (
-            id(a),
-            id(b),
-        )  # what they stand for is kept beside the value, so that no other vectors can take their place
+        key = (id(a), id(b))  # the value keeps both alive, so that no other vectors can take their places
         if key not in self._dots:
             self._dots[key] = (a, b, sum(x * y for x, y in zip(a, b, strict=True)))
         return self._dots[key][2]

@@ -19,6 +19,7 @@ from tpl.core.draws import Draws
 from tpl.core.expr import Expr, evaluate, number, ref, symbol
 from tpl.core.expressions import Evaluator, Scope, describe, is_constant
 from tpl.core.kernels import Kernels
+from tpl.core.meanings import Meanings
 from tpl.core.program import Program, Show
 from tpl.core.train_block import TrainBlock
 from tpl.core.training import TrainingShow
@@ -61,12 +62,14 @@ def elaborate(
     diagnostics: Iterable[Diagnostic] = (),
     generic_rows: dict[tuple[float, ...], int] | None = None,
     weights: Mapping[tuple[str, Span | None], Expr] | None = None,
+    meanings: Meanings | None = None,
 ) -> tuple[Program, dict[str, Dataset]]:
     """The core program of a file, and the data that it uses.
 
     data: arrays given from outside, by name. diagnostics: what earlier stages found; if there are any, or if
     elaboration finds some, TplError is raised with all of them; a statement in which they found something is given up.
-    generic_rows: data vectors whose inner products stay symbols, and their numbers. weights: see `Kernels`.
+    generic_rows: data vectors whose inner products stay symbols, and their numbers. weights: see `Kernels`. meanings: takes
+    what the names stood for, also if there are mistakes.
     """
     diagnostics = list(diagnostics)
     elaboration = _Elaboration(file, source, data, limits, diagnostics)
@@ -74,6 +77,8 @@ def elaborate(
     elaboration.kernels.weights = weights or {}
     with suppress(TooLarge):  # reported; there is no point in going on
         elaboration.block(file.statements, elaboration.globals, None)
+    if meanings is not None:
+        meanings.take(elaboration.globals, elaboration.insides, elaboration.builder.values)
     found = merge(diagnostics, elaboration.diagnostics)
     if not found and not elaboration.builder.shows and not elaboration.training_shows:
         found.append(Diagnostic(None, "nothing is shown", "end the program with `show …`"))
@@ -103,6 +108,7 @@ class _Elaboration:
         self.globals: Scope = {"pi": Coordinatewise(symbol("pi"))}
         self.globals["__global__"] = self.globals
         self.last_scope: Scope = {}  # what the names inside the network stood for when it was last applied
+        self.insides: dict[str, Scope] = {}  # the same for each network
         self.measures: Measures | None = None
         self.training_shows: list[TrainingShow] = []
         self.untrained = False  # there was a `train` block, but with a mistake
@@ -239,6 +245,7 @@ class _Elaboration:
             training = block.build()
         finally:
             self.diagnostics.extend(home.diagnostics)
+            self.insides = {**home.insides, **self.insides}
         self.measures, self.untrained = Measures(block, training), False
 
     def loop(self, node: s.Loop, scope: Scope, network: NetworkValue | None) -> None:
@@ -366,7 +373,7 @@ class _Elaboration:
         try:
             self.block(syntax.body, scope, network)
             returned = self._returned
-            self.last_scope = scope
+            self.last_scope = self.insides[syntax.name] = scope
         finally:
             self.draws.label, self.evaluator.derived, self._returned = outer
             self.builder.label = self.draws.label

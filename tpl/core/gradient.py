@@ -180,8 +180,15 @@ def partial_derivatives(expr: Expr, wanted: set[int]) -> list[tuple[int, Expr]]:
         total = add(*parts)
         for child, partial in zip(node.args, FUNCTIONS[node.op].partials(*node.args), strict=True):
             if _varies(child) and not partial.is_value(0):
-                adjoint.setdefault(id(child), []).append(mul(total, partial))
+                adjoint.setdefault(id(child), []).append(_chained(total, partial))
     return [(i, add(*totals.get(i, [ZERO]))) for i in sorted(wanted)]
+
+
+def _chained(total: Expr, partial: Expr) -> Expr:
+    """The product of two derivatives, their numbers folded into one."""
+    if partial.is_number and total.op == "mul" and total.args[0].is_number:
+        return mul(mul(total.args[0], partial), *total.args[1:])
+    return mul(total, partial)
 
 
 def _varies(expr: Expr) -> bool:

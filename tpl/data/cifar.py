@@ -16,7 +16,7 @@ from tpl.data.arguments import Options, Value, check_options, read_choice, read_
 from tpl.data.cifar_files import CLASSES, Batch, bundled_batches, official_batches
 from tpl.data.dataset import Array, DataError, Dataset, freeze, plural, require_room, shown
 
-IMAGES = "cifar10(N, normalize=sphere, size=32, channels=rgb, start=1, classes=all, layout=flat)"
+IMAGES = "cifar10(N, normalize=sphere, size=32, channels=rgb, start=1, classes=all, layout=flat, patch=1)"
 IMAGES_DOC = """The first N training images of CIFAR-10, from the bundled slice of 164 images; on the command
 line, `--data X=cifar10:N@FOLDER` reads the official folder cifar-10-batches-py (50000 images) instead.
 
@@ -32,6 +32,9 @@ layout     "flat"    [N, d] in the order channel, row, column (default)
            "rows"    [N, side, channels * side]: an image is the sequence of its rows, each in the order
                      channel, column
            "pixels"  [N, side * side, channels]: an image is the sequence of its pixels, row by row
+           "grid"    [N, side, side, channels]: an image is the grid of its pixels
+patch      side of the squares that take the place of pixels in the layouts pixels and grid, 1 by default: with
+           patch=4, 8 x 8 patches of 48 numbers, in the order channel, row, column
 
 Images are averaged first and normalised afterwards, always as a whole, whatever the layout."""
 
@@ -45,7 +48,7 @@ encoding  "index"   [N], the class index: 0 airplane, 1 automobile, 2 bird, 3 ca
 start, classes      as for cifar10"""
 
 CLASS_NAMES = ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck")
-IMAGE_OPTIONS = ("normalize", "size", "channels", "start", "classes", "layout")
+IMAGE_OPTIONS = ("normalize", "size", "channels", "start", "classes", "layout", "patch")
 LABEL_OPTIONS = ("encoding", "start", "classes")
 FULL_SIDE = 32
 SIDES = (1, 2, 4, 8, 16, 32)
@@ -69,6 +72,7 @@ class _Format:
     side: int
     channels: str
     layout: str
+    patch: int
 
     @property
     def depth(self) -> int:
@@ -76,11 +80,13 @@ class _Format:
 
     @property
     def shape(self) -> tuple[int, ...]:
-        rows, depth = self.side, self.depth
+        rows, depth, patch = self.side, self.depth, self.patch
+        across, inside = rows // patch, depth * patch**2
         shapes = {
             "flat": (depth * rows * rows,),
             "rows": (rows, depth * rows),
-            "pixels": (rows * rows, depth),
+            "pixels": (across**2, inside),
+            "grid": (across, across, inside),
         }
         return shapes[self.layout]
 
@@ -166,12 +172,23 @@ def _read_format(options: Options) -> _Format:
     side = options.get("size", FULL_SIDE)
     if isinstance(side, bool | str) or side not in SIDES:
         raise DataError(f"cifar10: size must be 1, 2, 4, 8, 16 or 32, not {shown(side)}")
+    layout = read_choice("cifar10", options, "layout", ("flat", "rows", "pixels", "grid"))
     return _Format(
         normalize=read_choice("cifar10", options, "normalize", ("sphere", "centre", "none")),
         side=int(side),
         channels=read_choice("cifar10", options, "channels", ("rgb", "grey")),
-        layout=read_choice("cifar10", options, "layout", ("flat", "rows", "pixels")),
+        layout=layout,
+        patch=_read_patch(options, int(side), layout),
     )
+
+
+def _read_patch(options: Options, side: int, layout: str) -> int:
+    patch = read_count("cifar10", "patch", options.get("patch", 1), IMAGES)
+    if patch > 1 and layout not in ("pixels", "grid"):
+        raise DataError(f"cifar10: layout={layout} has no patches", "layout=pixels and layout=grid have")
+    if side % patch:
+        raise DataError(f"cifar10: patches of side {patch} do not tile an image of side {side}")
+    return patch
 
 
 # ---- choosing images
@@ -249,8 +266,12 @@ def _normalised(sums: NDArray[np.int64], divisor: int, numbers: NDArray[np.int64
 
 def _laid_out(images: Array, form: _Format) -> Array:
     """Images [n, channel, row, column] in the order that form.layout names."""
-    orders = {"flat": (0, 1, 2, 3), "rows": (0, 2, 1, 3), "pixels": (0, 2, 3, 1)}
-    return images.transpose(orders[form.layout]).reshape(-1, *form.shape)
+    if form.layout in ("flat", "rows"):
+        order = (0, 1, 2, 3) if form.layout == "flat" else (0, 2, 1, 3)
+        return images.transpose(order).reshape(-1, *form.shape)
+    across = form.side // form.patch
+    cut = images.reshape(-1, form.depth, across, form.patch, across, form.patch)
+    return cut.transpose(0, 2, 4, 1, 3, 5).reshape(-1, *form.shape)
 
 
 def _encoded(labels: NDArray[np.uint8], encoding: str, classes: Sequence[int]) -> tuple[NDArray[Any], str]:
@@ -285,7 +306,9 @@ def _format_text(form: _Format) -> str:
     if form.side != FULL_SIDE:
         parts.append(f"averaged over blocks to {form.side}x{form.side}")
     if form.layout != "flat":
-        parts.append(f"each as {form.shape[0]} {form.layout} of {form.shape[1]}")
+        count = "x".join(map(str, form.shape[:-1]))
+        what = "patches" if form.patch > 1 else "pixels" if form.layout == "grid" else form.layout
+        parts.append(f"each as {count} {what} of {form.shape[-1]}")
     if form.normalize != "sphere":
         parts.append("pixels divided by 255")
     parts.append(_normalisation_text(form))

@@ -41,17 +41,27 @@ def defined_names(text: str) -> set[str]:
     stop = next((i for i, t in enumerate(tokens) if t.text in _GIVES or t.text == "in"), None)
     if stop is None and (first in foreign.STATEMENTS or first == "for" or len(tokens) < 2):
         return set()
-    if first in ("data", "random", "for"):
+    if first in ("data", "random"):
         return {t.text for t in tokens[:stop] if t.kind == "name"}
-    outside, depth = [], 0
-    for token in tokens:
+    outside = _outside_brackets(tokens)
+    if first == "for":  # its block may stand on the same line
+        return {tokens[i].text for i in outside if tokens[i].kind == "name"}
+    assigned = {
+        tokens[i].text for i, sign in pairwise(outside) if tokens[i].kind == "name" and tokens[sign].text in "=~"
+    }
+    found = [tokens[i].text for i in outside if tokens[i].kind == "name" and (stop is None or i < stop)]
+    return assigned | set(found if stop is not None else found[:1])
+
+
+def _outside_brackets(tokens: list[Token]) -> list[int]:
+    """The places of tokens that stand in no bracket."""
+    found, depth = [], 0
+    for i, token in enumerate(tokens):
         depth += token.text in ("(", "[")
         if depth <= 0:
-            outside.append(token)
+            found.append(i)
         depth -= token.text in (")", "]")
-    assigned = {name.text for name, sign in pairwise(outside) if name.kind == "name" and sign.text in ("=", "~")}
-    found = [t.text for t in tokens[:stop] if t in outside and t.kind == "name"]
-    return assigned | set(found if stop is not None else found[:1])
+    return found
 
 
 # ---------------------------------------------------------------------------------------------- brackets

@@ -170,9 +170,13 @@ _REGISTRY = {"Add": "add", "Mul": "mul", "Abs": "abs", "atan": "arctan"}
 
 
 class Algebra:
-    """Expansion of Z's, with a memory: lines share subexpressions."""
+    """Expansion of Z's, with a memory: lines share subexpressions.
 
-    def __init__(self) -> None:
+    vanishes: is a coefficient 0, though it does not look like it?
+    """
+
+    def __init__(self, vanishes: Callable[[Any], bool] = lambda coefficient: False) -> None:
+        self._vanishes = vanishes
         self._depends: dict[Expr, frozenset[int]] = {}
         self._terms: dict[Expr, tuple[Term, ...]] = {}
         self._numbers: dict[Expr, int] = {}
@@ -208,7 +212,7 @@ class Algebra:
         """The terms of an expression, like ones collected."""
         found = self._terms.get(expr)
         if found is None:
-            found = self._terms[expr] = self._untangled(expr, collect(self._expand(expr)))
+            found = self._terms[expr] = self._untangled(expr, collect(self._expand(expr), self._vanishes))
         return found
 
     def constant(self, expr: Expr) -> Any | None:
@@ -252,7 +256,7 @@ class Algebra:
         for part in parts:
             if len(terms) * len(part) > MAX_TERMS:
                 return self._opaque(whole)
-            terms = collect(tuple(self._multiply(a, b) for a in terms for b in part))
+            terms = collect(tuple(self._multiply(a, b) for a in terms for b in part), self._vanishes)
         return terms
 
     def _multiply(self, a: Term, b: Term) -> Term:
@@ -310,27 +314,33 @@ class Algebra:
         if classes == 1 and not outside:
             return self._opaque(expr)
         inside = [tuple(p for p in t.powers if p[0] in support) for t in members]
-        written = (_written(t.coefficient, p, t.factors) for t, p in zip(members, inside, strict=True))
-        whole = self.intern(e.add(*written))
+        texts = (written(t.coefficient, p, t.factors) for t, p in zip(members, inside, strict=True))
+        whole = self.intern(e.add(*texts))
         self._numbers.setdefault(whole, len(self._numbers))
         return (Term(sympy.S.One, outside, (whole,)),)
 
 
-def _written(coefficient: Any, powers: tuple[tuple[int, int], ...], factors: tuple[Expr, ...]) -> Expr:
-    return e.mul(from_sympy(coefficient), *(e.power(e.ref(i), e.number(k)) for i, k in powers), *factors)
+def written(coefficient: Any, powers: tuple[tuple[int, int], ...], factors: tuple[Expr, ...]) -> Expr:
+    """A term as an expression."""
+    number = from_sympy(coefficient)
+    numbers = number.args if number.op == "mul" else (number,)
+    return e.mul(*numbers, *(e.power(e.ref(i), e.number(k)) for i, k in powers), *factors)
 
 
 def scale(terms: tuple[Term, ...], factor: Any) -> tuple[Term, ...]:
     return tuple(Term(t.coefficient * factor, t.powers, t.factors) for t in terms)
 
 
-def collect(terms: tuple[Term, ...]) -> tuple[Term, ...]:
+def collect(terms: tuple[Term, ...], vanishes: Callable[[Any], bool]) -> tuple[Term, ...]:
     """Add up the coefficients of like terms; drop those that vanish."""
     total: dict[tuple, Any] = {}
+    met: set[tuple] = set()
     for t in terms:
         key = (t.powers, t.factors)
+        if key in total:
+            met.add(key)
         total[key] = total[key] + t.coefficient if key in total else t.coefficient
-    return tuple(Term(c, *key) for key, c in total.items() if c != 0)
+    return tuple(Term(c, *key) for key, c in total.items() if c != 0 and not (key in met and vanishes(c)))
 
 
 # Parity of functions: f(-z) = ± f(z).

@@ -26,6 +26,7 @@ from tpl.limit.algebra import (
 )
 
 ZERO, ONE = sympy.S.Zero, sympy.S.One
+MAX_OPENINGS, MAX_OPENED = 6, 60  # of quantities within one another, and terms, when asking whether a sum vanishes
 Form = tuple[tuple[int, Any], ...]  # a linear form: (leaf, coefficient), by leaf
 
 
@@ -77,7 +78,7 @@ class Calculus:
         self.leaves: list[Leaf] = []
         self._generations: list[int] = []
         self.quantities: list[Quantity] = []
-        self.algebra = Algebra()
+        self.algebra = Algebra(self.vanishes)
         self.variables = _Variables(self)
         self._base = base_covariance
         self._covariances: dict[tuple[int, int], Any] = {}
@@ -145,6 +146,24 @@ class Calculus:
             return value
         self.quantities.append(Quantity(value, label, lines))
         return quantity_symbol(len(self.quantities) - 1)
+
+    def vanishes(self, value: Any) -> bool:
+        """Is a sum with terms of both signs 0 once the quantities in it are opened down to expectations?
+
+        So Onsager's term cancels a correction: both are the same expectation, under two names.
+        """
+        signs = {t.could_extract_minus_sign() for t in value.args} if value.is_Add else set()
+        if len(signs) < 2:
+            return False
+        for _ in range(MAX_OPENINGS):
+            defined = ((i, self.quantities[i].definition) for i in used_quantities([value]))
+            opened = {quantity_symbol(i): d for i, d in defined if not isinstance(d, Atom)}
+            if not opened:
+                break
+            value = sympy.expand(value.xreplace(opened))
+            if len(value.args) > MAX_OPENED:
+                return False
+        return bool(value == 0)
 
     def _atom(self, atom: Atom) -> Any:
         found = self._atoms.get(atom)

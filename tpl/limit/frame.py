@@ -127,12 +127,12 @@ class Frame:
         return tuple(found)
 
     def _own_side(self, side: Variable, position: int) -> int:
-        """The side of the left-hand kernel with the same input; sides of one input by their order."""
+        """The side of the left-hand kernel with the same input; sides of one input by their order, if they are indexed."""
         assert self.left is not None
         if self.left.right is None:
             return 0
         if self.left.left.input == self.left.right.input:
-            return position
+            return position if (self.left.left, self.left.right)[position].index else 1 - position
         return int(side.input == self.left.right.input)
 
     def slots(self, named: Named) -> tuple[Slot, ...]:

@@ -17,7 +17,7 @@ from tpl.core import expr as e
 from tpl.core.expr import Expr, leaves, ref, substitute
 from tpl.core.gradient import partial_derivatives
 from tpl.core.program import Kind, Line, Program
-from tpl.limit.algebra import LeastNorm, NoLaw, Ratio, constant_symbol, jumping, to_sympy
+from tpl.limit.algebra import LeastNorm, NoLaw, Ratio, Term, constant_symbol, jumping, to_sympy, written
 from tpl.limit.calculus import ONE, ZERO, Calculus, from_sympy, used_quantities
 from tpl.limit.jumps import FiniteWidth, Jump, UnsettledJump, jumps
 
@@ -160,13 +160,24 @@ class Law:
             return z
         terms = calculus.algebra.expand(z)
         if any(t.factors or sum(k for _, k in t.powers) > 1 for t in terms):
-            return z
+            return self._without_cancelled(z, terms)
         constant = sympy.Add(*(t.coefficient for t in terms if not t.powers))
         parts = tuple(sorted(((t.powers[0][0], t.coefficient) for t in terms if t.powers), key=lambda x: x[0]))
         if len(parts) < 2:
             return z
         self._leaf_of[index] = calculus.new_leaf(index, parts)
         return e.add(from_sympy(constant), ref(self._leaf_of[index]))
+
+    def _without_cancelled(self, z: Expr, terms: tuple[Term, ...]) -> Expr:
+        """Z as its terms where some leaves are in none of them, its Gaussian part together: an integral gets smaller."""
+        algebra = self.calculus.algebra
+        left = {i for t in terms for i, _ in t.powers}.union(*(algebra.depends(f) for t in terms for f in t.factors))
+        if left == algebra.depends(z):
+            return z
+        affine = [t for t in terms if not t.factors and sum(k for _, k in t.powers) <= 1]
+        others = [t for t in terms if t.factors or sum(k for _, k in t.powers) > 1]
+        gaussian = e.add(*(written(t.coefficient, t.powers, ()) for t in affine))
+        return algebra.intern(e.add(*(written(*t) for t in others), gaussian))
 
     def leaf_of(self, product: int) -> int:
         """The leaf Ẑ of a product."""
@@ -268,7 +279,8 @@ class Law:
             self.scalars[index] = self.second_moment(*pair)
             return
         value = self.calculus.expect(self._open(line))
-        self.scalars[index] = self.calculus.as_quantity(value, line.name)
+        named = () if line.name.startswith("_") else (index,)
+        self.scalars[index] = self.calculus.as_quantity(value, line.name, named)
 
     def _open(self, line: Line) -> Expr:
         """ψ over the Z's of its arguments."""

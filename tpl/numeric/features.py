@@ -63,7 +63,7 @@ class Analyst:
         scaled: dict[tuple[float, ...], list[tuple[Expr, bool]]] = {}
         bends: dict[tuple[float, ...], set[float]] = {}
         curves: list[Expr] = []
-        for argument, kink, relative in _arguments(self._nodes.values()):
+        for argument, kink, relative in arguments(self._nodes.values()):
             directions = self._directions_of(argument)
             if len(directions) > 1 and kink:
                 planes = self._planes(argument)
@@ -185,7 +185,7 @@ class Analyst:
     def roots(self, argument: Expr, direction: tuple[float, ...]) -> list[float]:
         """Where an expression of one direction vanishes, and where the affine forms in it do."""
         roots = set()
-        for node in _within(argument):
+        for node in within(argument):
             line = self.affine(node)
             slope = float(line[0] @ np.array(direction)) if line is not None else 0.0
             if line is not None and slope:  # a variance may be so small that its root is 0
@@ -200,7 +200,7 @@ class Analyst:
     def _bends(self, argument: Expr, direction: tuple[float, ...]) -> Iterator[float]:
         """Where what a non-affine argument is made of vanishes: exp(-(100 (z² - 1))²) is steep about ±1."""
         grid = np.linspace(-self.reach, self.reach, 182)
-        for node in _within(argument) if argument.size <= MAX_SIZE else ():
+        for node in within(argument) if argument.size <= MAX_SIZE else ():
             if node is not argument and node.args and self.affine(node) is None:
                 found = _bracketed(lambda t, node=node: self._along(node, direction, t), grid)
                 yield from (round(r, 12) for r in found)
@@ -246,7 +246,7 @@ def _direction(slope: np.ndarray) -> Iterator[tuple[float, ...]]:
         yield tuple(np.round(unit * np.sign(first), 14))
 
 
-def _arguments(nodes: Iterable[Expr]) -> Iterator[tuple[Expr, bool, bool]]:
+def arguments(nodes: Iterable[Expr]) -> Iterator[tuple[Expr, bool, bool]]:
     """(argument, has it a kink at 0, is its scale relative) of all functions."""
     for node in nodes:
         if not node.args or node.op in ("add", "sub", "neg", "mul"):
@@ -263,7 +263,7 @@ def _arguments(nodes: Iterable[Expr]) -> Iterator[tuple[Expr, bool, bool]]:
             yield node.args[0], bool(FUNCTIONS[node.op].kinks), node.op in _RELATIVE
 
 
-def _within(expr: Expr) -> Iterator[Expr]:
+def within(expr: Expr) -> Iterator[Expr]:
     stack, seen = [expr], set()
     while stack:
         node = stack.pop()

@@ -34,15 +34,30 @@ GATHERED = 4096  # pairs at a time whose defects are computed anew
 
 @dataclass(frozen=True)
 class Inputs:
-    """One side of a block: data [N, rows, d], this side's nodes [N], and every output's value at (ξ, ξ), [N]."""
+    """One side of a block: data [N, rows, d], this side's nodes [N], and every output's value at (ξ, ξ), [N].
+
+    labels: equal for equal inputs of both sides, [N]; None where no two are.
+    """
 
     rows: np.ndarray
     values: Mapping[int, Any]
     diagonal: Mapping[str, np.ndarray]
+    labels: np.ndarray | None = None
 
     def block(self, part: slice) -> "Inputs":
         values = {k: _part(v, part) for k, v in self.values.items()}
-        return Inputs(self.rows[part], values, {k: v[part] for k, v in self.diagonal.items()})
+        labels = None if self.labels is None else self.labels[part]
+        return Inputs(self.rows[part], values, {k: v[part] for k, v in self.diagonal.items()}, labels)
+
+
+def _labelled(left: np.ndarray, right: np.ndarray | None) -> tuple[np.ndarray | None, np.ndarray | None]:
+    """Numbers of distinct inputs."""
+    known: dict[bytes, int] = {}
+    sides = [np.array([known.setdefault(row.tobytes(), len(known)) for row in x])
+             for x in (left, right) if x is not None]  # fmt: skip
+    if len(known) == sum(map(len, sides)):
+        return None, None
+    return sides[0], sides[-1]
 
 
 def _part(value: Any, part: slice) -> Any:
@@ -87,21 +102,28 @@ class PairProgram:
         first = evaluate_single(graph, [*own, *ends.values(), *(again if right is None else [])], left, coarse)
         second = first if right is None else evaluate_single(graph, again, right, coarse)
         diagonals = [{name: found[node] for name, node in ends.items()} for found in (first, second)]
+        labels = _labelled(left, right)
         return (
-            Inputs(left, {n: first[n] for n in own}, diagonals[0]),
-            Inputs(left if right is None else right, {n: second[r] for n, r in roots.items()}, diagonals[1]),
+            Inputs(left, {n: first[n] for n in own}, diagonals[0], labels[0]),
+            Inputs(left if right is None else right, {n: second[r] for n, r in roots.items()}, diagonals[1], labels[1]),
         )
 
     # ------------------------------------------------------------------------------------------ pairs
     def block(self, left: Inputs, right: Inputs, compiled: bool, coarse: bool = False) -> dict[str, np.ndarray]:
-        """Every output for all pairs, [left, right]."""
+        """Every output for all pairs, [left, right]. Of equal inputs they are those of one, to the last bit."""
         shape = (len(left.rows), len(right.rows))
         values = self._leaves(left, right)
         if compiled and not coarse:
             self.compiled.run(values, left, right, shape)
         else:
             self._interpret(values, left, right, coarse)
-        return {name: self._output(node, values, left, right, shape) for name, node in self.outputs.items()}
+        found = {name: self._output(node, values, left, right, shape) for name, node in self.outputs.items()}
+        if left.labels is not None and right.labels is not None:
+            i, j = np.nonzero(left.labels[:, None] == right.labels)
+            for name in found if len(i) else ():
+                found[name] = np.array(found[name])
+                found[name][i, j] = left.diagonal[name][i]
+        return found
 
     def _output(self, node: int, values: dict[int, Any], left: Inputs, right: Inputs, shape: tuple) -> np.ndarray:
         found = self._argument(node, values, left, right)
@@ -262,8 +284,10 @@ class Compiled:
         return "\n".join(lines)
 
 
-def _full(value: np.ndarray, shape: tuple[int, int]) -> np.ndarray:
-    """As an array of this shape of its own, in C order."""
+def _full(value: Any, shape: tuple[int, int]) -> Any:
+    """As an array of this shape of its own, in C order; tuples as they are."""
+    if isinstance(value, tuple):
+        return value
     if value.shape == shape and value.flags.c_contiguous and value.flags.writeable:
         return value
     return np.array(np.broadcast_to(value, shape), order="C")

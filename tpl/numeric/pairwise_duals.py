@@ -39,13 +39,17 @@ class Geometry:
             return value
         return self.graph.apply("select", self.both, value, self.graph.scale(-1.0, value))
 
+    def delta(self) -> int:
+        """1 - |ρ|; 1 where a variance vanishes."""
+        graph = self.graph
+        zeros = [graph.apply("is_zero", v) for v in (self.first, self.second)]
+        delta = graph.add(graph.mul(self.defect, *self.inverses), *zeros)
+        return graph.apply("min", graph.apply("max", delta, graph.constant(0.0)), graph.constant(1.0))
+
     def angle(self) -> tuple[int, int]:
         """α and sin α; α = π/2 where a variance vanishes."""
         if self._angle is None:
-            graph = self.graph
-            zeros = [graph.apply("is_zero", v) for v in (self.first, self.second)]
-            delta = graph.add(graph.mul(self.defect, *self.inverses), *zeros)
-            delta = graph.apply("min", graph.apply("max", delta, graph.constant(0.0)), graph.constant(1.0))
+            graph, delta = self.graph, self.delta()
             root = graph.apply("sqrt", graph.scale(2.0, delta))
             alpha = graph.mul(root, graph.apply("arcsine_ratio", graph.scale(0.5, delta)))
             sine = graph.apply("sqrt", graph.mul(delta, graph.sub(graph.constant(2.0), delta)))

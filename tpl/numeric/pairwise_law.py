@@ -18,7 +18,8 @@ from tpl.limit.formulas import sides
 from tpl.limit.law import Law
 from tpl.numeric.pairwise_duals import Geometry, Native
 from tpl.numeric.pairwise_graph import CONSTANT, LEFT, PAIR, RIGHT, ArrayOp, Graph, evaluate_single
-from tpl.numeric.pairwise_series import coefficients_op, mean_op, series_op
+from tpl.numeric.pairwise_panels import has_kinks
+from tpl.numeric.pairwise_series import coefficients_op, mean_op, series_op, series_with_defect_op
 from tpl.numeric.plan import Choice, expectation_text
 
 MAX_TERMS = 4  # of a sum through which defects are carried
@@ -183,20 +184,17 @@ class Lowering:
             return native
         if formula is not None:
             return graph.make("dual", (variance, zero, zero), self._dual_op(formula))
-        return graph.make("mean", (variance,), self._operation(("mean", function), lambda: mean_op(function, self.env)))
+        return self._integrated(function, variance)
+
+    def _integrated(self, function: Expr, variance: int) -> int:
+        operation = self._operation(("mean", function), lambda: mean_op(function, self.env))
+        return self.graph.make("mean", (variance,), operation)
 
     def _covariance(self, left: Expr, right: Expr, first: int, second: int, both: int) -> int:
         graph = self.graph
         formula = dual(left, right)
         if formula is None:
-            self._note(_joined(left, right), 2, None, "Hermite series", "coefficients once an input, a sum a pair")
-            a, b = (
-                graph.make("coefficients", (variance,), self._coefficients(side))
-                for side, variance in ((left, first), (right, second))
-            )
-            roots = (graph.apply("inverse", graph.apply("sqrt", v)) for v in (first, second))
-            operation = self._operation(("series", left, right), lambda: series_op(left, right, self.env))
-            return graph.make("series", (a, b, graph.mul(both, *roots)), operation)
+            return self._series(left, right, first, second, both)
         self._note(_joined(left, right), 2, formula, "closed form", "a pair")
         if graph.side(both) == PAIR:
             found = self.native.expectation(formula, lambda: self._geometry(first, second, both))
@@ -204,6 +202,32 @@ class Lowering:
                 self._carry(found, formula, first, second, both)
                 return found
         return graph.make("dual", (first, second, both), self._dual_op(formula))
+
+    def _series(self, left: Expr, right: Expr, first: int, second: int, both: int) -> int:
+        """What has no closed form. Functions with kinks need 1 - |ρ| of a pair, and give the defect of their covariance."""
+        graph = self.graph
+        kinked = has_kinks(left) or has_kinks(right)
+        how = "coefficients once an input, a sum a pair" + ("; panels near |ρ| = 1" if kinked else "")
+        self._note(_joined(left, right), 2, None, "Hermite series", how)
+        a, b = (
+            graph.make("coefficients", (variance,), self._coefficients(side))
+            for side, variance in ((left, first), (right, second))
+        )
+        roots = (graph.apply("inverse", graph.apply("sqrt", v)) for v in (first, second))
+        arguments: tuple[int, ...] = (a, b, graph.mul(both, *roots))
+        if not kinked or graph.side(both) != PAIR:
+            operation = self._operation(("series", left, right), lambda: series_op(left, right, self.env))
+            return graph.make("series", arguments, operation)
+        arguments += (self._geometry(first, second, both).delta(),)
+        if left != right:
+            operation = self._operation(("series", left, right), lambda: series_op(left, right, self.env))
+            return graph.make("series", arguments, operation)
+        energies = [self._integrated(mul(left, left), v) for v in (first, second)]
+        operation = self._operation(("defect", left), lambda: series_with_defect_op(left, self.env))
+        whole = graph.make("series", (*arguments, *energies), operation)
+        found, defect = (graph.make("part", (whole,), part) for part in _PARTS)
+        self._triples[found] = Triple(energies[0], energies[1], defect, False)
+        return found
 
     def _note(self, integrand: Expr, size: int, formula: Dual | None, method: str, how: str) -> None:
         """Remember a choice for the plan."""
@@ -328,6 +352,9 @@ _FUNCTIONS = {
     "exp": "exp", "log": "log", "sin": "sin", "cos": "cos", "tanh": "tanh", "atan": "arctan", "Abs": "abs",
     "Max": "max", "Min": "min",
 }  # fmt: skip
+
+
+_PARTS = (ArrayOp("covariance", lambda both: both[0]), ArrayOp("defect", lambda both: both[1]))
 
 
 def _joined(left: Expr, right: Expr) -> Expr:

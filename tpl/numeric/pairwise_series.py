@@ -2,20 +2,24 @@
 
 E φ(u) ψ(v) = Σ_k a_k(q) b_k(q') ρ^k with a_k(q) = E φ(√q z) h_k(z), h_k = He_k/√k! (Mehler's formula). The integrals are
 sums on equal steps, whose error falls geometrically for analytic φ (Trefethen and Weideman, SIAM Review 56, 2014); the
-step is halved until two grids agree. Coefficients are smooth in q: for many inputs they are interpolated.
+step is halved until two grids agree. Coefficients are smooth in q: for many inputs they are interpolated. Where there are
+kinks or steep slopes, the integrals are over panels, and so are pairs for which too much is left out
+(`pairwise_panels`).
 """
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
-from functools import lru_cache
+from functools import lru_cache, partial
+from typing import Any
 
 import numpy as np
 
-from tpl.core.expr import Expr, mul, ref, substitute
+from tpl.core.expr import Expr
+from tpl.numeric.integrand import values
 from tpl.numeric.pairwise_graph import ArrayOp
-from tpl.numeric.quadrature import Integrand, expectation, values
+from tpl.numeric.pairwise_panels import COARSE, FINE, Rule, Smoothness, has_kinks, near_pairs, panel_coefficients, side
 
-TERMS = (64, 256, 512, 1024, 2048)
+TERMS = (64, 256, 512)  # of smooth functions; those that take more are integrated over panels
 REACH = 13.0  # where the Gaussian law is cut off
 LEVELS = 10  # the step is halved so often
 AGREEMENT = 2e-14  # of two grids, relative to √E φ²
@@ -23,8 +27,9 @@ NEGLIGIBLE = 1e-9  # √Σ of the squares of coefficients left out, relative to 
 FLOOR = 2e-15  # rounding of E φ² - Σ a_k², relative to E φ²
 REMAINDER = 1e-13  # of one pair, relative; where more may be left out, the pair is integrated
 HUGE = 1e100
-INTEGRATED = 4096  # pairs of a block that may be
-NODES = (16, 32, 64)  # of interpolation in log q
+PANEL_TERMS = 512  # of functions with kinks; pairs up to |ρ| = 0.96 need no more
+PANEL_NODES, COARSE_NODES = 16, 12
+NODES = (16, 32, 64, 128)  # of interpolation in log q
 INTERPOLATED = 1e-14  # its error at inputs that are no nodes, relative
 REMEMBERED = 8  # sets of inputs, of one function
 COARSER = 4 / 5  # of the terms, to see what the others are worth
@@ -32,14 +37,14 @@ DROPPED = 1e-17  # remainders of single pairs below this are left out
 
 
 class SeriesFailed(ArithmeticError):
-    """The coefficients do not fall off: the function is not smooth, too steep, or grows too fast."""
+    """Two grids do not agree: the function is not smooth, too steep, or grows too fast."""
 
 
 @dataclass(frozen=True)
 class Coefficients:
     """values: a_k, [N, k], k = first, first + stride, … tail: a bound on √Σ of the squares left out over √E φ², [N].
 
-    variance: q, [N].
+    variance: q, [N]. norm: √E φ², 1 where that is 0, [N].
     """
 
     values: np.ndarray
@@ -47,51 +52,86 @@ class Coefficients:
     stride: int
     tail: np.ndarray
     variance: np.ndarray
+    norm: np.ndarray
 
     def part(self, rows: slice) -> "Coefficients":
-        return replace(self, values=self.values[rows], tail=self.tail[rows], variance=self.variance[rows])
+        arrays = {name: getattr(self, name)[rows] for name in ("values", "tail", "variance", "norm")}
+        return replace(self, **arrays)
+
+    def cut(self, kept: int) -> "Coefficients":
+        """The first `kept` values alone."""
+        lost = np.sum(self.values[:, kept:] ** 2, axis=1)
+        return replace(self, values=self.values[:, :kept], tail=np.sqrt(self.tail**2 + lost / self.norm**2))
 
 
 def coefficients_op(function: Expr, env: Mapping[str, float]) -> ArrayOp:
     last: dict[bytes, Coefficients] = {}
+    coarser: dict[bytes, Coefficients] = {}
+    table = _Integrals(function, env)
 
-    def find(q: np.ndarray) -> Coefficients:
+    def remembered(known: dict[bytes, Coefficients], q: np.ndarray, nodes: int) -> Coefficients:
         q = np.ascontiguousarray(np.atleast_1d(q), dtype=float)
         key = q.tobytes()
-        found = last.get(key)
+        found = known.get(key)
         if found is None:
-            found = find_coefficients(function, q, env)
-            if len(last) == REMEMBERED:
-                last.clear()
-            last[key] = found
+            found = find_coefficients(table, q, nodes)
+            if len(known) == REMEMBERED:
+                known.clear()
+            known[key] = found
         return found
 
+    def find(q: np.ndarray) -> Coefficients:
+        return remembered(last, q, PANEL_NODES)
+
     def find_coarse(q: np.ndarray) -> Coefficients:
-        found = find(q)
+        found = remembered(coarser, q, COARSE_NODES) if table.panels else find(q)
         kept = int(np.ceil(found.values.shape[1] * COARSER))
-        return replace(found, values=found.values[:, :kept])
+        return found.cut(kept)
 
     return ArrayOp("Hermite coefficients", find, find_coarse)
 
 
 def mean_op(function: Expr, env: Mapping[str, float]) -> ArrayOp:
     """E φ(u), [N]."""
+    table = _Integrals(function, env)
 
-    def mean(q: np.ndarray) -> np.ndarray:
-        return _over_variances(lambda x: _integrals(function, x, env, 1)[0], np.atleast_1d(q))[:, 0]
+    def mean(q: np.ndarray, nodes: int = PANEL_NODES) -> np.ndarray:
+        return _over_variances(lambda x: table(x, 1, nodes)[0], np.atleast_1d(q))[:, 0]
 
-    return ArrayOp("mean", mean)
+    return ArrayOp("mean", mean, lambda q: mean(q, COARSE_NODES))
 
 
-def find_coefficients(function: Expr, q: np.ndarray, env: Mapping[str, float]) -> Coefficients:
-    """As many coefficients as it takes. Raises SeriesFailed where they fall off too slowly."""
-    terms = _enough_terms(function, q, env)
+class _Integrals:
+    """Coefficients and E φ² of one function: on equal steps if it is smooth, else over panels."""
+
+    def __init__(self, function: Expr, env: Mapping[str, float]):
+        self.function = function
+        self.env = env
+        self.smoothness = Smoothness(function, env)
+        self.panels = has_kinks(function)
+
+    def __call__(self, q: np.ndarray, terms: int, nodes: int) -> tuple[np.ndarray, np.ndarray]:
+        """[N, terms] and [N]. Raises SeriesFailed where they are not finite."""
+        if not self.panels:
+            try:
+                return _integrals(self.function, q, self.env, terms)
+            except SeriesFailed:
+                self.panels = True
+        found, energy = panel_coefficients(self.smoothness, q, terms, nodes)
+        if not np.all(np.isfinite(energy)):
+            raise SeriesFailed("an expectation whose integral does not converge")
+        return found, energy
+
+
+def find_coefficients(table: _Integrals, q: np.ndarray, nodes: int = PANEL_NODES) -> Coefficients:
+    """As many coefficients as it takes, PANEL_TERMS at most of functions that are not smooth."""
+    terms = _enough_terms(table, q)
 
     def both(x: np.ndarray) -> np.ndarray:
-        return np.column_stack(_integrals(function, x, env, terms))
+        return np.column_stack(table(x, terms, nodes))
 
-    table = _over_variances(both, q)
-    found, energy = table[:, :-1], np.maximum(table[:, -1], 0.0)
+    whole = _over_variances(both, q)
+    found, energy = whole[:, :-1], np.maximum(whole[:, -1], 0.0)
     norm, relative, left = _decay(found, energy)
     kept = max(2, int(np.sum(left > NEGLIGIBLE)))
     found, relative = found[:, :kept], relative[:kept]
@@ -99,16 +139,19 @@ def find_coefficients(function: Expr, q: np.ndarray, env: Mapping[str, float]) -
     tail = np.sqrt(lost) / norm
     even, odd = (np.max(relative[k::2], initial=0.0) for k in (0, 1))
     first, stride = (1, 2) if even < FLOOR else (0, 2) if odd < FLOOR else (0, 1)
-    return Coefficients(np.ascontiguousarray(found[:, first::stride]), first, stride, tail, q)
+    return Coefficients(np.ascontiguousarray(found[:, first::stride]), first, stride, tail, q, norm)
 
 
-def _enough_terms(function: Expr, q: np.ndarray, env: Mapping[str, float]) -> int:
+def _enough_terms(table: _Integrals, q: np.ndarray) -> int:
     """Steeper functions take more: the greatest variance decides."""
     for terms in TERMS:
-        left = _decay(*_integrals(function, np.array([q.max()]), env, terms))[2]
+        if table.panels:
+            return PANEL_TERMS
+        left = _decay(*table(np.array([q.max()]), terms, PANEL_NODES))[2]
         if left[3 * terms // 4] <= NEGLIGIBLE:
-            break
-    return terms
+            return terms
+    table.panels = True
+    return PANEL_TERMS
 
 
 def _decay(found: np.ndarray, energy: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -196,35 +239,66 @@ def _interpolated(function: Callable[[np.ndarray], np.ndarray], q: np.ndarray) -
 
 
 def series_op(left: Expr, right: Expr, env: Mapping[str, float]) -> ArrayOp:
-    """Σ a_k b_k ρ^k for coefficients a, b and ρ: [N] for numbers of one input, [N, M] for pairs."""
+    """Σ a_k b_k ρ^k for coefficients a, b and ρ: [N] for numbers of one input, [N, M] for pairs.
 
-    def pairs(a: Coefficients, b: Coefficients, rho: np.ndarray) -> np.ndarray:
+    A further argument is 1 - |ρ|, free of cancellation, which functions with kinks need near |ρ| = 1.
+    """
+    find = _Duals(left, right, env)
+    return ArrayOp(
+        "Hermite series",
+        lambda a, b, rho, delta=None: find(a, b, rho, delta, FINE)[0],
+        lambda a, b, rho, delta=None: find(a, b, rho, delta, COARSE)[0],
+    )
+
+
+def series_with_defect_op(function: Expr, env: Mapping[str, float]) -> ArrayOp:
+    """(c, √(E φ² E φ'²) - |c|), [N, M] each, for coefficients, ρ, 1 - |ρ|, and E φ² of both sides."""
+    find = _Duals(function, function, env)
+
+    def run(rule: Rule, a: Coefficients, b: Coefficients, rho: Any, delta: Any, v: Any, w: Any) -> tuple:
+        return find(a, b, rho, delta, rule, (v, w))
+
+    return ArrayOp("Hermite series", partial(run, FINE), partial(run, COARSE))
+
+
+class _Duals:
+    """E φ(u) ψ(v) of pairs: by series where that leaves out little, else over panels."""
+
+    def __init__(self, left: Expr, right: Expr, env: Mapping[str, float]):
+        self.left, self.right = Smoothness(left, env), Smoothness(right, env)
+
+    def __call__(
+        self, a: Coefficients, b: Coefficients, rho: Any, delta: Any, rule: Rule, energies: tuple | None = None
+    ) -> tuple[np.ndarray, np.ndarray | None]:
         rho = np.clip(np.asarray(rho, dtype=float), -1.0, 1.0)
-        total = series(a, b, rho)
-        power = min(x.first + x.stride * x.values.shape[1] for x in (a, b))
-        with np.errstate(divide="ignore"):  # where |ρ| is above this, too much may be left out
-            first, second = (np.minimum((np.sqrt(REMAINDER) / x.tail) ** (1 / power), HUGE) for x in (a, b))
-        beyond = np.argwhere(np.abs(rho) > (first * second if rho.ndim == 1 else np.multiply.outer(first, second)))
-        if len(beyond) > INTEGRATED:
-            raise SeriesFailed(f"a Hermite series that falls off too slowly for {len(beyond):,} pairs of a block")
-        integrand = mul(left, substitute(right, lambda x: ref(1) if x.op == "ref" else x))
-        for index in map(tuple, beyond):
-            total[index] = _integral(integrand, a.variance[index[0]], b.variance[index[-1]], rho[index], env)
-        return total
+        index = np.nonzero(_beyond(a, b, rho))
+        total = series(a, b, np.where(_beyond(a, b, rho), 0.0, rho) if len(index[0]) else rho)
+        gap = None
+        if energies is not None:
+            whole = np.sqrt(np.maximum(energies[0] * energies[1], 0.0))
+            gap = np.maximum(whole - np.abs(total), 0.0)
+        if len(index[0]):
+            i, j = index[0], index[-1]
+            close = 1 - np.abs(rho[index]) if delta is None else np.broadcast_to(delta, rho.shape)[index]
+            sign = np.where(rho[index] < 0, -1.0, 1.0)
+            ratio = None
+            if energies is not None:
+                v, w = (np.broadcast_to(x, rho.shape)[index] for x in energies)
+                ratio = np.sqrt(np.where((v > 0) & (w > 0), w, 1.0) / np.where((v > 0) & (w > 0), v, 1.0))
+            sides = side(self.left, a.variance[i]), side(self.right, b.variance[j])
+            total[index], found = near_pairs(*sides, close, sign, rule, ratio)
+            if gap is not None:
+                plain = np.maximum(whole[index] - np.abs(total[index]), 0.0)
+                gap[index] = np.where(sign * total[index] >= 0, found, plain)
+        return total, gap
 
-    return ArrayOp("Hermite series", pairs)
 
-
-def _integral(integrand: Expr, q1: float, q2: float, rho: float, env: Mapping[str, float]) -> float:
-    """E of one pair by panels that are cut where the integrand is steep. Raises SeriesFailed where two sets disagree."""
-    roots = np.sqrt([q1, q2])
-    across = np.sqrt((1 - rho) * (1 + rho))
-    factor = np.array([[roots[0], 0.0], [rho * roots[1], across * roots[1]]])[:, : 2 if across > 1e-9 else 1]
-    x = Integrand(integrand, factor, env, {})
-    (fine, size), (coarse, _) = (expectation(x, nodes, 0, reach) for nodes, reach in ((16, 9.5), (12, 8.5)))
-    if not abs(fine - coarse) <= REMAINDER * 100 * size:
-        raise SeriesFailed("an expectation whose integral does not converge")
-    return fine
+def _beyond(a: Coefficients, b: Coefficients, rho: np.ndarray) -> np.ndarray:
+    """Is |ρ| so near 1 that the series may leave out more than REMAINDER, relative to √(E φ² E ψ²)?"""
+    power = min(x.first + x.stride * x.values.shape[1] for x in (a, b))
+    with np.errstate(divide="ignore"):
+        first, second = (np.minimum((np.sqrt(REMAINDER) / x.tail) ** (1 / power), HUGE) for x in (a, b))
+    return np.abs(rho) > (first * second if rho.ndim == 1 else np.multiply.outer(first, second))
 
 
 def series(a: Coefficients, b: Coefficients, rho: np.ndarray) -> np.ndarray:

@@ -21,7 +21,7 @@ MAX_POINTS = 1 << 20  # evaluated at once
 
 
 @lru_cache(maxsize=64)
-def _legendre(nodes: int) -> tuple[np.ndarray, np.ndarray]:
+def legendre(nodes: int) -> tuple[np.ndarray, np.ndarray]:
     return np.polynomial.legendre.leggauss(nodes)
 
 
@@ -41,7 +41,7 @@ def panels(cuts: np.ndarray, nodes: int, level: int, reach: float) -> tuple[np.n
     edges = np.sort(np.concatenate([np.broadcast_to(grid, (len(cuts), len(grid))), inside], axis=1), axis=1)
     edges = edges[:, np.r_[True, np.any(np.diff(edges, axis=1) > 0, axis=0)]]
     start, length = edges[:, :-1, None], np.diff(edges, axis=1)[:, :, None]
-    x, w = _legendre(nodes)
+    x, w = legendre(nodes)
     pieces = 1 << level
     unit = ((np.arange(pieces)[:, None] + (1 + x) / 2) / pieces).ravel()
     points = start + length * unit

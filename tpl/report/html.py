@@ -3,8 +3,12 @@
 from collections.abc import Iterable, Sequence
 from html import escape
 
+import numpy as np
+
 from tpl.report.along import step_grids, training_facts
+from tpl.report.labelled import Labelled
 from tpl.report.layout import (
+    Floats,
     Grid,
     bytes_text,
     compact,
@@ -31,6 +35,9 @@ from tpl.report.phase import (
     variance_rows,
 )
 from tpl.report.results import CheckReport, Result, Run, Verification
+from tpl.report.sweep import Sweep
+
+MOST_CELLS = 12  # along an axis of a labelled array
 
 _RIGHT = ' style="text-align:right"'
 _GREY = ' style="opacity:0.7"'
@@ -50,6 +57,45 @@ def result_html(result: Result) -> str:
     tables = "".join(_grid(grid) for grid in shown)
     rest = "" if whole else _line(f"part of {shape_text(result.shape)}; .value has all numbers")
     return f"<div>{head} <span{_GREY}>{_safe(about)}</span>{tables}{rest}</div>"
+
+
+def labelled_html(labelled: Labelled) -> str:
+    """One labelled array: a table of up to two axes, or of the beginning of more."""
+    about = ", ".join(filter(None, (shape_text(labelled.shape), labelled.method)))
+    head = f"<b>{_safe(labelled.name)}</b>"
+    if not labelled.dims:
+        number = compact(float(labelled.value), float(labelled.error))
+        return f"<div>{head} = {_safe(number)} <span{_GREY}>{_safe(about)}</span></div>"
+    shown, rest = labelled, {dim: labels[0] for dim, labels in list(labelled.coords.items())[2:]}
+    shown = labelled.sel(**rest)
+    rows, columns = shown.dims[0], shown.dims[1] if shown.dims[1:] else None
+    header = [
+        f"{rows} \\ {columns}" if columns else rows,
+        *map(str, shown.coords[columns][:MOST_CELLS] if columns else [""]),
+    ]
+    cells = [
+        [str(label), *_numbers(shown.value[i], shown.error[i])]
+        for i, label in enumerate(shown.coords[rows][:MOST_CELLS])
+    ]
+    whole = not rest and all(len(x) <= MOST_CELLS for x in shown.coords.values())
+    part = "" if whole else _line(f"part of {shape_text(labelled.shape)}; .value has all numbers")
+    return f"<div>{head} <span{_GREY}>{_safe(about)}</span>{_table(header, cells)}{part}</div>"
+
+
+def _numbers(values: Floats, errors: Floats) -> list[str]:
+    pairs = zip(np.atleast_1d(values)[:MOST_CELLS], np.atleast_1d(errors)[:MOST_CELLS], strict=True)
+    return ["–" if np.isnan(v) else compact(float(v), float(e)) for v, e in pairs]
+
+
+def sweep_html(sweep: Sweep) -> str:
+    """All shows of a sweep, and the points that have no numbers."""
+    title = f"<div><b>{_safe(sweep.title)}</b></div>" if sweep.title.strip() else ""
+    facts = _line(f"{sweep.program_name}, seed {sweep.seed}, {seconds_text(sweep.seconds)}")
+    body = "".join(labelled_html(x) for x in sweep.results)
+    lost = "".join(
+        _line(f"{', '.join(f'{k} = {v}' for k, v in x.settings.items())}: {x.reason}") for x in sweep.failures
+    )
+    return f"<div>{title}{facts}{body}{lost}{_notes(sweep.notes)}</div>"
 
 
 def run_html(run: Run) -> str:

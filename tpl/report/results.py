@@ -7,7 +7,7 @@ Plain records that the pipeline fills. They know how to show themselves; the wor
 import json
 import os
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from tpl.core.parametrization import Regime
     from tpl.numeric.assumptions import Assumptions
     from tpl.numeric.plan import Choice
+    from tpl.report.labelled import Labelled
     from tpl.sampling.agreement import Agreement
 
 
@@ -74,6 +75,19 @@ class Result:
         from tpl.report.html import result_html
 
         return result_html(self)
+
+    @property
+    def labelled(self) -> "Labelled":
+        """The same numbers with names of axes and labels along them: `step`, and `X` and `X′` of a kernel over X."""
+        from tpl.report.axes import axes_of
+        from tpl.report.labelled import Labelled
+
+        dims, coords = axes_of(self.name, self.shape, self.steps)
+        return Labelled(self.name, dims, coords, self.value, self.error, np.array(self.method))
+
+    def sel(self, **labels: Any) -> "Labelled":
+        """A part by its labels: `sel(step=50)`; see `Labelled.sel`."""
+        return self.labelled.sel(**labels)
 
     def plot(self, path: str | os.PathLike[str]) -> Path:
         """Draw a matrix as a heat map. Raises ValueError on other shapes."""
@@ -150,6 +164,15 @@ class Run:
         from tpl.report.schema import run_document
 
         return run_document(self)
+
+    to_dict = document
+
+    @classmethod
+    def from_dict(cls, data: Mapping[str, Any]) -> "Run":
+        """What `to_dict` gave. Raises ValueError on anything else."""
+        from tpl.report.schema import read_run
+
+        return read_run(data)
 
     def to_json(self, indent: int | None = 2) -> str:
         """The `tpl.run/1` document as strict JSON."""

@@ -5,7 +5,7 @@ A field is never removed and never changes its meaning within a version; new opt
 
 import json
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from tpl.language.source import Diagnostic, Source, Span, TplError
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 Document = dict[str, Any]
 
 RUN, VERIFY, CHECK, PHASE, ERROR = "tpl.run/1", "tpl.verify/1", "tpl.check/1", "tpl.phase/1", "tpl.error/1"
+LABELLED, SWEEP = "tpl.labelled/1", "tpl.sweep/1"
 
 
 def dumps(document: Document, indent: int | None = 2) -> str:
@@ -39,6 +40,30 @@ def run_document(run: "Run") -> Document:
         "plan": [_choice(c) for c in run.plan],
         "seconds": float(run.seconds),
     }
+
+
+def read_run(document: Mapping[str, Any]) -> "Run":
+    """The run that a `tpl.run/1` document tells of. Raises ValueError on anything else."""
+    from tpl.numeric.plan import Choice
+    from tpl.report.results import Result, Run
+
+    if document.get("schema") != RUN:
+        raise ValueError(f"this is no {RUN} object")
+    results = [
+        Result(
+            x["name"],
+            x["value"],
+            x["error"],
+            x["method"],
+            None if x["span"] is None else Span(**x["span"]),
+            tuple(x["steps"]),
+        )
+        for x in document["results"]
+    ]
+    declined = [tuple((d["method"], d["reason"]) for d in x["declined"]) for x in document["plan"]]
+    plan = [Choice(**{**x, "declined": d}) for x, d in zip(document["plan"], declined, strict=True)]
+    return Run(document["title"], document["program"], document["class"], document["seed"], tuple(document["inputs"]),
+               tuple(results), tuple(document["notes"]), document["seconds"], tuple(plan))  # fmt: skip
 
 
 def _choice(choice: "Choice") -> Document:
@@ -378,6 +403,13 @@ _EDGE = _object(
     method=_TEXT,
 )
 
+_LABEL: Document = {"type": ["number", "string"]}
+_LABELS: Document = {"type": "object", "additionalProperties": _array(_LABEL)}
+_NESTED: Document = {"type": ["array", "number", "null"]}
+_WORDS: Document = {"type": ["array", "string"]}
+_LABELLED: Document = _document(
+    LABELLED, name=_TEXT, dims=_array(_TEXT), coords=_LABELS, value=_NESTED, error=_NESTED, methods=_WORDS, reasons=_WORDS,
+)  # fmt: skip
 SCHEMAS: dict[str, Document] = {
     RUN: _document(
         RUN,
@@ -431,4 +463,10 @@ SCHEMAS: dict[str, Document] = {
         seconds=_NOT_NEGATIVE,
     ),
     ERROR: _document(ERROR, errors=_array(_ERROR)),
-}
+    LABELLED: _LABELLED,
+    SWEEP: _document(
+        SWEEP, title=_TEXT, program=_TEXT, seed=_COUNT, swept=_LABELS, results=_array(_LABELLED),
+        failures=_array(_object(settings={"type": "object", "additionalProperties": _LABEL}, reason=_TEXT)),
+        notes=_array(_TEXT), seconds=_NOT_NEGATIVE,
+    ),
+}  # fmt: skip

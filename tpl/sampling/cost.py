@@ -62,9 +62,13 @@ def estimate_memory(program: Program, schedule: Schedule, width: int, operator: 
 
 
 class _Walk:
-    """Goes through a schedule as the interpreter does, counting instead of computing."""
+    """Goes through a schedule as the interpreter does, counting instead of computing.
 
-    def __init__(self, program: Program, schedule: Schedule, width: int, operator: OperatorKind):
+    item: bytes of a vector's number.
+    """
+
+    def __init__(self, program: Program, schedule: Schedule, width: int, operator: OperatorKind, item: int = _FLOAT):
+        self.item = item
         self.program, self.schedule, self.dense = program, schedule, operator == "dense"
         self.sizes = program.sizes(width)
         self.ranks: dict[int, tuple[int, int]] = {}
@@ -83,13 +87,13 @@ class _Walk:
 
     def block_bytes(self, block: int) -> int:
         width, rows = self.schedule.blocks[block]
-        return _FLOAT * rows * self.sizes[width]
+        return self.item * rows * self.sizes[width]
 
     def operator_bytes(self, matrix: int) -> int:
         n_out, n_in = self.shape(matrix)
         if self.dense:
             return _FLOAT * n_out * n_in
-        return _FLOAT * sum(self.ranks[matrix]) * (n_in + n_out)
+        return self.item * sum(self.ranks[matrix]) * (n_in + n_out)
 
     def shape(self, matrix: int) -> tuple[int, int]:
         rows, columns = self.program.lines[matrix].dims

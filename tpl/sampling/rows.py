@@ -105,12 +105,12 @@ class RowBuffer:
         self.count = 0
         lines = -(-length // 8)
         self._stride = 8 * (lines | 1) if length >= 512 else length
-        self._dtype = dtype
+        self.dtype = dtype
         self._chunks = [self._chunk(capacity)]
         self._counts = [0]
 
     def _chunk(self, capacity: int) -> Rows:
-        return np.empty((max(1, capacity), self._stride), self._dtype)
+        return np.empty((max(1, capacity), self._stride), self.dtype)
 
     @property
     def parts(self) -> list[Rows]:

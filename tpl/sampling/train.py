@@ -37,7 +37,8 @@ class TrainOptions:
 
     base_width: M, or n. finite: with the powers of the width as they are at n, rather than in the limit. operator: how
     matrices are held. tolerance: below which share of its argument's norm a new direction is dropped. dtype: of vectors;
-    averages and whatever is recorded are float64.
+    averages and whatever is recorded are float64. stored: lazy matrices are drawn whole and revealed, as a companion of a
+    run with operator "dense" (`tpl.sampling.companion`).
     """
 
     base_width: int
@@ -46,6 +47,7 @@ class TrainOptions:
     tolerance: float = 1e-4
     seed: int = 0
     dtype: str = "float64"
+    stored: bool = False
 
 
 def train(
@@ -95,6 +97,7 @@ class TrainingRun:
         self.records: list[Statistics] = []
         self.start: dict[str, RowBuffer] = {}  # what features were at the start
         self._schedules: dict[tuple, Schedule] = {}
+        self.adjoints = _adjoints(training)
         self._roles = {role.parameter.name: role for role in training.regime.roles}
         self._initialise()
 
@@ -163,7 +166,10 @@ class TrainingRun:
         variance = deviation**2 / (self.options.base_width if parameter is not None else 1)
         if self.options.operator == "dense":
             return TrainedDense(n_out, n_in, variance, rng)
-        return TrainedLazy(n_out, n_in, variance, rng, tolerance=self.options.tolerance, dtype=self.dtype)
+        options = self.options
+        return TrainedLazy(
+            n_out, n_in, variance, rng, tolerance=options.tolerance, dtype=self.dtype, stored=options.stored
+        )
 
     def _draw_images(self, matrix: int, inputs: list[int], parameter: Trained | None) -> None:
         rows = np.array([self.program.lines[i].row for i in inputs])
@@ -374,7 +380,8 @@ def _do_product(run: _StepRun, step: Product) -> None:
         run.put(step, np.full((len(argument), size), np.nan))
         return
     lines = tuple(run.program.lines[i].args[1] for i in step.lines)
-    run.put(step, run.state.operators[step.matrix].product(argument, lines, step.transposed))
+    adjoint = run.state.adjoints.issuperset(lines)
+    run.put(step, run.state.operators[step.matrix].product(argument, lines, step.transposed, adjoint))
 
 
 _SPECIAL: dict[type, Callable] = {Numbers: _do_numbers, Draw: _do_draw, Input: _do_input, Product: _do_product}
@@ -421,6 +428,16 @@ class Wanted:
                 vectors += [x for _, x in pairs]
             scalars += [chi for terms in updates.biases.values() for chi, _ in terms]
         return tuple(scalars), tuple(vectors)
+
+
+def _adjoints(training: Training) -> set[int]:
+    """The lines that a derivative χ = ∂loss/∂f enters."""
+    updates = [e.updates for e in training.examples if e.updates is not None]
+    found = {chi for u in updates for pairs in u.readouts.values() for chi, _ in pairs}
+    for i, line in enumerate(training.program.lines):
+        if not found.isdisjoint(line.args):
+            found.add(i)
+    return found
 
 
 def _at_width(training: Training, options: TrainOptions) -> Program:

@@ -17,6 +17,7 @@ def save(run: TrainingRun, files: ReplicateFiles) -> None:
         state |= {f"{name}/{key}": value for key, value in moving.state().items()}
     for line, operator in run.operators.items():
         state[f"random/{line}"] = _of_generator(_lazy(operator).rng)
+        state[f"largest/{line}"] = _lazy(operator).largest
     for name in run.records[0] if run.records else ():
         state[f"record/{name}"] = np.array([record[name] for record in run.records])
     files.save(state, _buffers(run))
@@ -32,6 +33,7 @@ def resume(run: TrainingRun, files: ReplicateFiles) -> None:
         moving.restore(_below(state, f"{name}/"))
     for line, operator in run.operators.items():
         _to_generator(_lazy(operator).rng, state[f"random/{line}"])
+        _lazy(operator).largest = state[f"largest/{line}"]
     records = _below(state, "record/")
     count = len(next(iter(records.values()), ()))
     run.records = [{name: values[k] for name, values in records.items()} for k in range(count)]

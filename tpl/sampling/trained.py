@@ -12,7 +12,7 @@ from typing import NamedTuple
 import numpy as np
 
 from tpl.sampling.operator import DenseGaussian, LazyGaussian, _Side
-from tpl.sampling.rows import CHUNK, RowBuffer, Rows, accumulate, combine, squared_norms
+from tpl.sampling.rows import CHUNK, RowBuffer, Rows, Stack, accumulate, combine, squared_norms
 from tpl.sampling.truncate import SMALLEST, expand_leading
 
 _SHARE_OF_ROUNDING = 1e-14  # of a squared norm: a difference below is none
@@ -78,7 +78,8 @@ class TrainedLazy(LazyGaussian):
     """A lazily revealed matrix that can be moved.
 
     lost: what truncation has cost since the last `forget`: the largest trace of the Gram matrix of W_0 r over a
-    product's rows, r what was dropped of its arguments.
+    product's rows, r what was dropped of its arguments; adjoints apart. stored: draw all of W_0 at the start, as `TrainedDense` does from
+    the same generator, and reveal that: the two then differ by nothing but truncation and rounding.
     """
 
     def __init__(
@@ -90,19 +91,34 @@ class TrainedLazy(LazyGaussian):
         *,
         tolerance: float,
         dtype: type = np.float64,
+        stored: bool = False,
     ):
         super().__init__(rows, columns, variance, rng, tolerance=tolerance, capacity=(CHUNK, CHUNK), dtype=dtype)
+        self._stored = rng.standard_normal((rows, columns)) if stored else None
         self.initial = Moving(np.ones(()))  # α
         self.update = Moving(np.zeros((0, 0)))  # C, [q, p]
         self.lost = 0.0
+        self.largest = np.zeros(())  # root mean square norm of adjoints, the largest so far
+        self._scale_of_adjoints = 0.0
         self._seen: tuple[dict[int, np.ndarray], dict[int, np.ndarray]] = {}, {}
 
-    def product(self, x: Rows, lines: tuple[int, ...], transposed: bool) -> Rows:
-        """W x, or W.T x, for each row; `lines` say where the rows come from, for `descend`."""
+    def product(self, x: Rows, lines: tuple[int, ...], transposed: bool, adjoint: bool = False) -> Rows:
+        """W x, or W.T x, for each row; `lines` say where the rows come from, for `descend`.
+
+        adjoint: the rows are derivatives of the loss, which fade as the loss does. What they are good for is their sum
+        over examples and steps, so each is known as well as the geometric mean of what is usual now and what was usual
+        when they were largest asks for; relative to itself, every last bit of a fading one would get directions.
+        """
         side, other = (self._backward, self._forward) if transposed else (self._forward, self._backward)
+        if adjoint:
+            usual = np.sqrt(squared_norms(x).mean())
+            self.largest = np.maximum(self.largest, usual)
+            self._scale_of_adjoints = float(np.sqrt(usual * self.largest))
         coefficients = self._coefficients(x, side, other)
+        self._scale_of_adjoints = 0.0
         self._seen[transposed].update(zip(lines, coefficients, strict=True))
-        self._note_lost(x, coefficients)
+        if not adjoint:
+            self._note_lost(x, coefficients)
         result = combine(coefficients * (self._scale * float(self.initial.value)), side.images.parts)
         change = self.update.value.T if transposed else self.update.value
         if change.size:
@@ -113,7 +129,14 @@ class TrainedLazy(LazyGaussian):
     def _expand(self, x: Rows, norms: np.ndarray, basis: RowBuffer) -> np.ndarray:
         if self._tolerance < SMALLEST:
             return super()._expand(x, norms, basis)
-        return expand_leading(x, norms, basis, self._tolerance)
+        return expand_leading(x, norms, basis, self._tolerance, np.maximum(norms, self._scale_of_adjoints))
+
+    def _reveal(self, directions: Stack, images: Rows, other: _Side) -> None:
+        if self._stored is None:
+            super()._reveal(directions, images, other)
+            return
+        matrix = self._stored.T if other is self._backward else self._stored
+        images[:] = np.concatenate([part @ matrix for part in directions])
 
     def _note_lost(self, x: Rows, coefficients: np.ndarray) -> None:
         squares = squared_norms(x)
@@ -187,7 +210,7 @@ class TrainedDense(DenseGaussian):
     def ranks(self) -> tuple[int, int]:
         return self._matrix.shape[1], self._matrix.shape[0]
 
-    def product(self, x: Rows, lines: tuple[int, ...], transposed: bool) -> Rows:
+    def product(self, x: Rows, lines: tuple[int, ...], transposed: bool, adjoint: bool = False) -> Rows:
         return self.apply_transposed(x) if transposed else self.apply(x)
 
     def forget(self) -> None:

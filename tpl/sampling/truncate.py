@@ -14,38 +14,55 @@ _MARGIN = 0.5  # of the tolerance: what may be left of a row when directions are
 _PYTHAGORAS = 100.0  # a squared residual is a difference of squares if it is this much larger than rounding
 
 
-def expand_leading(x: Rows, norms: np.ndarray, basis: RowBuffer, tolerance: float) -> np.ndarray:
-    """Coefficients of each row of x, [b, n] -> [b, k], with residuals of at most `tolerance` times the row's norm.
+def expand_leading(
+    x: Rows, norms: np.ndarray, basis: RowBuffer, tolerance: float, scales: np.ndarray | None = None
+) -> np.ndarray:
+    """Coefficients of each row of x, [b, n] -> [b, k], with residuals of at most `tolerance` times the row's scale.
 
-    norms: of the rows.
+    norms: of the rows. scales: their norms, too, unless others are given.
     """
+    scales = norms if scales is None else scales
     coefficients = inner(x, basis.parts)
-    allowed = (tolerance * norms) ** 2
-    unknown = np.flatnonzero(_squared_residuals(x, norms, coefficients, basis, tolerance) > allowed)
+    allowed = (tolerance * scales) ** 2
+    clear = tolerance**2 > _PYTHAGORAS * float(np.finfo(x.dtype).eps)
+    squares = norms**2 - squared_norms(coefficients) if clear else squared_norms(_residuals(x, coefficients, basis))
+    unknown = np.flatnonzero(squares > allowed)
     if not len(unknown) or basis.count == basis.length:
         return coefficients
-    known = basis.parts
-    residuals = x[unknown].astype(float, copy=False)
-    accumulate(residuals, -coefficients[unknown], known, out=residuals)
-    residuals /= norms[unknown, None]
-    weights = _leading(inner(residuals, residuals), _MARGIN * tolerance, basis.length - basis.count)
-    directions = combine(weights, residuals).astype(x.dtype, copy=False)
-    for _ in range(2):  # "twice is enough" (Kahan, Parlett)
-        accumulate(directions, -inner(directions, known), known, out=directions)
-        directions = combine(np.linalg.inv(np.linalg.cholesky(inner(directions, directions))), directions)
-    new = basis.append(len(directions))
-    new[:] = directions
+    rows = x[unknown], coefficients[unknown], scales[unknown]
+    try:
+        new = _leading_directions(*rows, basis, tolerance, clear)
+    except np.linalg.LinAlgError:  # rounding after all
+        new = _leading_directions(*rows, basis, tolerance, False)
+    basis.append(len(new))[:] = new
     return np.concatenate([coefficients, inner(x, new)], axis=1)
 
 
-def _squared_residuals(
-    x: Rows, norms: np.ndarray, coefficients: np.ndarray, basis: RowBuffer, tolerance: float
-) -> np.ndarray:
-    if tolerance**2 > _PYTHAGORAS * float(np.finfo(x.dtype).eps):
-        return norms**2 - squared_norms(coefficients)
-    remains = np.empty_like(x)
-    accumulate(x, -coefficients, basis.parts, out=remains)
-    return squared_norms(remains)
+def _residuals(x: Rows, coefficients: np.ndarray, basis: RowBuffer) -> Rows:
+    remains = x.astype(float)
+    accumulate(remains, -coefficients, basis.parts, out=remains)
+    return remains
+
+
+def _leading_directions(
+    x: Rows, coefficients: np.ndarray, scales: np.ndarray, basis: RowBuffer, tolerance: float, clear: bool
+) -> Rows:
+    """Orthonormal rows, orthogonal to a basis, that leave less than the tolerance of the rows of x."""
+    if clear:  # differences of inner products spare a pass over the basis for every row
+        gram = inner(x, x) - coefficients @ coefficients.T
+    else:
+        x = _residuals(x, coefficients, basis)
+        coefficients, gram = np.zeros_like(coefficients), inner(x, x)
+    weights = _leading(gram / np.outer(scales, scales), _MARGIN * tolerance, basis.length - basis.count) / scales
+    directions: Rows = combine(weights, x).astype(basis.dtype, copy=False)
+    accumulate(directions, -(weights @ coefficients), basis.parts, out=directions)
+    directions = combine(_inverse_triangle(directions), directions)
+    accumulate(directions, -inner(directions, basis.parts), basis.parts, out=directions)
+    return combine(_inverse_triangle(directions), directions)  # "twice is enough" (Kahan, Parlett)
+
+
+def _inverse_triangle(rows: Rows) -> np.ndarray:
+    return np.linalg.inv(np.linalg.cholesky(inner(rows, rows)))
 
 
 def _leading(gram: np.ndarray, tolerance: float, most: int) -> np.ndarray:

@@ -8,23 +8,18 @@ from tpl.core.program import Program
 from tpl.pipeline import Compiled
 from tpl.report.results import CheckReport, ShowShape
 from tpl.stages.common import heading
+from tpl.stages.run import RunOptions
 
 
-def check_report(
-    compiled: Compiled, samples: int | None = None, replicates: int | None = None, threads: int | None = None
-) -> CheckReport:
+def check_report(compiled: Compiled, options: RunOptions | None = None) -> CheckReport:
     """Class and counts of a program; memory and time of a run with these options."""
     from tpl.numeric.assumptions import assumptions
-    from tpl.sampling.cost import estimate_cost
-    from tpl.sampling.estimate import DEFAULT_REPLICATES, DEFAULT_SAMPLES, available_threads
 
     program, training = compiled.program, compiled.program.training
     whole = program if training is None else replace(program, lines=program.lines + training.program.lines)
     judged = program if training is None else training.program
     ops = Counter(line.op for line in whole.lines)
-    cost = estimate_cost(
-        program, samples or DEFAULT_SAMPLES, replicates or DEFAULT_REPLICATES, threads or available_threads()
-    )
+    memory, seconds, notes = _cost(compiled, options or RunOptions())
     return CheckReport(
         **heading(compiled),
         lines=len(whole.lines),
@@ -33,12 +28,29 @@ def check_report(
         nonlinearities=ops["map"],
         moments=ops["moment"],
         outputs=ops["output"],
-        memory_bytes=cost.memory_bytes,
-        seconds=cost.seconds,
+        memory_bytes=memory,
+        seconds=seconds,
         shows=tuple(_shapes(program)),
+        notes=tuple(notes),
         assumptions=assumptions(judged, compiled.inputs),
         regime=None if training is None else training.regime,
     )
+
+
+def _cost(compiled: Compiled, options: RunOptions) -> tuple[int, float, list[str]]:
+    """Bytes and seconds of a run, and what they rest on."""
+    from tpl.sampling.cost import estimate_cost
+    from tpl.sampling.estimate import DEFAULT_REPLICATES, DEFAULT_SAMPLES, available_threads
+    from tpl.stages.train import training_cost
+
+    program, training = compiled.program, compiled.program.training
+    threads = options.threads or available_threads()
+    plain = options if training is None else replace(options, samples=None, replicates=None)
+    cost = estimate_cost(program, plain.samples or DEFAULT_SAMPLES, plain.replicates or DEFAULT_REPLICATES, threads)
+    if training is None or training.regime.kind == "unstable":
+        return cost.memory_bytes, cost.seconds, []
+    trained, notes = training_cost(training, options, threads)
+    return max(cost.memory_bytes, trained.memory_bytes), cost.seconds + trained.seconds, notes
 
 
 def _shapes(program: Program) -> Iterator[ShowShape]:

@@ -20,7 +20,8 @@ from tpl.stages.simulate import guarded
 
 if TYPE_CHECKING:
     from tpl.sampling.checkpoint import Checkpoint
-    from tpl.sampling.train import TrainOptions
+    from tpl.sampling.cost import Cost
+    from tpl.sampling.train import Statistics, TrainOptions
     from tpl.stages.run import RunOptions
 
 DEFAULT_TOLERANCE = 1e-3  # of rank truncation
@@ -47,20 +48,22 @@ def train_limit(
 ) -> tuple[list[Result], list[str]]:
     """The limit of everything that is shown of the training, and notes on it."""
     from tpl.sampling.checkpoint import CheckpointError
-    from tpl.sampling.estimate import DEFAULT_REPLICATES, DEFAULT_SAMPLES, round_up
-    from tpl.sampling.train import TrainOptions
+    from tpl.sampling.estimate import DEFAULT_REPLICATES, available_threads
+    from tpl.sampling.train_cost import affordable_threads
 
-    training, tolerance = training_of(compiled.program), options.tolerance or DEFAULT_TOLERANCE
-    width = round_up(training.program, options.samples or DEFAULT_SAMPLES)
-    count = options.replicates or DEFAULT_REPLICATES
-    one = TrainOptions(width, False, "lazy", tolerance, options.seed, options.dtype)
+    training = training_of(compiled.program)
+    one, count = replicate_options(training, options), options.replicates or DEFAULT_REPLICATES
+    width, tolerance = one.base_width, one.tolerance
     program = replace(training.program, source=compiled.program.source)
+
+    def work() -> "Statistics":
+        threads = options.threads or available_threads()
+        threads = affordable_threads(training, one, count, threads, limits.max_memory)
+        return train_many(training, one, count, threads, progress, checkpoint=checkpoint)
+
     try:
         with _checkpoint(training, one, options.checkpoint) as checkpoint:
-            found = guarded(
-                program,
-                lambda: train_many(training, one, count, options.threads, progress, checkpoint=checkpoint),
-            )
+            found = guarded(program, work)
     except CheckpointError as problem:
         hint = "give another folder to --checkpoint, or delete this one"
         raise TplError(compiled.program.source, [Diagnostic(None, str(problem), hint)]) from None
@@ -76,6 +79,33 @@ def train_limit(
     ]
     notes = [*training.regime.reasons, *_stationary(training, found), *_ranks(training, found)]
     return results, notes + [note for e in estimates for note in e.notes]
+
+
+def replicate_options(training: Training, options: "RunOptions") -> "TrainOptions":
+    """How every replicate of the limit is run."""
+    from tpl.sampling.estimate import DEFAULT_SAMPLES, round_up
+    from tpl.sampling.train import TrainOptions
+
+    width = round_up(training.program, options.samples or DEFAULT_SAMPLES)
+    return TrainOptions(width, False, "lazy", options.tolerance or DEFAULT_TOLERANCE, options.seed, options.dtype)
+
+
+def training_cost(training: Training, options: "RunOptions", threads: int) -> tuple["Cost", list[str]]:
+    """What a run will need, and what that is known from."""
+    from tpl.sampling.estimate import DEFAULT_REPLICATES
+    from tpl.sampling.train_cost import estimate_training
+
+    one = replicate_options(training, options)
+    cost, trial = estimate_training(training, one, options.replicates or DEFAULT_REPLICATES, threads)
+    if trial is None or not trial.matrices:
+        return cost, []
+    steps = training.schedule.steps
+    last = trial.at(steps)
+    ranks = _listed(training, [last[m] for m in trial.matrices])
+    seen = f"{trial.steps} steps" if trial.steps >= steps else f"the first {trial.steps} of {steps} steps, extended"
+    return cost, [
+        f"memory and time from ranks at the end, {ranks}, as a trial with {trial.samples} samples showed: {seen}"
+    ]
 
 
 @contextmanager
@@ -110,9 +140,13 @@ def _ranks(training: Training, found: dict[str, np.ndarray]) -> list[str]:
     if "ranks" not in found or not found["ranks"].size or training.regime.kind != "features":
         return []
     last = found["ranks"][:, -1].max(axis=0)
-    hidden = [p.name for p in training.parameters if p.group == "hidden"]
-    shown = ", ".join(f"{name} {a} and {b}" for name, (a, b) in zip(hidden, last, strict=False))
+    shown = _listed(training, [(int(a), int(b)) for a, b in last])
     return [f"ranks at the end (products with the matrix, with its transpose): {shown}"] if shown else []
+
+
+def _listed(training: Training, ranks: list[tuple[int, int]]) -> str:
+    hidden = [p.name for p in training.parameters if p.group == "hidden"]
+    return ", ".join(f"{name} {a} and {b}" for name, (a, b) in zip(hidden, ranks, strict=False))
 
 
 def train_finite(

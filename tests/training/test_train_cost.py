@@ -1,0 +1,112 @@
+"""Memory and time of a training, said in advance."""
+
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from tpl.api import load
+from tpl.language.source import TplError
+from tpl.sampling.train import TrainOptions
+from tpl.sampling.train_cost import estimate_training, try_out
+
+MEASURE = """
+import sys
+import numpy as np
+from tpl.api import load
+from tpl.sampling.train import TrainOptions
+from tpl.sampling.train_many import train_many
+name, settings, samples, tolerance, dtype = sys.argv[1:]
+
+def peak():  # of this process; getrusage counts what it was forked from, too
+    with open("/proc/self/status") as lines:
+        return next(int(line.split()[1]) for line in lines if line.startswith("VmHWM"))
+
+training = load(name, None, settings.split(","))._compiled.program.training
+np.linalg.eigh(np.ones((300, 300)) @ np.ones((300, 300)))  # the library's own buffers
+before = peak()
+train_many(training, TrainOptions(int(samples), False, "lazy", float(tolerance), 0, dtype), 1, 1)
+print(1024 * (peak() - before))
+"""
+CASES = {
+    "few steps": ("paper/features", "steps=6,L=2", 32768, 1e-3, "float64"),
+    "float32": ("training/cifar10", "images=24,T=6", 32768, 1e-2, "float32"),
+}
+SLOW = {
+    "paper": ("paper/features", "steps=50", 16384, 1e-3, "float64"),
+    "four layers": ("paper/features", "steps=20,L=4", 32768, 1e-3, "float64"),
+    "tight": ("paper/features", "steps=50", 8192, 1e-4, "float64"),
+    "momentum": ("paper/features", "steps=20,momentum=0.5", 32768, 1e-3, "float64"),
+    "many images": ("training/cifar10", "images=64,T=15", 8192, 2e-2, "float32"),
+    "long": ("training/cifar10", "images=16,T=200", 16384, 1e-2, "float64"),
+}
+
+
+pytestmark = pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="peak memory is read from /proc")
+
+
+def measured(case):
+    name, settings, samples, tolerance, dtype = case
+    arguments = [sys.executable, "-c", MEASURE, name, settings, str(samples), str(tolerance), dtype]
+    return int(subprocess.run(arguments, capture_output=True, check=True, text=True, timeout=600).stdout)
+
+
+def predicted(case):
+    name, settings, samples, tolerance, dtype = case
+    training = load(name, None, settings.split(","))._compiled.program.training
+    cost, _ = estimate_training(training, TrainOptions(samples, False, "lazy", tolerance, 0, dtype), 1, 1)
+    return cost.memory_bytes
+
+
+@pytest.mark.parametrize("case", CASES.values(), ids=CASES)
+def test_peak_memory_is_as_predicted(case):
+    assert predicted(case) == pytest.approx(measured(case), rel=0.2)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("case", SLOW.values(), ids=SLOW)
+def test_peak_memory_is_as_predicted_for_many_programs(case):
+    assert predicted(case) == pytest.approx(measured(case), rel=0.2)
+
+
+def test_ranks_hardly_depend_on_the_number_of_samples():
+    training = load("paper/features", None, ["steps=10"])._compiled.program.training
+    few, many = (try_out(training, TrainOptions(m, False, "lazy", 1e-3), 60) for m in (1024, 4096))
+    assert few.steps == many.steps == 10
+    assert few.ranks[-1] == pytest.approx(many.ranks[-1], rel=0.1)
+
+
+def test_a_trial_takes_more_samples_where_ranks_ask_for_it():
+    training = load("paper/features", None, ["steps=20"])._compiled.program.training
+    trial = try_out(training, TrainOptions(100_000, False, "lazy", 1e-7), 60)
+    assert trial.samples > 1024
+    assert 4 * trial.ranks.max() <= trial.samples or trial.samples == 100_000
+
+
+def test_ranks_beyond_the_trial_are_extended():
+    training = load("paper/features", None, ["steps=30"])._compiled.program.training
+    whole = try_out(training, TrainOptions(2048, False, "lazy", 1e-3), 60)
+    short = replace(whole, ranks=whole.ranks[:15])
+    assert short.at(15) == whole.at(15)
+    for matrix, ranks in whole.at(30).items():
+        assert short.at(30)[matrix] == pytest.approx(ranks, rel=0.5)
+
+
+def test_a_run_beyond_the_limit_is_refused_before_the_work():
+    from tpl.core.elaborate import Limits
+
+    program = load("paper/features", None, ["steps=10"], Limits(max_memory=10**7))
+    ticks = []
+    with pytest.raises(TplError, match=r"needs about 0\.\d+ GiB of memory, 0.01 GiB are allowed"):
+        program.run(samples=16384, progress=lambda *t: ticks.append(t))
+    assert not ticks
+
+
+def test_check_says_what_it_knows_from_a_trial():
+    report = load("paper/features", None, ["steps=3"]).check(samples=4096)
+    assert report.seconds > 0
+    assert report.memory_bytes > 16 * 3 * 4096 * 8
+    assert any("trial" in note for note in report.notes)
+    assert load("paper/features", None, ["parametrization=ntp"]).check(samples=4096).memory_bytes > 16 * 3 * 4096 * 8

@@ -1,0 +1,275 @@
+"""What a training will need: memory and time, from a count of what is kept and done, and from ranks seen in a trial.
+
+How many directions a matrix is asked about depends on how features move, which nobody knows before; but hardly on the
+number of samples. So a trial takes the same steps with few samples, as far as a few seconds go, and what it saw is
+extended to the last step. Where even the largest possible ranks are affordable, no trial is needed.
+"""
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from math import log, sqrt
+
+import numpy as np
+
+from tpl.core.training import Training
+from tpl.sampling.cost import _COUNT, _FLOAT, Cost, _is_copied, _Walk
+from tpl.sampling.errors import MemoryRefused, NumericalError
+from tpl.sampling.plan import Draw, Input, Numbers, Product, Step
+from tpl.sampling.schedule import make_schedule
+from tpl.sampling.train import TrainingRun, TrainOptions, Wanted
+
+TRIAL_SECONDS = 6.0  # of processor time
+FEWEST_SAMPLES = 1024  # of a trial
+_ROOM = 4  # samples of a trial to the largest rank seen in it: with less, the ranks feel how few there are
+_LINE = 2500  # bytes that a line takes in a schedule, and in what a walk keeps by line
+_MATRICES = 5  # arrays of the size of an update's coefficients while it moves, itself included
+
+Ranks = dict[int, tuple[int, int]]  # matrix -> dimensions of the spaces on which it and its transpose are known
+
+
+@dataclass(frozen=True)
+class Trial:
+    """What a short run showed. ranks: [steps, matrices, 2], at the end of each step it took.
+
+    samples: how many it had. seconds: of processor time for its last steps, each.
+    """
+
+    matrices: tuple[int, ...]
+    ranks: np.ndarray
+    samples: int
+    seconds: float
+
+    @property
+    def steps(self) -> int:
+        return len(self.ranks)
+
+    def at(self, step: int) -> Ranks:
+        """The ranks after so many steps; beyond its last one, they grow on by the power law of its second half."""
+        last = self.ranks[-1].astype(float)
+        if step <= self.steps:
+            last = self.ranks[max(step, 1) - 1].astype(float)
+        elif self.steps >= 4:
+            half = np.maximum(self.ranks[self.steps // 2 - 1], 1)
+            power = np.log(np.maximum(last, 1) / half) / log(self.steps / (self.steps // 2))
+            last = last * (step / self.steps) ** power
+        return {m: (int(np.ceil(a)), int(np.ceil(b))) for m, (a, b) in zip(self.matrices, last, strict=True)}
+
+
+def estimate_training(
+    training: Training, options: TrainOptions, replicates: int, threads: int
+) -> tuple[Cost, Trial | None]:
+    """The cost of a whole training in the limit, and the trial that it rests on, if there is one."""
+    workers = max(1, min(threads, replicates))
+    rounds = -(-replicates // workers)
+    if training.regime.kind in ("kernel", "trivial"):
+        one = _at_rest(training, options)
+        return Cost(workers * one.memory_bytes, replicates * one.flops, rounds * one.seconds), None
+    trial = try_out(training, options)
+    one = cost_of_one(training, options, trial.at)
+    scale = trial.seconds / max(
+        _step_cost(training, replace(options, base_width=trial.samples), trial.at(trial.steps)), 1e-12
+    )
+    seconds = rounds * one.seconds * scale
+    return Cost(workers * one.memory_bytes, replicates * one.flops, seconds), trial
+
+
+def affordable_threads(
+    training: Training, options: TrainOptions, replicates: int, threads: int, max_memory: int | None
+) -> int:
+    """How many replicates may run at once. Raises MemoryRefused if not even one may."""
+    workers = max(1, min(threads, replicates))
+    if max_memory is None:
+        return workers
+    if training.regime.kind in ("kernel", "trivial"):
+        needed = _at_rest(training, options).memory_bytes
+    else:
+        most = _most_ranks(training, options)
+        needed = cost_of_one(training, options, lambda step: most).memory_bytes
+        if needed * workers > max_memory:
+            needed = cost_of_one(training, options, try_out(training, options).at).memory_bytes
+    if needed > max_memory:
+        raise MemoryRefused(needed, max_memory)
+    return min(workers, max_memory // needed)
+
+
+# ---------------------------------------------------------------------------------------------- the trial
+
+
+def try_out(training: Training, options: TrainOptions, seconds: float = TRIAL_SECONDS) -> Trial:
+    """Take the first steps, or all, with few samples: more where the ranks ask for it."""
+    samples, end = min(FEWEST_SAMPLES, options.base_width), time.thread_time() + seconds
+    while True:
+        trial, cramped = _try_with(training, replace(options, base_width=samples), end)
+        if not cramped or samples >= options.base_width or time.thread_time() > end - seconds / 4:
+            return trial
+        samples = min(4 * samples, options.base_width)
+
+
+def _try_with(training: Training, options: TrainOptions, end: float) -> tuple[Trial, bool]:
+    """A trial until a time, and whether it stopped because its ranks had no room."""
+    from threadpoolctl import threadpool_limits
+
+    unrecorded = replace(training, schedule=replace(training.schedule, records=(0,)))
+    run = TrainingRun(unrecorded, options, replicate=2**20)
+    ranks, times = [], [time.thread_time()]
+    cramped = False
+    with threadpool_limits(limits=1, user_api="blas"), np.errstate(all="ignore"):
+        while run.step < training.schedule.steps and not cramped:
+            try:
+                run.advance()
+            except NumericalError:  # the run itself will say so
+                break
+            ranks.append([op.ranks for op in run.operators.values()])
+            times.append(time.thread_time())
+            cramped = _ROOM * max((max(pair) for pair in ranks[-1]), default=0) > options.base_width
+            if times[-1] > end and len(ranks) > 1:
+                break
+    found = np.array(ranks or [[(1, 1)] * len(run.operators)]).reshape(max(1, len(ranks)), -1, 2)
+    lately = np.diff(times)[-max(1, len(ranks) // 4) :]
+    return Trial(
+        tuple(run.operators), found, options.base_width, float(np.median(lately)) if len(lately) else 0.0
+    ), cramped
+
+
+def _most_ranks(training: Training, options: TrainOptions) -> Ranks:
+    """Every product at every step with a new direction for every row."""
+    schedule = make_schedule(training.program, *(dict.fromkeys(x) for x in _wanted(training, recorded=True)))
+    sizes = training.program.sizes(options.base_width)
+    found = {}
+    for matrix, counts in schedule.products.items():
+        rows, columns = (sizes[str(d)] for d in training.program.lines[matrix].dims)
+        steps = training.schedule.steps + 1
+        # What only the update meets counts, too: left factors for the transpose, right factors for the matrix.
+        pairs = sum(len(e.updates.gradients.matrices.get(matrix, ())) for e in training.examples if e.updates)
+        found[matrix] = (min(columns, steps * (counts[0] + pairs)), min(rows, steps * (counts[1] + pairs)))
+    return found
+
+
+# ---------------------------------------------------------------------------------------------- the count
+
+
+def cost_of_one(training: Training, options: TrainOptions, ranks: Callable[[int], Ranks]) -> Cost:
+    """One replicate, from the ranks after each step; seconds in the units of `tpl.sampling.cost`."""
+    steps = training.schedule.steps
+    walk = _walked(training, options, ranks(steps + 1), recorded=True)
+    held = _held(training, options, walk, ranks(steps + 1))
+    places = np.unique(np.linspace(0, steps, 9).round().astype(int))
+    each = [_step_cost(training, options, ranks(int(place) + 1)) for place in places]
+    flops = [_walked(training, options, ranks(int(place) + 1), recorded=False).flops for place in places]
+    spread = [float(np.interp(np.arange(steps + 1), places, x).sum()) for x in (each, flops)]
+    return Cost(int(walk.peak + held), spread[1], spread[0])
+
+
+def _wanted(training: Training, recorded: bool) -> tuple[tuple[int, ...], tuple[int, ...]]:
+    wanted = Wanted(training)
+    batch = training.schedule.batches(len(training.examples))
+    scalars, vectors = wanted.of_batch(tuple(sorted({int(a) for a in batch[0]})) if len(batch) else ())
+    if recorded:
+        scalars, vectors = scalars + wanted.outputs + wanted.tangent, vectors + wanted.vectors
+    return scalars, vectors
+
+
+def _step_cost(training: Training, options: TrainOptions, ranks: Ranks) -> float:
+    return _walked(training, options, ranks, recorded=False).seconds
+
+
+def _walked(training: Training, options: TrainOptions, ranks: Ranks, recorded: bool) -> "_StepWalk":
+    scalars, vectors = _wanted(training, recorded)
+    schedule = make_schedule(training.program, dict.fromkeys(scalars), dict.fromkeys(vectors))
+    walk = _StepWalk(
+        training.program, schedule, options.base_width, "lazy", 4 if options.dtype == "float32" else _FLOAT
+    )
+    walk.known = ranks
+    walk.walk()
+    walk.descend(training)
+    return walk
+
+
+def _held(training: Training, options: TrainOptions, walk: "_StepWalk", ranks: Ranks) -> float:
+    """What a replicate keeps between steps, in bytes."""
+    program, item, moving = training.program, walk.item, _copies(training)
+    total = 0.0
+    for matrix, (forward, backward) in ranks.items():
+        n_out, n_in = walk.shape(matrix)
+        total += item * (forward + backward) * (n_in + n_out) + _FLOAT * forward * backward * (_MATRICES - 1 + moving)
+    for line in program.lines:
+        if line.op == "input" or (line.op == "gaussian" and line.dims):
+            dims = program.lines[line.args[0]].dims if line.op == "input" else line.dims
+            total += moving * item * walk.sizes[str(dims[0])]
+    for lines, crossed in Wanted(training).variables.values():
+        if crossed:
+            total += item * len(lines) * walk.sizes[str(program.lines[lines[0]].dims[0])]
+    schedules = 2 if training.schedule.batch >= len(training.examples) else 8
+    return total + _LINE * schedules * len(program.lines)
+
+
+def _copies(training: Training) -> int:
+    """Values, and velocities where there are some."""
+    still = training.schedule.momentum.is_value(0) and training.schedule.decay.is_value(0)
+    return 1 if still else 2
+
+
+class _StepWalk(_Walk):
+    """One step of a training, at given ranks."""
+
+    known: Ranks
+
+    def walk(self) -> None:
+        for index, step in enumerate(self.schedule.steps):
+            _COUNT_STEP.get(type(step), _COUNT[type(step)])(self, step)
+            for block in self.schedule.frees[index]:
+                self.live -= self.block_bytes(block)
+
+    def descend(self, training: Training) -> None:
+        """The updates, all vectors of the step still there."""
+        lines = self.program.lines
+        for e in training.examples:
+            if e.updates is None:
+                continue
+            for line, pairs in e.updates.gradients.inputs.items():
+                size = self.sizes[str(lines[line].dims[0])]
+                rows = sum(x.op == "input" and x.args[0] == line for x in lines)
+                self.spend(2.0 * rows * len(pairs) * size, calls=10, rows=rows)
+                self.hold(0, 2 * self.item * rows * size)
+
+
+def _count_product(walk: _StepWalk, step: Product) -> None:
+    rows = len(step.lines)
+    n_out, n_in = walk.shape(step.matrix)
+    this, other = walk.known.get(step.matrix, (1, 1))
+    if step.transposed:
+        n_out, n_in, this, other = n_in, n_out, other, this
+    copied = walk.item * rows * n_in if _is_copied(step.argument) else 0
+    walk.hold(walk.block_bytes(step.block), copied + 2 * _FLOAT * rows * this)
+    new = sqrt(rows)  # a guess: it costs a fraction of the rest
+    flops = 2.0 * rows * (n_in * this + n_out * (this + other)) + 2.0 * new * (3 * n_in * this + 3 * n_out * other)
+    walk.spend(flops + 2.0 * rows * rows * n_in, calls=60 + 4 * rows, rows=rows)
+
+
+def _count_held(walk: _StepWalk, step: Draw | Input) -> None:
+    """Copied from the parameters."""
+    walk.hold(walk.block_bytes(step.block))
+    walk.spend(calls=5 * len(step.lines))
+
+
+def _count_numbers(walk: _StepWalk, step: Numbers) -> None:
+    walk.spend(calls=len(step.lines))
+
+
+_COUNT_STEP: dict[type[Step], Callable] = {
+    Product: _count_product, Draw: _count_held, Input: _count_held, Numbers: _count_numbers,
+}  # fmt: skip
+
+
+def _at_rest(training: Training, options: TrainOptions) -> Cost:
+    """Features that stand still: their kernels, once."""
+    kernels = training.kernels
+    lines = dict.fromkeys(
+        [] if kernels is None else [*map(int, kernels.nngp.ravel()), *map(int, kernels.tangent.ravel())]
+    )
+    schedule = make_schedule(training.program, lines, dict.fromkeys(Wanted(training).vectors))
+    walk = _Walk(training.program, schedule, options.base_width, "lazy", 4 if options.dtype == "float32" else _FLOAT)
+    walk.walk()
+    small = _FLOAT * len(lines) * (training.schedule.steps + 1)
+    return Cost(int(walk.peak + small), walk.flops, walk.seconds)
