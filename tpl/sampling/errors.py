@@ -6,12 +6,13 @@ from typing import Any
 class NumericalError(ArithmeticError):
     """A line's value is not a finite number.
 
-    line: its number in the program. message: what happened, without the line's name.
+    line: its number in the program. message: what happened, without the line's name. step: of training; 0 elsewhere.
     """
 
-    def __init__(self, line: int, message: str):
+    def __init__(self, line: int, message: str, step: int = 0):
         self.line = line
         self.message = message
+        self.step = step
         super().__init__(f"line {line}: {message}")
 
 

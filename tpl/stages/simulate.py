@@ -89,6 +89,8 @@ def guarded(program: Program, work: Callable[[], T]) -> T:
     except NumericalError as problem:
         line = program.lines[problem.line]
         hint = "does the expectation exist? look for division by zero, logarithms, and growth like exp(x^2)"
+        if problem.step:
+            hint = "training diverges, or something has no expectation: try a smaller rate"
         found = Diagnostic(line.origin.span, f"{named(line)}: {problem.message}", hint)
     except NoValue as problem:
         hint = "what is zero at the start has no relative change; `rms` shows how large it becomes"
