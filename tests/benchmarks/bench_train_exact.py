@@ -34,7 +34,7 @@ def row(name: str, case: Case, size: int, replicates: int, seed: int) -> str:
 
 def main() -> None:
     size, replicates = QUICK if "--quick" in sys.argv else FULL
-    print("| training | values | f at the end, solved | sampled | median error | mean z² | largest |z| |")
+    print("| training | values | f at the end, solved | sampled | median error | mean z² | largest z |")
     print("|---|---|---|---|---|---|---|")
     start = time.perf_counter()
     for seed, (name, case) in enumerate(CASES.items()):  # trainings that share a seed share random numbers

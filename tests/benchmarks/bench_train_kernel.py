@@ -15,6 +15,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "training"))
 from agreement_programs import Case
 from test_train_agreement import STEPS, kernel_course, power_of_width
 
+from tpl.report.layout import compact
 from tpl.sampling.train import TrainOptions
 from tpl.sampling.train_many import Measured, train_many
 
@@ -35,7 +36,7 @@ def networks(case: Case) -> dict[int, tuple[np.ndarray, ...]]:
 
 def rms(squares: np.ndarray) -> str:
     root = np.sqrt(squares.mean())
-    return f"{root:.4f} ± {squares.std(ddof=1) / np.sqrt(len(squares)) / (2 * root):.4f}"
+    return compact(float(root), float(squares.std(ddof=1) / np.sqrt(len(squares)) / (2 * root)))
 
 
 def row(name: str, sizes: dict[int, np.ndarray], expected: float) -> str:
