@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from tpl.numeric.kernel import Kernel
+from tpl.numeric.pairwise_law import NotPairwise
 
 Pairs = Callable[..., Any]  # the shapes of two inputs (one of them if they are equal) to their pair kernel
 
@@ -19,6 +20,8 @@ def sequence_kernel(
 ) -> Kernel:  # fmt: skip
     """Kernels of all pairs of sequences, one pair of lengths at a time. Raises NotPairwise as `pair_kernel` does."""
     columns = left if right is None else right
+    if pairs(left[0].shape).program.extra:
+        raise NotPairwise("several outputs of sequences of unequal length")
     own = [diagonals(pairs, names, x) for x in ((left,) if right is None else (left, right))]
     sizes = {name: tuple(np.sqrt(np.maximum(x[name], 0.0)) for x in (own[0], own[-1])) for name in names}
     matrices = {name: np.empty((len(left), len(columns)), dtype) for name in names}
