@@ -8,7 +8,6 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from math import prod
 from typing import Any
 
 import numpy as np
@@ -172,7 +171,7 @@ def _lowered(
     law = Law(program, dot)
     lowering = Lowering(law, most, program.constant_values())
     extra = program.shows[0].shape[1 : len(program.shows[0].shape) // 2]  # [2, …, 2, …]
-    count = prod(extra)
+    count = math.prod(extra)
     scalars = np.vectorize(lowering.scalar, otypes=[int])
     asked = {k: np.reshape(x.lines, (2, count, 2, count)) for k, x in zip(kernels, program.shows, strict=True)}
     outputs = {k: scalars(lines[0, :, 1]) for k, lines in asked.items()}

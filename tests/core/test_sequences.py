@@ -205,3 +205,15 @@ def test_tangent_kernels_of_sequences_by_pairs():
 def test_bad_sequences_for_a_kernel(given, message):
     with pytest.raises(tpl.TplError, match=message):
         tpl.loads(RECURRENT).kernel(given)
+
+
+def test_kernels_between_outputs_of_sequences():
+    """An output at each of the first steps: [N, steps, N, steps], by pairs as by the law of all sequences at once."""
+    text = RECURRENT.replace("v @ sum(x[t] for t in 1..T) / T", "v @ x[t] for t in 1..2") + "show ntk(f, X)\n"
+    rows = generate("sphere", [4, 5, 10], {"seed": 0, "lengths": "5,3,4,5"}, LIMIT).rows()
+    program = tpl.loads(text)
+    found, law = program.kernel(list(rows)), program.run(method="law")
+    assert found.ntk.shape == (4, 2, 4, 2)
+    np.testing.assert_allclose(found.nngp, law["nngp(f, X)"].value, atol=1e-14)
+    np.testing.assert_allclose(found.ntk, law["ntk(f, X)"].value, atol=1e-14)
+    np.testing.assert_array_equal(program.kernel(list(rows[:2]), list(rows)).ntk, found.ntk[:2])
