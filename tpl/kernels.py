@@ -4,6 +4,7 @@ The program is elaborated again on two inputs in general position, whose inner p
 pair is the law of every pair.
 """
 
+import math
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -116,7 +117,7 @@ def _mentions(node: Any, name: str) -> bool:
 
 def _vectors(shape: tuple[int, ...]) -> int:
     """How many data vectors an input of a shape holds."""
-    return prod(shape[:-1])
+    return math.prod(shape[:-1])
 
 
 def _elaborated(

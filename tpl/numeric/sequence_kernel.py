@@ -9,7 +9,6 @@ from typing import Any
 import numpy as np
 
 from tpl.numeric.kernel import Kernel
-from tpl.numeric.pairwise_law import NotPairwise
 
 Pairs = Callable[..., Any]  # the shapes of two inputs (one of them if they are equal) to their pair kernel
 
@@ -23,8 +22,6 @@ def sequence_kernel(
     Raises NotPairwise as `pair_kernel` does.
     """
     columns = left if right is None else right
-    if pairs(left[0].shape).program.extra:
-        raise NotPairwise("several outputs of sequences of unequal length")
     own = [diagonals(pairs, names, x) for x in ((left,) if right is None else (left, right))]
     sizes = {name: tuple(np.sqrt(np.maximum(x[name], 0.0)) for x in (own[0], own[-1])) for name in names}
     matrices = {name: np.empty(own[0][name].shape + own[-1][name].shape, dtype) for name in names}
