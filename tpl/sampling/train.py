@@ -220,7 +220,7 @@ class TrainingRun:
         for index in range(len(plan.steps)):
             again.do(index)
         line = min(again.failed)
-        return NumericalError(line, f"{again.failed[line]} at step {self.step}")
+        return NumericalError(line, f"{again.failed[line]} at step {self.step}", self.step)
 
     def _schedule(self, batch: tuple[int, ...], recorded: bool) -> Schedule:
         key = tuple(sorted(set(batch))), recorded

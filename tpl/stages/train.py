@@ -81,7 +81,8 @@ def train_limit(
     if options.dtype != "float64":
         how += f", {options.dtype}"
     method = f"trained in the limit: {count} replicates of {width} samples, {how}"
-    estimates, notes = _with_effect(training, Measured(training).estimates(found, method), effect)
+    sampled = guarded(program, lambda: Measured(training).estimates(found, method))
+    estimates, notes = _with_effect(training, sampled, effect)
     steps = training.schedule.records
     results = [
         Result(shown.name, e.value, e.error, e.method, shown.span, steps)
