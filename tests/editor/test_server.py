@@ -8,8 +8,10 @@ import time
 import pytest
 from lsprotocol import types as lsp
 from pygls.lsp.client import LanguageClient
+from typer.testing import CliRunner
 
 import tpl
+from tpl.cli import app
 from tpl.editor.documents import Documents
 from tpl.editor.work import NoAnswer, Worker
 from tpl.language.source import Source, TplError
@@ -325,6 +327,14 @@ def test_half_written_and_hostile_texts_do_not_end_the_server(servers):
         assert await it.definition(*place(MLP, "L]"))
 
     servers.run(test)
+
+
+def test_a_missing_package_is_named(monkeypatch):
+    monkeypatch.setitem(sys.modules, "pygls.lsp.server", None)
+    monkeypatch.delitem(sys.modules, "tpl.editor.server", raising=False)
+    result = CliRunner().invoke(app, ["lsp"])
+    assert result.exit_code == 2
+    assert "pip install 'tpl[lsp]'" in result.output
 
 
 def test_what_takes_too_long_is_ended_and_the_next_question_is_answered():
