@@ -368,3 +368,19 @@ def test_a_program_that_takes_long_is_checked_by_names_alone(monkeypatch):
             await documents.close()
 
     asyncio.run(test())
+
+
+def test_a_worker_imports_nothing_from_the_folder_that_is_edited_in(tmp_path, monkeypatch):
+    (tmp_path / "sitecustomize.py").write_text("raise SystemExit(1)")
+    (tmp_path / "lark.py").write_text("raise SystemExit(1)")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.syspath_prepend("")
+
+    async def test():
+        worker = Worker()
+        try:
+            assert (await worker.ask("names", MLP, PATIENCE))["diagnostics"] == []
+        finally:
+            await worker.stop()
+
+    asyncio.run(test())
