@@ -55,6 +55,7 @@ def test_training_closes_the_loop():
         ("train f", "loss, f"): "sum",
         ("f", "loss, f"): "moment",
     }
+    assert found["h", "gram(h), feature_change(h)"] == "moment"
 
 
 def test_two_networks_keep_their_names_apart():
