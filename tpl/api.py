@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from tpl.kernels import Kernel
     from tpl.report.derivation import DerivationReport
     from tpl.report.explanation import ExplanationReport
+    from tpl.report.page import ExplainPage
     from tpl.report.phase import Phase
     from tpl.report.results import CheckReport, Run, Verification
     from tpl.report.sweep import Sweep
@@ -110,6 +111,32 @@ class TensorProgram:
         from tpl.stages.derive import explain_limit
 
         return explain_limit(self.source, self._settings, self.limits, self._compiled)
+
+    def explain_page(
+        self,
+        seed: int = 0,
+        verify: bool = True,
+        quick: bool = False,
+        widths: Sequence[int] | None = None,
+        seeds: int | None = None,
+        threads: int | None = None,
+        progress: Progress | None = None,
+        guard: Any = None,
+    ) -> "ExplainPage":
+        """All there is to say of the program as one page: `.save("page.html")`, `.save("page.ipynb")`, and its parts.
+
+        Line by line, the dependency picture, equations, numbers as pictures, finite networks against the limit. verify:
+        run the networks. quick: fewer of them, and fewer samples of training. widths, seeds: of the networks. guard: makes
+        a context manager that ends a derivation which takes too long. Parts that there are not state why.
+        """
+        from contextlib import nullcontext
+
+        from tpl.stages.explain import ExplainOptions, explain_page
+
+        compiled = self._few[0] if self._few is not None else self._compiled
+        options = ExplainOptions(seed, verify, quick, None if widths is None else tuple(widths), seeds, threads)
+        return explain_page(self.source, self._data, self._settings, self.limits, compiled, self._few, options,
+                            progress, guard or nullcontext)  # fmt: skip
 
     def phase(self, x: str | None = None, y: str | None = None, grid: int = 40) -> "Phase":
         """Dynamics of depth: fixed points of the kernel from layer to layer, and the edge of chaos.

@@ -1,5 +1,6 @@
 """The account of a program's limit: entries of equations and reasons."""
 
+import re
 from dataclasses import dataclass
 
 from tpl.limit.formula import Formula
@@ -26,6 +27,12 @@ class Entry:
     rule: str
     becomes: tuple[Formula, ...]
     why: tuple[Sentence, ...] = ()
+
+    @property
+    def line(self) -> int | None:
+        """The line of the file that it speaks of; None of what --set gave."""
+        found = re.search(r"\bline (\d+)$", self.where)
+        return int(found[1]) if found else None
 
 
 @dataclass(frozen=True)

@@ -25,7 +25,7 @@ from tpl.limit.tangent import squared
 from tpl.limit.transcribe import Product, Statement, Transcriber
 from tpl.limit.verdicts import is_zero
 
-_RULES = {
+RULES = {
     "matrix": "matrix: iid Gaussian entries, fixed at the start; it acts only through its products",
     "vector": "initial vector (TP3 §2)",
     "readout": "readout (TP1): an initial vector once its entries are scaled by √n",
@@ -90,10 +90,10 @@ class _Explainer:
             averaged = f.holds(x.value, lambda n: n.op == "avg")
             why = (_LAW_OF_LARGE_NUMBERS,) if averaged else ()
             becomes = Formula("to", (x.target, f.to_z(x.value, self.context.kept)))
-            return self._made(x, _RULES["moment" if averaged else "scalar"], (becomes,), why)
+            return self._made(x, RULES["moment" if averaged else "scalar"], (becomes,), why)
         if x.kind in ("const", "data", "matrix", "readout", "output", "list"):
             return None
-        return self._made(x, _RULES["map"], (f.equal(x.target, x.value),))
+        return self._made(x, RULES["map"], (f.equal(x.target, x.value),))
 
     def _made(self, x: Statement, rule: str, becomes: tuple[Formula, ...], why: tuple[Sentence, ...] = ()) -> Entry:
         span = x.syntax.span
@@ -104,15 +104,15 @@ class _Explainer:
         assert x.value is not None
         assert x.variance is not None
         if x.kind == "matrix":
-            return self._made(x, _RULES["matrix"], ())
+            return self._made(x, RULES["matrix"], ())
         if x.variance.op == "code":  # drawn jointly
             return self._made(x, "initial vectors, jointly Gaussian coordinate by coordinate (TP3 §2)", ())
         if x.kind == "readout":
             line = next((i for i, n in enumerate(self.context.program.lines) if n.name == x.target.text), None)  # type: ignore[union-attr]
             variance = self.context.constant(self.context.program.lines[line].expr) if line is not None else x.variance
-            return self._made(x, _RULES["readout"], (Formula("law", (f.z(x.target), f.ZERO, variance)),))
+            return self._made(x, RULES["readout"], (Formula("law", (f.z(x.target), f.ZERO, variance)),))
         left = x.target if x.kind == "output" else f.z(x.target)
-        return self._made(x, _RULES[x.kind], (Formula("law", (left, x.value, x.variance)),))
+        return self._made(x, RULES[x.kind], (Formula("law", (left, x.value, x.variance)),))
 
     def _vector(self, x: Statement) -> Entry:
         assert x.value is not None
@@ -135,7 +135,7 @@ class _Explainer:
         kinds = {"input" if p.entering else "matmul" for p in x.products}
         plain = x.value.op == "matmul" or x.value.op == "name"
         names = [k for k in ("input", "matmul") if k in kinds] + ([] if plain and kinds else ["map"])
-        rule = "; ".join(_RULES[n] for n in names)
+        rule = "; ".join(RULES[n] for n in names)
         if x.value.op == "name":
             rule = "another name for a vector"
         return self._made(x, rule, tuple(becomes), tuple(why))
@@ -208,7 +208,7 @@ class _Explainer:
             "below for nngp.",
         )
         assert x.value is not None
-        return self._made(x, _RULES["return"], (), (why,))
+        return self._made(x, RULES["return"], (), (why,))
 
     def _backward(self) -> list[Entry]:
         chosen = [
@@ -237,7 +237,7 @@ class _Explainer:
         if family.left.args and family.left.args[0].op == "matmul":
             why += self.grounds.shared(family)
         text = self.context.source.slice(span)
-        rule = "" if zero else "; ".join(_RULES[x] for x in (("matmul",) if family.products else ()) + ("map",))
+        rule = "" if zero else "; ".join(RULES[x] for x in (("matmul",) if family.products else ()) + ("map",))
         return Entry(
             BACKWARD,
             f"reverse mode of {self.context.where(span)}",

@@ -16,7 +16,7 @@ from tpl.limit import formula as f
 from tpl.limit.account import TRAINED, TRAINED_BACKWARD, TRAINING, Account, Entry, Sentence
 from tpl.limit.backward import first_input
 from tpl.limit.context import Context
-from tpl.limit.explain import definition
+from tpl.limit.explain import RULES, definition
 from tpl.limit.formula import Formula
 from tpl.limit.shown import meetings, summands
 from tpl.limit.train_course import course, settings
@@ -243,8 +243,8 @@ class _Account:
         return self.equations.at(formula, self.letters.now, self.letters.point)
 
     def _of(self, x: Statement, becomes: tuple[Formula, ...], why: tuple[Sentence, ...] = ()) -> Entry:
-        span = x.syntax.span
-        return Entry(TRAINED, self.context.where(span), self.context.source.slice(span), x.clauses, "", becomes, why)
+        span, text = x.syntax.span, self.context.source.slice(x.syntax.span)
+        return Entry(TRAINED, self.context.where(span), text, x.clauses, _rule(x), becomes, why)
 
     def _right(self, x: Statement) -> Formula:
         """A vector's value, with products that stand alone in a sum written out."""
@@ -369,8 +369,20 @@ class _Account:
                 products = _products_in(family.formula)
                 becomes = [f.equal(left, right), *self._products(products, family.conditions)]
             found.append(Entry(TRAINED_BACKWARD, f"reverse mode of {self.context.where(span)}", self.context.source.slice(span),
-                               family.conditions, "", tuple(becomes)))  # fmt: skip
+                               family.conditions, RULES["matmul" if family.products else "map"], tuple(becomes)))  # fmt: skip
         return found
+
+
+def _rule(x: Statement) -> str:
+    """The rules by which a statement becomes what it is after t steps."""
+    if isinstance(x.syntax, s.Return):
+        return RULES["moment"]
+    if isinstance(x.syntax, s.Draw):
+        return f"parameter: its {'matrix' if x.kind == 'matrix' else 'vector'} at the start, and what t steps add to it"
+    if x.kind == "scalar":
+        averaged = f.holds(x.value or f.ZERO, lambda n: n.op == "avg")
+        return RULES["moment" if averaged else "scalar"]
+    return RULES["matmul" if x.products else "map"]
 
 
 def _kernel(name: str, *points: str) -> Formula:

@@ -176,7 +176,9 @@ class _Evaluator:
                 for chain, row in zip(self.chains, found.values, strict=True):
                     chain.known.update(zip(batch, row, strict=True))
                 self.notes += found.notes
-                self.plan.append(self._choice(batch, atoms[0], strategy.name, found.reason, tuple(declined)))
+                self.plan.append(
+                    self._choice(batch, atoms[0], found.method or strategy.name, found.reason, tuple(declined))
+                )
                 return
             declined.append((strategy.name, found.reason))
 

@@ -23,6 +23,7 @@ REACHES = (13.0, 17.0, 22.0, 28.0, 36.0)  # where the Gaussian law may be cut of
 AGREEMENT = 1e-14  # of two grids, relative to √E φ²
 STAGNATION = 1e-11  # below this, two grids that come no closer have met their rounding
 MAX_POINTS = 1 << 14
+FINE_POINTS = 1 << 18  # for one function that nothing else resolves
 MAX_TERMS = 1 << 11
 BLOCK = 1 << 21  # numbers held at once
 GROUP = 16.0  # variances within this factor share a grid
@@ -69,14 +70,22 @@ class _Sums:
 
 
 def coefficients(
-    phi: Expr, q: np.ndarray, terms: int, env: Mapping[str, float], known: Mapping[int, float]
+    phi: Expr,
+    q: np.ndarray,
+    terms: int,
+    env: Mapping[str, float],
+    known: Mapping[int, float],
+    points: int = MAX_POINTS,
 ) -> Coefficients:
-    """The first `terms` (1 … MAX_TERMS) coefficients of a smooth function of ref(0), at variances q [N] >= 0."""
+    """The first `terms` (1 … MAX_TERMS) coefficients of a smooth function of ref(0), at variances q [N] >= 0.
+
+    points: of the finest grid.
+    """
     q = np.asarray(q, dtype=np.float64)
     found = Coefficients(np.zeros((len(q), terms)), *(np.full(len(q), np.inf) for _ in range(4)))
     for rows in _groups(q):
         with np.errstate(all="ignore"):  # what is not finite is declined
-            part = _group(phi, np.sqrt(q[rows]), terms, env, known)
+            part = _group(phi, np.sqrt(q[rows]), terms, env, known, points)
         for mine, theirs in zip(vars(found).values(), vars(part).values(), strict=True):
             mine[rows] = theirs
     return found
@@ -90,12 +99,12 @@ def _groups(q: np.ndarray) -> Iterator[np.ndarray]:
 
 
 def _group(
-    phi: Expr, roots: np.ndarray, terms: int, env: Mapping[str, float], known: Mapping[int, float]
+    phi: Expr, roots: np.ndarray, terms: int, env: Mapping[str, float], known: Mapping[int, float], points: int
 ) -> Coefficients:
     reach, outside = _reach(phi, roots, env, known)
     width = steepness(Integrand(phi, np.array([[roots.max()]]), env, known), reach)
     step = 2 * np.pi / (np.sqrt(terms) + 8 + 8 / width)
-    grids = _Grids(phi, roots, terms, env, known, reach)
+    grids = _Grids(phi, roots, terms, env, known, reach, points)
     sums, gap = grids.converged(step)
     norm = np.sqrt(sums.energy)
     noise = np.sqrt(sums.noise) + outside
@@ -135,12 +144,13 @@ class _Grids:
     env: Mapping[str, float]
     known: Mapping[int, float]
     reach: float
+    most: int
     points: int = 0
 
     def converged(self, step: float) -> tuple[_Sums, np.ndarray]:
         """The finest sums, and their distance from those with twice the step: a bound, as errors fall faster."""
         last = np.full(len(self.roots), np.inf)
-        if 2 * self.reach / step > MAX_POINTS:  # too steep
+        if 2 * self.reach / step > self.most:  # too steep
             unknown = np.full(len(self.roots), np.nan)
             return _Sums(np.zeros((len(self.roots), self.terms)), unknown, unknown), last
         sums = self.sums(step, 0.0)
@@ -149,7 +159,7 @@ class _Grids:
             gap = sums.distance(moved) / 2
             sums, step = sums.mean(moved), step / 2
             done = (gap <= AGREEMENT) | ((gap < STAGNATION) & (gap > last / 4)) | ~np.isfinite(gap)
-            if np.all(done) or 4 * self.reach / step > MAX_POINTS:
+            if np.all(done) or 4 * self.reach / step > self.most:
                 return sums, np.where(gap < STAGNATION, gap, np.inf)
             last = gap
 

@@ -17,7 +17,7 @@ import numpy as np
 
 from tpl.core.expr import Expr, leaves
 from tpl.limit.formulas import sides
-from tpl.numeric.hermite import MAX_TERMS, Coefficients, coefficients
+from tpl.numeric.hermite import MAX_POINTS, MAX_TERMS, Coefficients, coefficients
 from tpl.numeric.smoothness import Smoothness, smoothness
 
 FIRST_TERMS = 32
@@ -46,8 +46,12 @@ def attempt(
     env: Mapping[str, float],
     known: Mapping[int, float],
     most: int = MAX_TERMS,
+    points: int = MAX_POINTS,
 ) -> Found | Declined:
-    """E integrand(u, v) for a covariance [2, 2], or why a Hermite series is not the way."""
+    """E integrand(u, v) for a covariance [2, 2], or why a Hermite series is not the way.
+
+    most: terms; points: of the grids that the coefficients are found on.
+    """
     if len(covariance) != 2:
         return Declined("a Hermite series is for two variables")
     found = sides(integrand, 2)
@@ -59,7 +63,7 @@ def attempt(
         if not kind.smooth:
             return Declined(kind.reason)
     (q1, c), (_, q2) = covariance
-    return series(phi, psi, float(q1), float(q2), float(c), env, known, most)
+    return series(phi, psi, float(q1), float(q2), float(c), env, known, most, points)
 
 
 @lru_cache(maxsize=1 << 12)
@@ -110,13 +114,14 @@ def series(
     env: Mapping[str, float],
     known: Mapping[int, float],
     most: int = MAX_TERMS,
+    points: int = MAX_POINTS,
 ) -> Found | Declined:
     """E φ(u) ψ(v) of two smooth functions of ref(0), with as many terms as it takes, but not more than `most`."""
     rho = correlations(*(np.full((1, 1), x) for x in (c, q1, q2)))
     tails: list[tuple[int, float]] = []
     terms = min(FIRST_TERMS, most)
     while True:
-        a, b = (_remembered(f, q, terms, *_parameters(f, env, known)) for f, q in ((phi, q1), (psi, q2)))
+        a, b = (_remembered(f, q, terms, points, *_parameters(f, env, known)) for f, q in ((phi, q1), (psi, q2)))
         size, tail = float(a.norm[0] * b.norm[0]), float(a.tail[0] * b.tail[0])
         if not np.isfinite(tail):
             return Declined("the integrals of the Hermite coefficients do not converge: too steep, or growing too fast")
@@ -163,5 +168,5 @@ def _parameters(phi: Expr, env: Mapping[str, float], known: Mapping[int, float])
 
 
 @lru_cache(maxsize=1 << 11)
-def _remembered(phi: Expr, q: float, terms: int, constants: _Items, quantities: _Items) -> Coefficients:
-    return coefficients(phi, np.array([q]), terms, dict(constants), dict(quantities))
+def _remembered(phi: Expr, q: float, terms: int, points: int, constants: _Items, quantities: _Items) -> Coefficients:
+    return coefficients(phi, np.array([q]), terms, dict(constants), dict(quantities), points)

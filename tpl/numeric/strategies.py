@@ -16,6 +16,7 @@ from tpl.limit.closed_forms import Dual
 from tpl.limit.formulas import formula
 from tpl.numeric import series
 from tpl.numeric.chains import Chain, covariance_of, reduce_rank
+from tpl.numeric.hermite import FINE_POINTS, MAX_TERMS
 from tpl.numeric.integrand import Integrand
 from tpl.numeric.lattice import lattice
 from tpl.numeric.nested import nested
@@ -25,6 +26,7 @@ from tpl.numeric.series import Declined
 CHUNK = 2048  # points at a time, so that what integrands share is kept in little memory
 LEVELS = 2  # the panels of a stubborn integral are halved so often
 TOLERANCE = 1e-11  # of one integral, relative to that of its absolute value
+POOR = 1e-9  # an error of panels, likewise, for which a long series is tried
 TERMS = 128  # of a Hermite series; where it takes more, quadrature is faster (tests/benchmarks/bench_series.py)
 DEFAULT_SAMPLES = 1 << 20  # of Monte Carlo, if nothing is said
 POINTS = 1 << 21  # for a batch of expectations in three dimensions and more, in all chains
@@ -68,11 +70,12 @@ class Chains(Protocol):
 
 @dataclass(frozen=True)
 class Answer:
-    """Values [chains][atoms], and in words how they were found."""
+    """Values [chains][atoms], and in words how they were found. method: if not the strategy's own."""
 
     values: list[list[float]]
     reason: str
     notes: tuple[str, ...] = ()
+    method: str = ""
 
 
 @dataclass(frozen=True)
@@ -139,18 +142,18 @@ def _by_series(atoms: list[Atom], evaluation: Chains) -> Answer | Declined:
 def _by_quadrature(atoms: list[Atom], evaluation: Chains) -> Answer | Declined:
     if evaluation.sampling.everything:
         return Declined("Monte Carlo is asked for")
-    columns, reason = [], ""
+    columns, reason, method = [], "", ""
     for atom in atoms:
         found = integrate_all(atom, evaluation.chains, len(atoms))
         if isinstance(found, Declined):
             return found
-        column, reason = found
+        column, reason, method = found
         columns.append(column)
-    return Answer([list(row) for row in zip(*columns, strict=True)], reason)
+    return Answer([list(row) for row in zip(*columns, strict=True)], reason, method=method)
 
 
-def integrate_all(atom: Atom, chains: list[Chain], count: int) -> tuple[list[float], str] | Declined:
-    """The values of an atom in every chain, and in words how. count: of such atoms.
+def integrate_all(atom: Atom, chains: list[Chain], count: int) -> tuple[list[float], str, str] | Declined:
+    """The values of an atom in every chain, in words how, and the method. count: of such atoms.
 
     Panels are halved until fine and coarse values agree, or halving stops helping.
     """
@@ -165,11 +168,32 @@ def integrate_all(atom: Atom, chains: list[Chain], count: int) -> tuple[list[flo
         if gap <= TOLERANCE * found[0][1] or gap > last / 4 or not np.isfinite(gap):
             break
     dimensions = max(x.rank for x in integrands)
+    if dimensions == 2 and not gap <= POOR * found[0][1]:
+        better = _by_long_series(atom, chains, gap)
+        if better is not None:
+            return better
     where = ("a constant", "panels on a line", "panels in a plane")[dimensions]
-    return [value for value, _ in found], where if dimensions == 0 else f"{where}, cut at kinks and steep slopes"
+    how = where if dimensions == 0 else f"{where}, cut at kinks and steep slopes"
+    return [value for value, _ in found], how, "quadrature"
 
 
-def _in_space(integrands: list[Integrand], most: int) -> tuple[list[float], str] | Declined:
+def _by_long_series(atom: Atom, chains: list[Chain], gap: float) -> tuple[list[float], str, str] | None:
+    """A Hermite series with finer grids and more terms, for peaks that panels miss: where its bound is below a gap."""
+    if len(atom.covariance) != 2:
+        return None
+    values = []
+    for chain in chains:
+        found = series.attempt(
+            atom.integrand, covariance_of(atom, chain), chain.env, chain.known, MAX_TERMS, FINE_POINTS
+        )
+        if isinstance(found, Declined) or not found.bound < gap:
+            return None
+        values.append(found.value + (found.bound if chain is chains[-1] else 0.0))
+        reason = found.reason
+    return values, f"{reason}; panels were {gap:.0e} off", "Hermite series"
+
+
+def _in_space(integrands: list[Integrand], most: int) -> tuple[list[float], str, str] | Declined:
     """Three dimensions and more. The coarse chain is off by the error."""
     found = []
     for x in integrands:
@@ -179,7 +203,7 @@ def _in_space(integrands: list[Integrand], most: int) -> tuple[list[float], str]
         if isinstance(answer, Declined):
             return answer
         found.append(answer)
-    return [x.value for x in found[:-1]] + [found[-1].value + found[-1].bound], found[0].reason
+    return [x.value for x in found[:-1]] + [found[-1].value + found[-1].bound], found[0].reason, "quadrature"
 
 
 def _integrate(x: Integrand, chain: Chain, level: int, memo: dict[tuple, tuple[float, float]]) -> tuple[float, float]:

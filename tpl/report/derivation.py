@@ -150,8 +150,13 @@ def _latex_prose(text: str) -> str:
 
 def to_markdown(derivation: Derivation) -> str:
     """Markdown with $$ formulas."""
+    return "\n".join([f"# {derivation.title}", "", *markdown_equations(derivation)])
+
+
+def markdown_equations(derivation: Derivation) -> list[str]:
+    """The equations as lines of Markdown, without a heading."""
     parts = _parts(derivation, LATEX)
-    out = [f"# {derivation.title}", ""]
+    out: list[str] = []
     for note in _notes(derivation):
         out += [note, ""]
     for formula in parts.formulas:
@@ -161,7 +166,7 @@ def to_markdown(derivation: Derivation) -> str:
             out += ["where " + "; ".join(f"${w}$" for w in formula.where) + ".", ""]
     if parts.used:
         out += [_CLOSED, "", *(f"- ${x.left} = {x.right}$ ({x.source})" for x in parts.used), ""]
-    return "\n".join(out)
+    return out
 
 
 _CSS = (
@@ -172,9 +177,13 @@ _CSS = (
 
 
 def _html_body(derivation: Derivation) -> list[str]:
+    return [f"<h1>{html.escape(derivation.title)}</h1>", *html_equations(derivation)]
+
+
+def html_equations(derivation: Derivation) -> list[str]:
+    """The equations as pieces of HTML with MathML, without a heading."""
     parts = _parts(derivation, MATHML)
-    body = [f"<h1>{html.escape(derivation.title)}</h1>"]
-    body += [f"<p>{html.escape(note)}</p>" for note in _notes(derivation)]
+    body = [f"<p>{html.escape(note)}</p>" for note in _notes(derivation)]
     for formula in parts.formulas:
         condition = (
             f"<mo>,</mo><mspace width='1em'/><mtext>{html.escape(formula.condition)}</mtext>"

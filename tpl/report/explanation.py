@@ -133,7 +133,8 @@ def _sections(report: ExplanationReport) -> Iterator[tuple[str, list[Entry]]]:
         yield section, list(entries)
 
 
-def _prose(sentence: Sentence, words: Callable[[str], str], formula: Callable[[Formula], str]) -> str:
+def prose_of(sentence: Sentence, words: Callable[[str], str], formula: Callable[[Formula], str]) -> str:
+    """A sentence in one form of writing, from its words and its formulas."""
     text = "".join(words(x) if isinstance(x, str) else formula(x) for x in sentence)
     return text[:1].upper() + text[1:] if sentence and isinstance(sentence[0], str) else text
 
@@ -147,7 +148,7 @@ def _text(report: ExplanationReport) -> Iterator[str]:
     yield ""
 
     def prose(sentence: Sentence) -> str:
-        return _prose(sentence, str, lambda x: write(x, TEXT))
+        return prose_of(sentence, str, lambda x: write(x, TEXT))
 
     for sentence in introduction(account, report.equations_only):
         yield from textwrap.wrap(prose(sentence), WIDTH)
@@ -160,7 +161,7 @@ def text_sections(report: ExplanationReport) -> Iterator[str]:
     account = report.account
 
     def prose(sentence: Sentence) -> str:
-        return _prose(sentence, str, lambda x: write(x, TEXT))
+        return prose_of(sentence, str, lambda x: write(x, TEXT))
 
     for section, entries in _sections(report):
         yield section
@@ -194,11 +195,11 @@ def _text_condition(entry: Entry) -> str:
 
 def _markdown(report: ExplanationReport) -> Iterator[str]:
     account = report.account
-    yield f"# {_markdown_words(account.title)}"
+    yield f"# {markdown_words(account.title)}"
     yield ""
 
     def prose(sentence: Sentence) -> str:
-        return _prose(sentence, _markdown_words, lambda x: f"${write(x, LATEX)}$")
+        return prose_of(sentence, markdown_words, lambda x: f"${write(x, LATEX)}$")
 
     for sentence in introduction(account, report.equations_only):
         yield from (prose(sentence), "")
@@ -210,7 +211,7 @@ def markdown_sections(report: ExplanationReport) -> Iterator[str]:
     account = report.account
 
     def prose(sentence: Sentence) -> str:
-        return _prose(sentence, _markdown_words, lambda x: f"${write(x, LATEX)}$")
+        return prose_of(sentence, markdown_words, lambda x: f"${write(x, LATEX)}$")
 
     for section, entries in _sections(report):
         yield from (f"## {section}", "")
@@ -222,7 +223,7 @@ def markdown_sections(report: ExplanationReport) -> Iterator[str]:
             yield f"**{entry.where}** {_markdown_code(entry.text)}" + (f" for {condition}" if condition else "")
             yield ""
             if not report.equations_only and entry.rule:
-                yield from (f"*{_markdown_words(entry.rule)}*", "")
+                yield from (f"*{markdown_words(entry.rule)}*", "")
             for formula in entry.becomes:
                 yield from (f"$$ {_aligned(formula)} $$", "")
             if not report.equations_only:
@@ -235,7 +236,8 @@ def _markdown_code(text: str) -> str:
     return f"{fence}{text}{fence}"
 
 
-def _markdown_words(text: str) -> str:
+def markdown_words(text: str) -> str:
+    """Text of unknown origin in Markdown."""
     return "".join(f"\\{c}" if c in "\\`*_[]<>$" else c for c in text)
 
 
@@ -254,7 +256,7 @@ def _latex(report: ExplanationReport) -> Iterator[str]:
     account = report.account
 
     def prose(sentence: Sentence) -> str:
-        return _prose(sentence, latex_text, lambda x: f"${write(x, LATEX)}$")
+        return prose_of(sentence, latex_text, lambda x: f"${write(x, LATEX)}$")
 
     yield from LATEX_PREAMBLE
     yield rf"\section*{{{latex_text(account.title)}}}"
@@ -268,7 +270,7 @@ def latex_sections(report: ExplanationReport) -> Iterator[str]:
     account = report.account
 
     def prose(sentence: Sentence) -> str:
-        return _prose(sentence, latex_text, lambda x: f"${write(x, LATEX)}$")
+        return prose_of(sentence, latex_text, lambda x: f"${write(x, LATEX)}$")
 
     for section, entries in _sections(report):
         yield rf"\subsection*{{{section}}}"
@@ -303,7 +305,7 @@ CSS = (
 )
 
 
-def _display(formula: Formula) -> str:
+def display(formula: Formula) -> str:
     """An equation as MathML; a long one in a column."""
     lines = write_lines(formula, MATHML, WIDTH)
     indent = "<mspace width='2em'/>"
@@ -315,7 +317,8 @@ def _display(formula: Formula) -> str:
     return f"<div class='eq'><math display='block'>{body}</math></div>"
 
 
-def _inline(formula: Formula) -> str:
+def inline(formula: Formula) -> str:
+    """A formula as MathML within a line."""
     return f"<math><mrow>{write(formula, MATHML)}</mrow></math>"
 
 
@@ -323,7 +326,7 @@ def _html(report: ExplanationReport) -> Iterator[str]:
     account = report.account
 
     def prose(sentence: Sentence) -> str:
-        return _prose(sentence, html.escape, _inline)
+        return prose_of(sentence, html.escape, inline)
 
     yield f"<h1>{html.escape(account.title)}</h1>"
     yield from (f"<p>{prose(s)}</p>" for s in introduction(account, report.equations_only))
@@ -335,21 +338,21 @@ def html_sections(report: ExplanationReport) -> Iterator[str]:
     account = report.account
 
     def prose(sentence: Sentence) -> str:
-        return _prose(sentence, html.escape, _inline)
+        return prose_of(sentence, html.escape, inline)
 
     for section, entries in _sections(report):
         yield f"<h2>{section}</h2>"
         if not report.equations_only or account.leads:
             yield from (f"<p>{prose(s)}</p>" for s in lead(section, account))
         for entry in entries:
-            condition = ", ".join(map(_inline, entry.clauses))
+            condition = ", ".join(map(inline, entry.clauses))
             yield f"<div class='line'><div class='source'><span class='where'>{html.escape(entry.where)}</span>"
             yield f"<code>{html.escape(entry.text)}</code>"
             yield f"<span class='for'>{condition}</span></div>" if condition else "</div>"
             if not report.equations_only and entry.rule:
                 yield f"<div class='rule'>{html.escape(entry.rule)}</div>"
             for formula in entry.becomes:
-                yield _display(formula)
+                yield display(formula)
             if entry.why and not report.equations_only:
                 yield f"<ul>{''.join(f'<li>{prose(s)}</li>' for s in entry.why)}</ul>"
             yield "</div>"

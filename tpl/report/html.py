@@ -62,7 +62,7 @@ def result_html(result: Result) -> str:
 def labelled_html(labelled: Labelled) -> str:
     """One labelled array: a table of up to two axes, or of the beginning of more."""
     about = ", ".join(filter(None, (shape_text(labelled.shape), labelled.method)))
-    head = f"<b>{_safe(labelled.name)}</b>"
+    head = f"<b>{_safe(labelled.title)}</b>"
     if not labelled.dims:
         number = compact(float(labelled.value), float(labelled.error))
         return f"<div>{head} = {_safe(number)} <span{_GREY}>{_safe(about)}</span></div>"
@@ -106,13 +106,18 @@ def run_html(run: Run) -> str:
 
 def verification_html(verification: Verification) -> str:
     """The comparison's table, and the verdict."""
+    seconds = f"seed {verification.seed}, {seconds_text(verification.seconds)}"
+    return f"<div>{_heading(verification, seconds)}{comparison_html(verification)}</div>"
+
+
+def comparison_html(verification: Verification) -> str:
+    """The same without a heading."""
     found = verification.agreement
     header = ["value", "limit", *(f"n = {n}" for n in found.widths), "n → ∞", "z", "p", ""]
     rows = [_comparison(verification, i) for i in telling_values(found)]
     lines = "".join(_line(remark) for remark in remarks(found))
-    seconds = f"seed {verification.seed}, {seconds_text(verification.seconds)}"
     conclusion = f"<div><b>{_safe(verdict(found))}</b></div>{lines}{_notes(verification.notes)}"
-    return f"<div>{_heading(verification, seconds)}{_table(header, rows)}{conclusion}</div>"
+    return f"{_table(header, rows)}{conclusion}"
 
 
 def _comparison(verification: Verification, i: int) -> list[str]:

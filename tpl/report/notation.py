@@ -442,8 +442,9 @@ MATHML = Notation(
     scripts=_mathml_scripts,
     z=lambda mark: {
         "": "<mi>Z</mi>",
-        "hat": "<mover accent='true'><mi>Z</mi><mo>^</mo></mover>",
-        "dot": "<mover accent='true'><mi>Z</mi><mo>˙</mo></mover>",
+        # As accents, fonts without a table for mathematics put marks into the letter, where a dot cannot be seen.
+        "hat": "<mover accent='false'><mi>Z</mi><mo stretchy='false'>ˆ</mo></mover>",
+        "dot": "<mover accent='false'><mi>Z</mi><mo stretchy='false' mathsize='150%'>˙</mo></mover>",
     }[mark],
     fraction=lambda a, b: f"<mfrac>{_row(a)}{_row(b)}</mfrac>",
     power=lambda base, exponent: f"<msup>{_row(base)}{_row(exponent)}</msup>",

@@ -4,6 +4,7 @@ import time
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -15,7 +16,12 @@ from tpl.report.results import Result, Run
 from tpl.stages.common import Progress, heading
 from tpl.stages.simulate import INDEPENDENCE, simulated_limit
 
+if TYPE_CHECKING:
+    from tpl.numeric.evaluate import Evaluation
+    from tpl.numeric.strategies import Sampling
+
 SHORT_LAW = 3_000  # lines and expectations up to which `run` takes the law without being told
+MUCH_LONGER = 4.0  # than sampling the program: what sweeps may take, whose errors are two to three times smaller
 DOMINANT = 0.75  # of the squared spread of 8 replicates or more: less than once in 10^5 for Gaussian ones
 
 
@@ -84,13 +90,13 @@ def _run_training(compiled: Compiled, limits: Limits, options: RunOptions, progr
 def _run_shows(compiled: Compiled, limits: Limits, options: RunOptions, progress: Progress | None) -> Run:
     if options.exact:
         found = run_pairs(compiled, compiled.inputs, limits, options, progress)
-        found = found or _run_law(compiled, options, SHORT_LAW)
         if found is not None:
             return found
-    if options.method in ("law", "mc"):
-        found = _run_law(compiled, options, None)
-        assert found is not None
-        return found
+    if options.exact or options.method in ("law", "mc"):
+        found = _run_law(compiled, options, SHORT_LAW) or _run_sweeps(compiled, options)
+        found = found or (None if options.exact else _run_law(compiled, options, None))
+        if found is not None:
+            return found
     return _run_sampled(compiled, limits, options, progress)
 
 
@@ -100,23 +106,60 @@ def _run_law(compiled: Compiled, options: RunOptions, most: int | None) -> Run |
     from tpl.limit.law import Law
     from tpl.limit.refusal import no_limit_reported
     from tpl.numeric.evaluate import evaluate_law
-    from tpl.numeric.strategies import Sampling
-    from tpl.sampling.estimate import available_threads
 
     start = time.perf_counter()
     program = compiled.program
     if most is not None and len(program.lines) > most:
         return None
-    sampling = Sampling(
-        options.rtol, options.samples, options.method == "mc", options.reduction, options.threads or available_threads()
-    )
     try:
         with no_limit_reported(program.source):
             law = Law(program, most=most)
-            lines = [line for shown in program.shows for line in shown.lines]
-            found = evaluate_law(law, lines, seed=options.seed, sampling=sampling)
+            found = evaluate_law(law, _shown_lines(program), seed=options.seed, sampling=_sampling(options))
     except TooLong:
         return None
+    return _law_run(compiled, options, found, start)
+
+
+def _run_sweeps(compiled: Compiled, options: RunOptions) -> Run | None:
+    """The law sweep by sweep, where it is too long to be written out; None where that is no way, or takes longer than
+    sampling the program would."""
+    from tpl.limit.refusal import no_limit_reported
+    from tpl.numeric.families import plan_sweeps
+    from tpl.numeric.family_law import evaluate_families, predicted_seconds
+    from tpl.numeric.series import Declined
+    from tpl.sampling.cost import estimate_cost
+    from tpl.sampling.estimate import DEFAULT_REPLICATES, DEFAULT_SAMPLES
+
+    start = time.perf_counter()
+    program = compiled.program
+    steps = plan_sweeps(program, _shown_lines(program))
+    if isinstance(steps, Declined):
+        return None
+    if options.exact:
+        sampling = estimate_cost(program, DEFAULT_SAMPLES, DEFAULT_REPLICATES, threads=1).seconds
+        if predicted_seconds(steps) > MUCH_LONGER * sampling:
+            return None
+    with no_limit_reported(program.source):
+        found = evaluate_families(program, steps, _shown_lines(program), options.seed, _sampling(options))
+    return None if isinstance(found, Declined) else _law_run(compiled, options, found, start)
+
+
+def _shown_lines(program: Program) -> list[int]:
+    return [line for shown in program.shows for line in shown.lines]
+
+
+def _sampling(options: RunOptions) -> "Sampling":
+    """What is asked of expectations that are sampled."""
+    from tpl.numeric.strategies import Sampling
+    from tpl.sampling.estimate import available_threads
+
+    threads = options.threads or available_threads()
+    return Sampling(options.rtol, options.samples, options.method == "mc", options.reduction, threads)
+
+
+def _law_run(compiled: Compiled, options: RunOptions, found: "Evaluation", start: float) -> Run:
+    """An evaluation of all that is shown, as results."""
+    program = compiled.program
     results, first = [], 0
     for shown in program.shows:
         part = slice(first, first + len(shown.lines))

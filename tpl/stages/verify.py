@@ -38,7 +38,7 @@ def verify_limit(
     start = time.perf_counter()
     if compiled.program.training is not None:
         return _verify_training(compiled, limits, widths, seeds, level, samples, replicates, seed, threads, progress)
-    program, chosen = compiled.program, _check_widths(compiled.program, widths)
+    program, chosen = compiled.program, check_widths(compiled.program, widths)
     seeds, replicates = seeds or DEFAULT_SEEDS, replicates or DEFAULT_REPLICATES
     samples = round_up(program, samples or DEFAULT_SAMPLES)
     schedule = make_schedule(program)
@@ -86,7 +86,7 @@ def _verify_training(
     from tpl.stages.train import DEFAULT_TOLERANCE, fewer_records, flat, train_finite, training_of
 
     start = time.perf_counter()
-    training, chosen = fewer_records(training_of(compiled.program)), _check_widths(compiled.program, widths)
+    training, chosen = fewer_records(training_of(compiled.program)), check_widths(compiled.program, widths)
     seeds, replicates = seeds or DEFAULT_SEEDS, replicates or DEFAULT_REPLICATES
     samples = round_up(training.program, samples or DEFAULT_SAMPLES)
     ticks = training.schedule.steps + 1
@@ -96,7 +96,7 @@ def _verify_training(
     found = guarded(
         program, lambda: train_many(training, options, replicates, threads, steps.advance(ticks * replicates))
     )
-    measured = Measured(training).single(found)
+    measured = guarded(program, lambda: Measured(training).single(found))
     finite = {
         width: guarded(program, lambda width=width: train_finite(  # type: ignore[misc]
             training, width, seeds, seed, threads, steps.advance(ticks * seeds)))
@@ -117,7 +117,8 @@ def _verify_training(
     )  # fmt: skip
 
 
-def _check_widths(program: Program, widths: Sequence[int] | None) -> tuple[int, ...]:
+def check_widths(program: Program, widths: Sequence[int] | None) -> tuple[int, ...]:
+    """The widths of a comparison, in order. Raises TplError on too few, and on impossible ones."""
     chosen = tuple(sorted(set(widths or DEFAULT_WIDTHS)))
     problem = None
     if len(chosen) < 2:
