@@ -3,7 +3,7 @@
 import json
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated, Any
@@ -18,9 +18,23 @@ app = typer.Typer(
     help="Tensor programs: from a text file to its checked infinite-width limit.",
 )  # fmt: skip
 
-File = Annotated[str, typer.Argument(metavar="FILE", help="A .tp file, or the name of a bundled program.")]
-DataOption = Annotated[list[str], typer.Option("--data", "-d", metavar="X=SOURCE", help="Data: X=cifar10:16, X=inputs.npy, X=file.npz:array, X=file.csv, X=sphere:4,10.")]  # fmt: skip
-SetOption = Annotated[list[str], typer.Option("--set", "-s", metavar="NAME=VALUE", help="Set a const or a def: L=10, 'phi(z)=tanh(z)'.")]  # fmt: skip
+
+def _proposing(what: str) -> Callable[..., list[tuple[str, str]]]:
+    """The shell's completion by a function of `tpl.editor.completion`; or by words, with `|` between them."""
+
+    def propose(context: typer.Context, incomplete: str) -> list[tuple[str, str]]:
+        from tpl.editor import completion
+
+        by = completion.choices(*what.split("|")) if "|" in what else getattr(completion, what)
+        # While an option lacks its value, arguments are not given to parameters.
+        return by(context.params.get("file") or next(iter(context.args), None), incomplete)
+
+    return propose
+
+
+File = Annotated[str, typer.Argument(metavar="FILE", help="A .tp file, or the name of a bundled program.", autocompletion=_proposing("programs"))]  # fmt: skip
+DataOption = Annotated[list[str], typer.Option("--data", "-d", metavar="X=SOURCE", help="Data: X=cifar10:16, X=inputs.npy, X=file.npz:array, X=file.csv, X=sphere:4,10.", autocompletion=_proposing("data"))]  # fmt: skip
+SetOption = Annotated[list[str], typer.Option("--set", "-s", metavar="NAME=VALUE", help="Set a const or a def: L=10, 'phi(z)=tanh(z)'.", autocompletion=_proposing("settings"))]  # fmt: skip
 Seed = Annotated[int, typer.Option(min=0, help="Seed of every random number.")]
 Samples = Annotated[int | None, typer.Option(min=1, help="M, the size of the sampled limit.")]
 Replicates = Annotated[int | None, typer.Option(min=2, help="Independent repetitions, from which the errors come.")]
@@ -30,7 +44,7 @@ MaxLines = Annotated[int, typer.Option(min=1, help="Refuse core programs with mo
 MaxMemory = Annotated[str, typer.Option(metavar="SIZE", help="Refuse runs that need more memory: 500M, 8G.")]
 Independence = Annotated[bool, typer.Option("--gradient-independence", help="Treat W.T as independent of W in the limit: the classical shortcut, wrong in general.")]  # fmt: skip
 Tolerance = Annotated[float | None, typer.Option(min=1e-12, max=0.5, help="Training: relative size below which new directions are dropped.")]  # fmt: skip
-Dtype = Annotated[str, typer.Option(metavar="float64|float32", help="Training: how vectors are stored.")]
+Dtype = Annotated[str, typer.Option(metavar="float64|float32", autocompletion=_proposing("float64|float32"), help="Training: how vectors are stored.")]  # fmt: skip
 
 
 @app.command()
@@ -39,9 +53,9 @@ def run(
     replicates: Replicates = None, threads: Threads = None, as_json: Json = False,
     output: Annotated[Path | None, typer.Option("--output", "-o", metavar="OUT.npz", help="Save the arrays.")] = None,
     max_lines: MaxLines = 1_000_000, max_memory: MaxMemory = "8G", gradient_independence: Independence = False,
-    method: Annotated[str, typer.Option(metavar="auto|law|mc|sample", help="The law by formulas, series and quadrature; by Monte Carlo; or the limit sampled. auto: the law if it is short.")] = "auto",
+    method: Annotated[str, typer.Option(metavar="auto|law|mc|sample", autocompletion=_proposing("auto|law|mc|sample"), help="The law by formulas, series and quadrature; by Monte Carlo; or the limit sampled. auto: the law if it is short.")] = "auto",
     rtol: Annotated[float | None, typer.Option(min=1e-12, max=1.0, help="Relative error at which Monte Carlo stops.")] = None,
-    reduction: Annotated[str, typer.Option(metavar="none|antithetic|quasi", help="Variance reduction of Monte Carlo.")] = "none",
+    reduction: Annotated[str, typer.Option(metavar="none|antithetic|quasi", autocompletion=_proposing("none|antithetic|quasi"), help="Variance reduction of Monte Carlo.")] = "none",
     plan: Annotated[bool, typer.Option("--plan", help="Say of each expectation which method it took, and why.")] = False,
     plot: Annotated[Path | None, typer.Option(metavar="OUT.png", help="Draw what is shown along training.")] = None,
     tolerance: Tolerance = None, dtype: Dtype = "float64",
@@ -61,6 +75,29 @@ def run(
         _present(result, as_json, "print_run")
         if plan and not as_json:
             _present(result, False, "print_plan")
+
+
+@app.command()
+def sweep(
+    file: File,
+    swept: Annotated[list[str], typer.Argument(metavar="NAME=VALUES...", autocompletion=_proposing("settings"), help="sigma_w=1,1.5,2, L=1..5, or sigma_w=0.5..2:4 for four values evenly apart.")],
+    data: DataOption = [], settings: SetOption = [], seed: Seed = 0, samples: Samples = None,  # noqa: B006
+    replicates: Replicates = None, threads: Threads = None, as_json: Json = False,
+    plot: Annotated[Path | None, typer.Option(metavar="OUT.png", help="Draw the only show: curves, or a heat map.")] = None,
+    max_lines: MaxLines = 1_000_000, max_memory: MaxMemory = "8G",
+    method: Annotated[str, typer.Option(metavar="auto|law|mc|sample", autocompletion=_proposing("auto|law|mc|sample"), help="As for `tpl run`.")] = "auto",
+) -> None:  # fmt: skip
+    """The numbers of a program over settings: every combination of their values."""
+    with reporting(as_json):
+        from tpl.stages.sweep import read_sweep
+
+        program = _load(file, data, settings, max_lines, max_memory)
+        options = {"samples": samples, "replicates": replicates, "seed": seed, "threads": threads, "method": method}
+        with progress_bar("running the points") as advance:
+            result = program.sweep(read_sweep(program.source, swept), run=options, progress=advance)
+        if plot is not None:
+            _plot(result, plot)
+        _present(result, as_json, "print_sweep")
 
 
 @app.command()
@@ -171,8 +208,8 @@ def explain(
 @app.command()
 def phase(
     file: File, data: DataOption = [], settings: SetOption = [],  # noqa: B006
-    x: Annotated[str | None, typer.Option("--x", metavar="NAME=A..B", help="First axis of the phase diagram: sigma_w=0.5..4.")] = None,
-    y: Annotated[str | None, typer.Option("--y", metavar="NAME=A..B", help="Second axis: sigma_b=0..2.")] = None,
+    x: Annotated[str | None, typer.Option("--x", metavar="NAME=A..B", autocompletion=_proposing("constants"), help="First axis of the phase diagram: sigma_w=0.5..4.")] = None,
+    y: Annotated[str | None, typer.Option("--y", metavar="NAME=A..B", autocompletion=_proposing("constants"), help="Second axis: sigma_b=0..2.")] = None,
     grid: Annotated[int, typer.Option(help="Intervals an axis of the picture.")] = 40,
     plot: Annotated[Path | None, typer.Option(metavar="OUT.png", help="Draw the phase diagram.")] = None,
     timeout: Annotated[int, typer.Option(min=1, metavar="SECONDS", help="Give up after so long.")] = 300,
@@ -233,7 +270,12 @@ def programs() -> None:
 
 @app.command()
 def fmt(
-    files: Annotated[list[str], typer.Argument(metavar="FILE...", help="Files to format; `-` is standard input.")],
+    files: Annotated[
+        list[str],
+        typer.Argument(
+            metavar="FILE...", autocompletion=_proposing("programs"), help="Files to format; `-` is standard input."
+        ),
+    ],
     check: Annotated[bool, typer.Option("--check", help="Write nothing; exit code 1 if a file would change.")] = False,
     diff: Annotated[bool, typer.Option("--diff", help="Write nothing; print what would change.")] = False,
 ) -> None:

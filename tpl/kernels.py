@@ -8,6 +8,7 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from math import prod
 from typing import Any
 
 import numpy as np
@@ -62,8 +63,9 @@ class PairKernel:
         return kernel_matrix(self.program, sides[0], sides[1], identity=self.identity, **options)
 
     def diagonal(self, array: np.ndarray, name: str) -> np.ndarray:
-        """K(ξ, ξ) of every input."""
-        return self.program.prepare(self._rows(array))[0].diagonal[name]
+        """K(ξ, ξ) of every input, [N]; of every input and output where there are several, [N, …]."""
+        found = self.program.prepare(self._rows(array))[0].diagonal[name]
+        return np.einsum("nee->ne", found).reshape(-1, *self.program.extra)
 
     def _rows(self, array: np.ndarray) -> np.ndarray:
         return np.ascontiguousarray(array, dtype=np.float64).reshape(len(array), -1, self.shape[-1])
@@ -143,14 +145,15 @@ def _lowered(
     def dot(a: tuple[float, ...], b: tuple[float, ...]) -> Any:
         return constant_symbol(gram_name(rows[a], rows[b])) if a in rows and b in rows else None
 
-    if any(x.shape != (2, 2) for x in program.shows):
-        raise NotPairwise("a network with several outputs")
     law = Law(program, dot)
     lowering = Lowering(law, len(rows) // 2, program.constant_values())
-    asked = dict(zip(kernels, program.shows, strict=True))
-    outputs = {k: lowering.scalar(x.lines[1]) for k, x in asked.items()}
-    diagonals = {k: lowering.scalar(x.lines[0]) for k, x in asked.items()}
-    pairs = PairProgram(lowering.graph, outputs, diagonals, grouped(lowering.chosen))
+    extra = program.shows[0].shape[1 : len(program.shows[0].shape) // 2]  # [2, …, 2, …]
+    count = prod(extra)
+    scalars = np.vectorize(lowering.scalar, otypes=[int])
+    asked = {k: np.reshape(x.lines, (2, count, 2, count)) for k, x in zip(kernels, program.shows, strict=True)}
+    outputs = {k: scalars(lines[0, :, 1]) for k, lines in asked.items()}
+    diagonals = {k: scalars(lines[0, :, 0]) for k, lines in asked.items()}
+    pairs = PairProgram(lowering.graph, outputs, diagonals, grouped(lowering.chosen), extra)
     return PairKernel(pairs, print_program(program), shape)
 
 

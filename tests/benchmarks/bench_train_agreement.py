@@ -22,7 +22,7 @@ COLUMNS = {
     "smallest eigenvalues": ("min_eig(gram(x[L]))", "min_eig(gram(h[l]))", "min_eig(joint_gram(h[l]))"),
     "feature change": ("feature_change(h[l])",),
 }
-EXPECTED = {"|z| > 1": 0.3173, "|z| > 2": 0.0455, "|z| > 3": 0.0027}  # of a standard normal z
+EXPECTED = {"beyond ±1": 0.3173, "beyond ±2": 0.0455, "beyond ±3": 0.0027}  # of a standard normal z
 
 
 class Scores(NamedTuple):
@@ -57,7 +57,7 @@ def distribution(name: str, groups: Sequence[np.ndarray]) -> str:
     """A row of the second table. groups: z-scores, those of one program and seed together, since they hang together."""
     groups = [z for z in groups if len(z)]
     shares = {"mean z": _over([z.mean() for z in groups]), "mean z²": _over([(z**2).mean() for z in groups])}
-    shares |= {f"|z| > {k}": _over([(np.abs(z) > k).mean() for z in groups]) for k in (1, 2, 3)}
+    shares |= {f"beyond ±{k}": _over([(np.abs(z) > k).mean() for z in groups]) for k in (1, 2, 3)}
     shown = [f"{m:.1%} ± {e:.1%}" if key in EXPECTED else f"{m:.2f} ± {e:.2f}" for key, (m, e) in shares.items()]
     return f"| {name} | {sum(map(len, groups))} | {' | '.join(shown)} |"
 

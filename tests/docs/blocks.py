@@ -6,7 +6,7 @@
     ```console           commands behind `$ `, each with what it prints
     ```sh                commands without their output
     ```python            a script; a ```text block right below it is what it prints
-    ```json              a document
+    ```json              a document; ```lua, ```lisp, ```toml: set-ups of editors
 
 A comment `<!-- test: ... -->` in the line above a block says how it is to be run:
 

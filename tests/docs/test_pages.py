@@ -34,7 +34,8 @@ from blocks import (
 
 LANGUAGE = ROOT / "docs" / "language.md"
 WRONG = "wrong.tp"
-KINDS = {"tp", "tp-error", "text", "console", "sh", "python", "json"}
+EDITORS = {"lua", "lisp", "toml"}  # set-ups of editors, tested in tests/editor/test_editing_page.py
+KINDS = {"tp", "tp-error", "text", "console", "sh", "python", "json", *EDITORS}
 NOTES = {"slow", "continue", "above"}
 BLOCKS = {page: read_blocks(page) for page in PAGES}
 

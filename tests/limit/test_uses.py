@@ -50,6 +50,11 @@ def test_training_closes_the_loop():
     assert {(e.start, e.end) for e in found.edges if e.kind == "update"} == {(".train f", "f.W"), (".train f", "f.v")}
     assert all(e.loop for e in found.edges if e.kind == "update")
     assert edges(found)["y", "train f"] == "nonlinearity"
+    found = edges(graph("training/word2vec"))
+    assert {pair: kind for pair, kind in found.items() if pair[1] == "loss, f"} == {
+        ("train f", "loss, f"): "sum",
+        ("f", "loss, f"): "moment",
+    }
 
 
 def test_two_networks_keep_their_names_apart():

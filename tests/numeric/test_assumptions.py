@@ -73,6 +73,13 @@ def test_good_and_bad_networks():
     assert "φ' jumps from 0 to 1 at z = 0" in str(found)
 
 
+def test_a_linear_network_has_the_identity_as_its_activation():
+    found = assumptions(compiled("z").program, compiled().inputs)
+    assert [(x.function, x.good) for x in found.activations] == [("z", False)]
+    assert "-2 φ(z) + φ(2 z) is constant" in str(found)
+    assert not assumptions(compile_program(read_source("semicircle")).program, {}).activations, "no network"
+
+
 def test_rows_for_a_table():
     found = assumptions(compiled("sin(z)").program, compiled().inputs)
     assert [(what, verdict) for what, verdict, _ in found.rows()] == [("sin(z)", "undecided"), ("X", "holds")]

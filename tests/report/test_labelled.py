@@ -30,6 +30,9 @@ def test_parts_are_those_of_numpy(swept):
     assert some.dims == ("b", "c")
     assert some.coords["c"] == (5, 1)
     assert np.array_equal(some.value, whole.value[2][:, [4, 0]])
+    assert one.at == {"b": 2}
+    assert some.at == {"a": 3}
+    assert some.title == "show at a = 3"
     assert float(whole.sel(a=1, b=1, c=1)) == whole.value[0, 0, 0]
     assert np.array_equal(np.asarray(whole) + 1, whole.value + 1)
 
@@ -135,6 +138,16 @@ def test_pictures_show_the_numbers(tmp_path, dims, sizes, swept, curves, images)
         assert band.max() == pytest.approx((first[0] + 2 * first[1]).max())
     path = whole.plot(tmp_path / "picture.png")
     assert zlib.crc32(path.read_bytes()[:8]) == zlib.crc32(b"\x89PNG\r\n\x1a\n")
+
+
+@pytest.mark.parametrize(("largest", "error", "scale"), [(1e4, 0.1, "log"), (2.0, 0.1, "linear"), (1e4, 1.0, "linear")])
+def test_numbers_of_many_sizes_have_a_logarithmic_scale(largest, error, scale):
+    coords = {"a": (1, 2), "b": (1, 2)}
+    value = np.array([[1.0, largest], [1.5, np.nan]])
+    whole = Labelled("x", ("a", "b"), coords, value, np.full((2, 2), error), np.full((2, 2), "m"))
+    assert whole.sel(a=1).plot().axes[0].get_yscale() == scale
+    norm = whole.plot().axes[0].images[0].norm
+    assert (type(norm).__name__ == "LogNorm") == (scale == "log")
 
 
 def test_shapes_that_no_picture_shows_are_refused():

@@ -13,14 +13,15 @@ import tpl
 from tests.report.samples import kernel, make_verification
 from tpl.limit.uses import uses
 from tpl.pipeline import bundled_experiments, bundled_programs, compile_program, read_source
-from tpl.report.curve_picture import draw_convergence, draw_courses
+from tpl.report.curve_picture import draw_convergence, draw_courses, telling
 from tpl.report.graph_picture import MOST_NODES, draw_uses
 from tpl.report.heat_picture import _colour, _luminance, draw_matrix, left_out
 from tpl.report.layered import ROW_GAP, Size, layered
 from tpl.report.layout import compact
-from tpl.report.results import Result
+from tpl.report.results import Result, Verification
 from tpl.report.svg import _DARK, _LIGHT
 from tpl.report.svg_axes import Scale, scale, tick_text, ticks
+from tpl.sampling.agreement import compare
 
 NUMBER = re.compile(r"-?\d+(?:\.\d+)?")
 
@@ -116,6 +117,12 @@ def test_logarithmic_ticks(low, high):
     found = ticks(along)
     assert 1 <= len(found) <= 7
     assert all(low <= x <= high for x in found)
+    texts = [tick_text(x, found, True) for x in found]
+    assert len(set(texts)) == len(texts)
+    assert all(
+        len(x) <= 6 and math.isclose(float(x.replace("−", "-")), y, rel_tol=0.05)
+        for x, y in zip(texts, found, strict=True)
+    )
     assert along(low) == 100
     assert along(high) == pytest.approx(0)
 
@@ -166,6 +173,20 @@ def test_what_is_no_matrix_is_not_drawn():
     assert left_out(many) == "x: drawn are the first 4 of 6 matrices and the first 40 of 50 rows and 3 of 3 columns"
 
 
+def test_matrices_along_training_are_drawn_at_both_ends():
+    value = np.arange(3 * 2 * 4 * 4.0).reshape(3, 2, 4, 4)
+    result = Result("gram(h[l])", value, 0.0, "trained", None, (0, 5, 10))
+    pictures = draw_matrix(result)
+    assert [p.label.split(",")[0] for p in pictures] == ["Heat map of gram(h[l])[1"] * 2 + [
+        "Heat map of gram(h[l])[2"
+    ] * 2
+    for picture, (step, k) in zip(pictures, [(0, 0), (2, 0), (0, 1), (2, 1)], strict=True):
+        assert f"step {result.steps[step]}" in picture.label
+        titles = [x.text for x in ET.fromstring(picture.standalone()).iter() if x.tag.endswith("title")]
+        assert titles[5] == f"2, 2: {compact(value[step, k, 1, 1], 0.0)}"
+    assert draw_matrix(Result("f", np.ones((3, 5, 2)), 0.0, "trained", None, (0, 5, 10))) == []
+
+
 def test_constant_and_signed_matrices_can_be_drawn():
     for value in (
         np.full((3, 3), 2.0),
@@ -194,6 +215,24 @@ def test_marks_stand_where_the_numbers_are():
     slope, offset = np.polyfit(values, heights, 1)
     assert slope > 0
     assert np.allclose(np.polyval([slope, offset], values), heights, atol=0.2)
+
+
+def test_what_disagrees_is_drawn_first_then_something_of_every_show():
+    verification = make_verification(wrong=1.0)
+    names = [verification.names[i] for i in telling(verification, 6)]
+    assert names[0] == "nngp(f, X)[1, 2]"
+    assert "loss" in names
+    assert len(set(names)) == len(names) == 6
+    names = [verification.names[i] for i in telling(make_verification(), 2)]
+    assert {x.partition("[")[0] for x in names} == {"nngp(f, X)", "loss"}
+
+
+def test_values_that_are_rounding_alone_are_not_drawn():
+    rng = np.random.default_rng(0)
+    limit = np.stack([1 + 1e-3 * rng.standard_normal(8), 1e-12 * rng.standard_normal(8)], axis=1)
+    finite = {n: np.stack([1 + rng.standard_normal(8) / n, 1e-12 * rng.standard_normal(8)], axis=1) for n in (64, 128)}
+    verification = Verification("", "a.tp", "NETSOR", 0, (), compare(limit, finite), ("a", "b"), ("", ""))
+    assert telling(verification, 6) == [0]
 
 
 @pytest.mark.parametrize("value", [np.ones((4, 1)), np.zeros((4, 2)), np.geomspace(1, 1e-8, 4)[:, None] * np.ones(9),

@@ -499,6 +499,16 @@ def test_truncation_hides_what_is_below_it():
     assert evaluate(rank(gram()), {"gram": sampled, "lost": coarse}).value.item() == 2
 
 
+def test_notes_name_runs_of_steps_and_zeros():
+    sampled = np.concatenate([np.repeat(parallel_inputs(), 4, axis=1), parallel_inputs(slope=1.3)] * 2, axis=1)
+    sampled[:, 7] = 0
+    estimate = evaluate(min_eig(gram()), {"gram": sampled}, steps=[0, 2, 4, 6, 8, 10, 12, 14, 16, 18])
+    assert estimate.notes == (
+        "min_eig(gram) is zero (step 14)",
+        "min_eig(gram) cannot be resolved: below rounding (steps 0 to 6, 10 to 12, 16)",
+    )
+
+
 def test_noise_leaves_the_rank_open():
     """Two replicates that hardly agree: the second eigenvalue is there, or not."""
     sampled = np.array([np.diag([1.0, 1e-3]), np.diag([1.1, 1e-9])])[:, None]

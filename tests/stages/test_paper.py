@@ -13,9 +13,10 @@ from scipy.special import roots_hermitenorm
 import tpl
 from tpl.pipeline import bundled_experiments
 from tpl.report.paper_plot import plot_paper
+from tpl.report.paper_summary import summary
 from tpl.sampling.train import TrainOptions
 from tpl.sampling.train_many import Measured, train_many
-from tpl.stages.paper import ENDINGS, PARAMETRIZATIONS, PaperOptions, reproduce
+from tpl.stages.paper import ENDINGS, PARAMETRIZATIONS, PaperOptions, _extrapolated, reproduce
 
 SMALL = {"X": "sphere:4,10", "y": np.array([1, -1, 0.5, -0.5])}
 LAYERS = 3
@@ -142,6 +143,24 @@ def test_features_stand_still_in_the_limit(name):
     assert (size[:, 1:] == 0).all() if name == "ip" else (size > 0.1).all()
 
 
+def test_a_start_without_gradients_is_called_so():
+    """Under IP with tanh; what is zero there is called zero, not unresolved."""
+    program = tpl.load("paper/features", SMALL, ["parametrization=ip", "steps=3"])
+    notes = program.run(samples=256, replicates=2).notes
+    assert any(x.startswith("nothing moves") for x in notes)
+    assert "min_eig(gram(h[l])), l = 2 is zero (steps 0 to 3)" in notes
+
+
+def test_a_relative_change_of_what_was_zero_is_refused():
+    """Under IP with φ(0) ≠ 0 training leaves its start, and h[2] becomes infinitely many times larger than it was."""
+    program = tpl.load("paper/features", SMALL, ["parametrization=ip", "phi(z)=sigmoid(z)", "steps=3"])
+    with pytest.raises(tpl.TplError) as caught:
+        program.run(samples=256, replicates=2)
+    (found,) = caught.value.diagnostics
+    assert found.message == "feature_change(h[l]) is not finite"
+    assert "`rms` shows" in found.hint
+
+
 def test_under_ip_what_networks_start_with_grows_by_a_factor_a_step():
     """Near the stationary point h[2] and s = W[3].T V feed each other through error signals χ = -y / N that stand still:
     Σ χ h[2] <- Σ χ h[2] - rate κ s and s <- s - rate Σ χ h[2], where κ = Σ χ χ' E tanh(u) tanh(u'). They start at a
@@ -196,6 +215,31 @@ def test_numbers(paper, tmp_path):
     assert result.endings[0].signal[-1] < 1e-3 < 0.3 < result.endings[1].signal[-1]
 
 
+def test_networks_are_extrapolated_without_the_limit():
+    """a + c/n + e/n² with noise; widths below eight times the vectors do not count."""
+    rng = np.random.default_rng(0)
+    networks = {n: 3 + 5 / n + 7 / n**2 + 1e-3 * rng.standard_normal((20, 4, 2)) for n in (64, 128, 256, 512)}
+    networks[16] = np.full((20, 4, 2), 1e6)
+    found, error = _extrapolated(networks, 8)
+    assert found.shape == error.shape == (4, 2)
+    assert np.abs((found - 3) / error).max() < 4
+    assert error.max() < 2e-3
+    assert _extrapolated({64: networks[64], 16: networks[16]}, 8) == (None, None)
+
+
+def test_what_is_said_in_the_terminal(paper):
+    """The last network, the limit, and the verdicts stand there as they are in the figures."""
+    text = summary(paper[0])
+    by_name = {f.parametrization: f for f in paper[0].features}
+    assert "feature change of h, layer 3" in text
+    rates = next(line for line in text.splitlines() if line.startswith("ntp: feature change"))
+    slope = np.polyfit(np.log([16, 48]), np.log(by_name["ntp"].measures["feature_change(h[l])"].networks[:, -1, 2]), 1)
+    assert rates.endswith(f"n^{slope[0]:.2f} in layers 1 to 3")
+    assert -0.8 < slope[0] < -0.2
+    assert "relu: after 150 steps the loss is 0.025, the largest error signal 0.4" in text
+    assert by_name["mup"].measures["loss"].z is None, "16 and 48 are too narrow to tell"
+
+
 def test_preactivations_are_gaussian_before_training_and_not_after(paper):
     """Flatter for tanh, heavier for relu."""
     tanh, relu = paper[0].histograms
@@ -211,5 +255,5 @@ def test_preactivations_are_gaussian_before_training_and_not_after(paper):
 def test_figures(paper, tmp_path):
     pytest.importorskip("matplotlib")
     written = plot_paper(paper[0], tmp_path)
-    assert len(written) == 5
+    assert len(written) == 6
     assert all(path.stat().st_size > 10_000 for path in written)

@@ -5,9 +5,13 @@ from itertools import product
 
 import numpy as np
 import pytest
+from typer.testing import CliRunner
 
 import tpl
+from tpl.cli import app
+from tpl.language.source import Source
 from tpl.report.sweep import Sweep
+from tpl.stages.sweep import read_sweep
 
 BARE = """\
 const s = 1
@@ -164,3 +168,53 @@ def test_settings_by_name_are_those_of_the_command_line():
     by_name = tpl.loads(BARE, settings={"s": 0.1, "k": np.int64(3), "phi": "z^2"})
     by_text = tpl.loads(BARE, settings=["s=0.1", "k=3", "phi(z)=z^2"])
     assert by_name.core() == by_text.core()
+
+
+# ---------------------------------------------------------------------------------------------- the command
+
+
+@pytest.mark.parametrize(
+    ("text", "name", "values"),
+    [
+        ("L=1..3", "L", (1, 2, 3)),
+        ("L=-1..1", "L", (-1, 0, 1)),
+        ("s = 1, 1.5 ,2e-3", "s", (1, 1.5, 0.002)),
+        ("s=0.5..2:4", "s", (0.5, 1.0, 1.5, 2.0)),
+        ("s=1..2:3", "s", (1.0, 1.5, 2.0)),
+        ("phi(z)=tanh(z),max(z, 0),[1, 2][1]*z", "phi(z)", ("tanh(z)", "max(z, 0)", "[1, 2][1]*z")),
+        ("s=sqrt(2),-.5", "s", ("sqrt(2)", -0.5)),
+        ("parametrization=mup,ntp", "parametrization", ("mup", "ntp")),
+    ],
+)
+def test_values_on_a_command_line(text, name, values):
+    assert read_sweep(Source(""), [text]) == {name: values}
+    assert [type(x) for x in read_sweep(Source(""), [text])[name]] == [type(x) for x in values]
+
+
+@pytest.mark.parametrize(
+    "texts", [["L"], ["L="], ["=1"], ["L=3..1"], ["s=1,,2"], ["s=a..b:3"], ["s=1", "s=2"], ["L=0..10000000"]]
+)
+def test_what_says_no_values_is_refused(texts):
+    with pytest.raises(tpl.TplError):
+        read_sweep(Source(""), texts)
+
+
+def test_the_command_prints_what_python_gives(tmp_path):
+    (tmp_path / "bare.tp").write_text(BARE)
+    words = ["sweep", str(tmp_path / "bare.tp"), "s=1,2", "phi(z)=tanh(z),exp(z^2)", "--set", "k=1"]
+    printed = CliRunner().invoke(app, words)
+    assert printed.exit_code == 0
+    sweep = tpl.loads(BARE, settings={"k": 1}).sweep({"s": [1, 2], "phi(z)": ["tanh(z)", "exp(z^2)"]})
+    rows = [row.split() for row in printed.output.splitlines()]
+    start = next(i for i, row in enumerate(rows) if "[2]" in row)
+    assert [row[:3] for row in rows[start + 1 : start + 5]] == [
+        [s, phi, f"{sweep[2].sel(s=int(s), **{'phi(z)': phi}, i=2).value:g}".replace("nan", "–")]
+        for s in ("1", "2")
+        for phi in ("tanh(z)", "exp(z^2)")
+    ]
+    assert printed.output.count(sweep.failures[0].reason[:30]) == 1
+    assert "and 1 more" in printed.output
+    as_json = json.loads(CliRunner().invoke(app, [*words, "--json"]).output)
+    assert {**as_json, "seconds": 0} == {**sweep.to_dict(), "seconds": 0, "program": "bare.tp"}
+    refused = CliRunner().invoke(app, ["sweep", str(tmp_path / "bare.tp"), "q=1,2"])
+    assert refused.exit_code == 2

@@ -179,12 +179,12 @@ def expected(case: Case) -> np.ndarray:
     return np.concatenate([solution.f[1:].ravel(), *flat])
 
 
-def z_scores(case: Case, size: int, replicates: int) -> tuple[np.ndarray, np.ndarray]:
+def z_scores(case: Case, size: int, replicates: int, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
     """Means of the engine, extrapolated on a line in 1/M from M = size, 2 size, less the solution: by its error; errors."""
     training, exact = case.training(), expected(case)
     means, variances = [], []
     for m in (size, 2 * size):
-        runs = np.array([measured(train(training, TrainOptions(m, False), r)) for r in range(replicates)])
+        runs = np.array([measured(train(training, TrainOptions(m, False, seed=seed), r)) for r in range(replicates)])
         assert runs.shape[1:] == exact.shape
         means.append(runs.mean(axis=0))
         variances.append(runs.var(axis=0, ddof=1) / replicates)

@@ -74,7 +74,7 @@ def _limit(symbol: Symbol, limit: LimitByRow | None) -> str:
     found = [x for row in _rows(symbol.places) for x in limit.rows.get(row, ())]
     if not found:
         return ""
-    rules = list(dict.fromkeys(x.rule for x in found if x.rule))
+    rules = list(dict.fromkeys(rule for x in found if x.rule for rule in x.rule.split("; ")))
     equations = _equations(found)
     code = "```text\n" + "\n".join(equations) + "\n```" if equations else ""
     said = "*In the limit*" + (f": {'; '.join(rules)}" if rules else "")

@@ -29,6 +29,10 @@ class NetworkKernel(Kernel):
         if Y is not None and eval_gradient:
             raise ValueError("a gradient is defined for Y=None only")
         found = self.program.kernel(self._shaped(X), self._shaped(Y), get=(self.kernel,))[self.kernel]
+        if found.ndim != 2:
+            raise ValueError(
+                f"a kernel of networks with one output; that of this network has shape {list(found.shape)}"
+            )
         return (found, np.empty((len(found), len(found), 0))) if eval_gradient else found
 
     def diag(self, X: Any) -> np.ndarray:

@@ -157,14 +157,13 @@ class _Found:
         self.nodes.setdefault(key, Node(key, label, "show", (x.syntax.span.line,)))
         known = dict(_ways(x.value)) if x.value is not None else {}
         trained = next((y.network for y in self.file.statements if isinstance(y, s.Train)), "")
-        for item in x.syntax.items:
-            for name in _named(item):
-                start = self._find(name, trained)
-                if start is None and name == "loss":
-                    start = self._find(f"train {trained}", "")
-                if start is not None and self.nodes[start].kind != "data":
-                    of_network = self.nodes[start].kind == "output"
-                    self._edge(start, key, "moment" if of_network else known.get(name, "moment"))
+        called = {y.function: "moment" for y in s.walk(x.syntax.items) if isinstance(y, s.Call)}
+        for name, way in {**called, **known}.items():
+            start = self._find(name, trained)
+            if start is None and name == "loss":
+                start = self._find(f"train {trained}", "")
+            if start is not None and self.nodes[start].kind != "data":
+                self._edge(start, key, "moment" if self.nodes[start].kind == "output" else way)
 
     def _applied(self) -> None:
         """Data lead to the inputs of the networks that are applied to them."""
@@ -187,14 +186,6 @@ class _Found:
 def _end(node: s.Statement) -> int:
     """The last line of a statement, its body included."""
     return max([node.span.end_line, *(x.span.end_line for x in s.walk(node) if hasattr(x, "span"))])
-
-
-def _named(node: s.Expr) -> Iterator[str]:
-    for x in s.walk(node):
-        if isinstance(x, s.Name):
-            yield x.name
-        elif isinstance(x, s.Call):
-            yield x.function
 
 
 def _ways(value: Formula, way: str = "sum") -> Iterator[tuple[str, str]]:

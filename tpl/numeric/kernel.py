@@ -27,10 +27,10 @@ Progress = Callable[[int, int], None]
 
 @dataclass(frozen=True, eq=False)
 class Kernel:
-    """Kernel matrices by name, [N1, N2].
+    """Kernel matrices by name, [N1, N2]; of networks with several outputs [N1, …, N2, …], as `run` has them.
 
     error: bounds on |error| by name, the greatest over all entries; `errors(name)` bounds each entry. An entry's
-    error is at most `relative` times √(K(ξ, ξ) K(ξ', ξ')). diagonals: K(ξ, ξ) for both sides.
+    error is at most `relative` times √(K(ξ, ξ) K(ξ', ξ')). diagonals: K(ξ, ξ) for both sides, [N1, …] and [N2, …].
     """
 
     matrices: Mapping[str, np.ndarray]
@@ -54,11 +54,12 @@ class Kernel:
         return self.matrices[name]
 
     def _sizes(self, name: str) -> tuple[np.ndarray, np.ndarray]:
+        """√K(ξ, ξ) of both sides."""
         left, right = (np.sqrt(np.maximum(d, 0.0)) for d in self.diagonals[name])
         return left, right
 
     def errors(self, name: str) -> np.ndarray:
-        """A bound for every entry, [N1, N2]."""
+        """A bound for every entry, of the shape of the matrix."""
         return self.relative[name] * np.multiply.outer(*self._sizes(name))
 
     @property
@@ -85,10 +86,10 @@ def kernel_matrix(
 ) -> Kernel:
     """The kernels of all pairs. left, right: data [N, rows, d], float64; right None: of `left` with itself.
 
-    out: a .npy file for the matrices, [N1, N2], or [kernels, N1, N2] if there are several; one that was interrupted
-    is resumed. identity: what the program is, so that no file of another one is resumed. elsewhere: compute the blocks
-    there, instead of in `threads` of this process. The bits depend on neither `threads` nor interruptions. Raises ArithmeticError where an expectation cannot be found, FileExistsError for a
-    file begun with other inputs.
+    out: a .npy file for the matrices, [N1, …, N2, …], or [kernels, N1, …, N2, …] if there are several; one that was
+    interrupted is resumed. identity: what the program is, so that no file of another one is resumed. elsewhere: compute
+    the blocks there, instead of in `threads` of this process. The bits depend on neither `threads` nor interruptions.
+    Raises ArithmeticError where an expectation cannot be found, FileExistsError for a file begun with other inputs.
     """
     from threadpoolctl import threadpool_limits
 
@@ -103,23 +104,27 @@ def _kernel_matrix(
 ) -> Kernel:  # fmt: skip
     sides = program.prepare(left, right)
     names = tuple(program.outputs)
-    shape = (len(left), len(left if right is None else right))
+    counts = (len(left), len(left if right is None else right))
     relative = _accuracy(program, sides, right is None, dtype)
-    diagonals = {name: (sides[0].diagonal[name], sides[1].diagonal[name]) for name in names}
-    blocks = list(_blocks(*shape, workers.block, right is None))
-    whole = (len(names), *shape)
+    diagonals = {name: (_own(sides[0], name, program), _own(sides[1], name, program)) for name in names}
+    blocks = list(_blocks(*counts, max(workers.block // program.count, 1), right is None))
+    shape = (len(names), counts[0], *program.extra, counts[1], *program.extra)
     with ExitStack() as stack:
         if out is None:
-            file, arrays = None, np.empty(whole, dtype)
+            file, arrays = None, np.empty(shape, dtype)
         else:
-            file = stack.enter_context(KernelFile(Path(out), whole, dtype, (identity, left, right), len(blocks)))
+            file = stack.enter_context(KernelFile(Path(out), shape, dtype, (identity, left, right), len(blocks)))
             arrays = file.array
-        target = _Target(
-            arrays, right is None, {name: sides[0].diagonal[name] for name in names}, blocks, file, progress
-        )
-        workers.fill(target, program, sides)
+        flat = arrays.reshape(len(names), *(c * program.count for c in counts))
+        own = {name: sides[0].diagonal[name] for name in names}
+        workers.fill(_Target(flat, right is None, own, blocks, program.count, file, progress), program, sides)
     methods = " and ".join(program.methods) or "exact"
     return Kernel(dict(zip(names, arrays, strict=True)), relative, diagonals, f"{methods}, every pair")
+
+
+def _own(inputs: Inputs, name: str, program: PairProgram) -> np.ndarray:
+    """K(ξ, ξ) of every input and output, [N, …]."""
+    return np.einsum("nee->ne", inputs.diagonal[name]).reshape(-1, *program.extra)
 
 
 def _blocks(rows: int, columns: int, block: int, symmetric: bool) -> Iterator[tuple[slice, slice]]:
@@ -133,27 +138,34 @@ def _blocks(rows: int, columns: int, block: int, symmetric: bool) -> Iterator[tu
 
 @dataclass
 class _Target:
-    """Where the blocks go: arrays [kernels, N1, N2], and K(ξ, ξ) for symmetric ones."""
+    """Where the blocks go: arrays [kernels, N1 · E, N2 · E], and K(ξ, ξ) for symmetric ones, [N1, E, E]."""
 
     arrays: np.ndarray
     symmetric: bool
     diagonals: Mapping[str, np.ndarray]
     blocks: list[tuple[slice, slice]]
+    count: int
     file: KernelFile | None
     progress: Progress | None
 
     def place(self, k: int, found: Mapping[str, np.ndarray]) -> None:
         """Write a block, and its mirror image."""
-        rows, columns = self.blocks[k]
+        rows, columns = (slice(s.start * self.count, s.stop * self.count) for s in self.blocks[k])
         for target, (name, values) in zip(self.arrays, found.items(), strict=True):
+            values = values.reshape(rows.stop - rows.start, -1)
             if self.symmetric and rows == columns:
-                values = np.array(values)
-                lower = np.tril_indices(len(values), -1)
-                values[lower] = values.T[lower]
-                np.fill_diagonal(values, self.diagonals[name][rows])
+                values = self._mirrored(values, self.diagonals[name][self.blocks[k][0]])
             target[rows, columns] = values
             if self.symmetric and rows != columns:
                 target[columns, rows] = values.T
+
+    def _mirrored(self, values: np.ndarray, diagonal: np.ndarray) -> np.ndarray:
+        values = np.array(values)
+        lower = np.tril_indices(len(values), -1)
+        values[lower] = values.T[lower]
+        own = np.arange(len(diagonal))
+        values.reshape(len(own), self.count, len(own), self.count)[own, :, own] = diagonal
+        return values
 
     def run(self, submit: Callable[[int], Future], ahead: int, finish: Callable[[int, Any], None]) -> None:
         """Submit the blocks that are not there yet, a few ahead of those that are finished."""
@@ -188,7 +200,7 @@ class _Here:
         return BLOCK
 
     def fill(self, target: _Target, program: PairProgram, sides: tuple[Inputs, Inputs]) -> None:
-        compiled = target.arrays[0].size >= COMPILE_FROM
+        compiled = target.arrays[0].size >= COMPILE_FROM * target.count**2
         if compiled:
             _ = program.compiled
         count = self.threads or os.cpu_count() or 1
@@ -251,7 +263,7 @@ def _at(
 ) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray]]:
     """Values and √(K(ξ, ξ) K(ξ', ξ')) of all pairs."""
     left, right = program.prepare(rows, coarse=coarse)
-    sizes = {name: np.sqrt(np.maximum(d, 0.0)) for name, d in left.diagonal.items()}
+    sizes = {name: np.sqrt(np.maximum(_own(left, name, program).ravel(), 0.0)) for name in program.outputs}
     found = program.block(left, right, compiled=False, coarse=coarse)
     return found, {name: np.multiply.outer(s, s).astype(float) for name, s in sizes.items()}
 

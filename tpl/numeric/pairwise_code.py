@@ -7,6 +7,7 @@ vectorises; between them stand operations on whole blocks (Hermite series, close
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cache, cached_property
+from math import prod
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -34,7 +35,7 @@ GATHERED = 4096  # pairs at a time whose defects are computed anew
 
 @dataclass(frozen=True)
 class Inputs:
-    """One side of a block: data [N, rows, d], this side's nodes [N], and every output's value at (ξ, ξ), [N].
+    """One side of a block: data [N, rows, d], this side's nodes [N], and the outputs' values at (ξ, ξ), [N, E, E].
 
     labels: equal for equal inputs of both sides, [N]; None where no two are.
     """
@@ -53,8 +54,8 @@ class Inputs:
 def _labelled(left: np.ndarray, right: np.ndarray | None) -> tuple[np.ndarray | None, np.ndarray | None]:
     """Numbers of distinct inputs."""
     known: dict[bytes, int] = {}
-    sides = [np.array([known.setdefault(row.tobytes(), len(known)) for row in x])
-             for x in (left, right) if x is not None]  # fmt: skip
+    plain = [x.astype(float) for x in (left, right) if x is not None]  # longer floats have bytes that mean nothing
+    sides = [np.array([known.setdefault(row.tobytes(), len(known)) for row in x]) for x in plain]
     if len(known) == sum(map(len, sides)):
         return None, None
     return sides[0], sides[-1]
@@ -67,17 +68,26 @@ def _part(value: Any, part: slice) -> Any:
 
 
 class PairProgram:
-    """A graph and the nodes that are asked for, by name: of a pair (`outputs`), of one input twice (`diagonals`)."""
+    """A graph and the nodes that are asked for, by name: of a pair (`outputs`), of one input twice (`diagonals`).
+
+    Both are [E, E] for networks of E = Π extra outputs, such as one at every position. Where blocks are matrices,
+    their rows are inputs and outputs, [N · E], the outputs of one input together.
+    """
 
     def __init__(
-        self, graph: Graph, outputs: Mapping[str, int], diagonals: Mapping[str, int], plan: tuple[Choice, ...] = ()
-    ):
+        self, graph: Graph, outputs: Mapping[str, np.ndarray], diagonals: Mapping[str, np.ndarray],
+        plan: tuple[Choice, ...] = (), extra: tuple[int, ...] = (),
+    ):  # fmt: skip
         self.graph = graph
-        self.outputs = dict(outputs)
-        self.diagonals = dict(diagonals)
+        self.extra = extra
+        self.count = prod(extra)
+        self.outputs = {name: [int(n) for n in np.ravel(nodes)] for name, nodes in outputs.items()}
+        self.diagonals = {name: [int(n) for n in np.ravel(nodes)] for name, nodes in diagonals.items()}
         self.plan = plan
-        self.order = [n for n in graph.closure(outputs.values()) if graph.side(n) == PAIR]
-        used = {a for n in self.order for a in graph.nodes[n].args} | set(outputs.values())
+        asked = {n for nodes in self.outputs.values() for n in nodes}
+        self.order = [n for n in graph.closure(asked) if graph.side(n) == PAIR]
+        used = {a for n in self.order for a in graph.nodes[n].args} | asked
+        self.asked = asked
         self.single = {side: sorted(n for n in used if graph.side(n) == side) for side in (LEFT, RIGHT)}
 
     @property
@@ -95,39 +105,50 @@ class PairProgram:
 
         Raises ArithmeticError where an expectation has no value that could be found.
         """
-        graph, ends = self.graph, self.diagonals
+        graph, ends = self.graph, {n for nodes in self.diagonals.values() for n in nodes}
         own, others = self.single[LEFT], self.single[RIGHT]
         roots = {n: graph.twin(n) if right is None else n for n in others}
-        again = [*roots.values(), *ends.values()]
-        first = evaluate_single(graph, [*own, *ends.values(), *(again if right is None else [])], left, coarse)
+        again = [*roots.values(), *ends]
+        first = evaluate_single(graph, [*own, *ends, *(again if right is None else [])], left, coarse)
         second = first if right is None else evaluate_single(graph, again, right, coarse)
-        diagonals = [{name: found[node] for name, node in ends.items()} for found in (first, second)]
+        diagonals = [{name: self._square(found, nodes) for name, nodes in self.diagonals.items()}
+                     for found in (first, second)]  # fmt: skip
         labels = _labelled(left, right)
         return (
             Inputs(left, {n: first[n] for n in own}, diagonals[0], labels[0]),
             Inputs(left if right is None else right, {n: second[r] for n, r in roots.items()}, diagonals[1], labels[1]),
         )
 
+    def _square(self, found: Mapping[int, Any], nodes: list[int]) -> np.ndarray:
+        return np.stack([found[n] for n in nodes], axis=-1).reshape(-1, self.count, self.count)
+
     # ------------------------------------------------------------------------------------------ pairs
     def block(self, left: Inputs, right: Inputs, compiled: bool, coarse: bool = False) -> dict[str, np.ndarray]:
-        """Every output for all pairs, [left, right]. Of equal inputs they are those of one, to the last bit."""
+        """Every kernel for all pairs, [left · E, right · E]. Of equal inputs they are those of one, to the last bit."""
         shape = (len(left.rows), len(right.rows))
         values = self._leaves(left, right)
         if compiled and not coarse:
             self.compiled.run(values, left, right, shape)
         else:
             self._interpret(values, left, right, coarse)
-        found = {name: self._output(node, values, left, right, shape) for name, node in self.outputs.items()}
+        found = {name: self._output(nodes, values, left, right, shape) for name, nodes in self.outputs.items()}
         if left.labels is not None and right.labels is not None:
             i, j = np.nonzero(left.labels[:, None] == right.labels)
             for name in found if len(i) else ():
                 found[name] = np.array(found[name])
-                found[name][i, j] = left.diagonal[name][i]
+                found[name].reshape(len(left.rows), self.count, len(right.rows), -1)[i, :, j] = left.diagonal[name][i]
         return found
 
-    def _output(self, node: int, values: dict[int, Any], left: Inputs, right: Inputs, shape: tuple) -> np.ndarray:
-        found = self._argument(node, values, left, right)
-        return found if np.shape(found) == shape else np.broadcast_to(found, shape)
+    def _output(
+        self, nodes: list[int], values: dict[int, Any], left: Inputs, right: Inputs, shape: tuple
+    ) -> np.ndarray:
+        parts = [np.broadcast_to(self._argument(n, values, left, right), shape) for n in nodes]
+        if len(parts) == 1:
+            return parts[0]
+        found = np.empty((shape[0], self.count, shape[1], self.count), np.result_type(*parts))
+        for k, part in enumerate(parts):
+            found[:, k // self.count, :, k % self.count] = part
+        return found.reshape(shape[0] * self.count, -1)
 
     def _leaves(self, left: Inputs, right: Inputs) -> dict[int, Any]:
         values: dict[int, Any] = {}
@@ -260,7 +281,7 @@ class Compiled:
         own = set(inside)
         read = {a for n in inside for a in graph.nodes[n].args} - own
         later = {a for n in self.program.order if n not in own for a in graph.nodes[n].args}
-        later |= set(self.program.outputs.values())
+        later |= self.program.asked
         left, right, tiles = (tuple(sorted(a for a in read if graph.side(a) == side)) for side in (LEFT, RIGHT, PAIR))
         return inside, tiles, left, right, tuple(n for n in inside if n in later)
 

@@ -208,7 +208,7 @@ class Lowering:
         graph = self.graph
         kinked = has_kinks(left) or has_kinks(right)
         how = "coefficients once an input, a sum a pair" + ("; panels near |ρ| = 1" if kinked else "")
-        self._note(_joined(left, right), 2, None, "Hermite series", how)
+        self._note(_joined(left, right), 2, None, "Hermite series" + (" and panels" if kinked else ""), how)
         a, b = (
             graph.make("coefficients", (variance,), self._coefficients(side))
             for side, variance in ((left, first), (right, second))

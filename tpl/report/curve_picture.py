@@ -1,6 +1,7 @@
 """Small plots: networks of growing width running into the limit, and what training does step by step."""
 
 import math
+import re
 from collections.abc import Sequence
 
 import numpy as np
@@ -12,8 +13,12 @@ from tpl.report.svg_axes import Frame, band, draw_axes, error_bar, frame, marker
 
 WIDTH, HEIGHT = 348.0, 236.0
 MOST_PANELS = 6  # of values against width
+ROUNDING = 1e-6  # of a typical value: what is smaller is zero but for rounding
 MOST_LINES = 6  # in a plot along training
 LOGARITHMIC = 30.0  # largest over smallest value from which an axis of positive numbers is logarithmic
+
+
+_PLACE = re.compile(r"(\[\d[\d, ]*\])?( at step \d+)?$")  # of a number in its show
 
 
 # ---------------------------------------------------------------------------------------------- against width
@@ -21,11 +26,26 @@ LOGARITHMIC = 30.0  # largest over smallest value from which an axis of positive
 
 def draw_convergence(verification: Verification, most: int = MOST_PANELS) -> list[Picture]:
     """The most telling values of networks against their width, one plot each; then all deviations together."""
+    rate = _rate(verification)
+    return [_value(verification, i) for i in telling(verification, most)] + ([rate] if rate is not None else [])
+
+
+def telling(verification: Verification, most: int) -> list[int]:
+    """The values to draw: what disagrees, then the most telling one of every show, then others.
+
+    What is nothing but rounding beside the other values is left out, unless it disagrees.
+    """
     from tpl.report.plots import chosen_values
 
-    chosen = chosen_values(verification.agreement, most)
-    rate = _rate(verification)
-    return [_value(verification, i) for i in chosen] + ([rate] if rate is not None else [])
+    found = verification.agreement
+    ranked = chosen_values(found, len(found.limit))
+    sizes = np.maximum(np.abs(found.limit), np.abs(found.means).max(axis=0))
+    floor = ROUNDING * max((float(np.median(sizes[ranked])) if ranked else 0.0), np.finfo(float).tiny)
+    failing = [i for i in ranked if not found.ok[i]]
+    seen = [i for i in ranked if found.ok[i] and sizes[i] > floor]
+    shows = [_PLACE.sub("", verification.names[i]) for i in seen]
+    first = [i for k, i in enumerate(seen) if shows[k] not in shows[:k]]
+    return list(dict.fromkeys([*failing, *first, *seen]))[:most]
 
 
 def _value(verification: Verification, i: int) -> Picture:

@@ -61,7 +61,7 @@ def draw_uses(uses: Uses, linked: bool) -> Picture | None:
         f"<g transform='translate({MARGIN} {bottom + 2 * MARGIN + 12:.0f})'>{legend}</g>",
     ])  # fmt: skip
     height = bottom + below + 3 * MARGIN + 6
-    label = f"How the program's {len(uses.nodes)} names depend on each other; the list below says the same in words"
+    label = f"How the program's {len(uses.nodes)} names depend on each other"
     return Picture(body, width + 2 * MARGIN, height, label, GRAPH_CSS, grouped=linked, shrinks=False)
 
 
@@ -211,9 +211,10 @@ def _legend(kinds: Sequence[str], width: float) -> tuple[str, float]:
 
 
 def uses_in_words(uses: Uses) -> list[tuple[Node, list[str]]]:
-    """Every node with what it uses, and how: the picture for those who do not see it."""
+    """Every node that uses something, what it uses, and how: the picture for those who do not see it."""
     labels = {x.key: x.label for x in uses.nodes}
-    return [
+    found = [
         (x, [f"{labels[e.start]} ({'; '.join(EDGE_WORDS[w] for w in e.ways)})" for e in uses.edges if e.end == x.key])
         for x in sorted(uses.nodes, key=lambda x: x.lines[0])
     ]
+    return [(node, used) for node, used in found if used]

@@ -12,6 +12,7 @@ LARGEST = 40  # rows and columns drawn of a larger matrix
 NUMBERED = 8  # up to this size numbers stand in the cells
 SIDE, CELL = 328.0, 46.0  # of a whole map; of a cell with a number in it
 MOST_SLICES = 4
+MOST_LETTERS = 6  # of a number in a cell
 
 # From light to dark, so that it reads in grey as well; and for matrices of both signs from one dark through light to another.
 _RAMP = ("#fbf6d9", "#cfe3b4", "#8cc8ad", "#4aa0a5", "#2f6f93", "#2b4077", "#251c4a")
@@ -19,16 +20,32 @@ _SIGNED = ("#123b6d", "#3c78b4", "#9cc2e2", "#f4f3f1", "#efb08f", "#c75f3d", "#7
 
 
 def draw_matrix(result: Result) -> list[Picture]:
-    """A map of a matrix; of an array of matrices its first ones. None for other shapes, and none for what is empty."""
+    """A map of a matrix; of an array of matrices its first ones, along training those of the first and the last step.
+
+    None for other shapes, and none for what is empty.
+    """
     value, error = result.value, result.error
-    if result.steps or value.ndim < 2 or 0 in value.shape or max(value.shape[-2:]) < 2:
+    if value.ndim < 2 + bool(result.steps) or 0 in value.shape or max(value.shape[-2:]) < 2:
         return []
-    limits = float(value.min()), float(value.max())
-    found = []
-    for index in list(np.ndindex(value.shape[:-2]))[:MOST_SLICES]:
-        place = f"[{', '.join(str(i + 1) for i in index)}, ·, ·]" if index else ""
-        found.append(_map(result.name + place, value[index], error[index], limits))
+    if result.steps and value.shape[-1] != value.shape[-2]:  # vectors a step
+        return []
+    kept, found = _slices(result), []
+    limits = min(float(value[i].min()) for i in kept), max(float(value[i].max()) for i in kept)
+    for index in kept:
+        place = index[1:] if result.steps else index
+        name = result.name + (f"[{', '.join(str(i + 1) for i in place)}, ·, ·]" if place else "")
+        name += f", step {result.steps[index[0]]}" if result.steps else ""
+        found.append(_map(name, value[index], error[index], limits))
     return found
+
+
+def _slices(result: Result) -> list[tuple[int, ...]]:
+    """Which matrices of an array are drawn."""
+    if not result.steps:
+        return list(np.ndindex(result.shape[:-2]))[:MOST_SLICES]
+    others = list(np.ndindex(result.shape[1:-2]))[: MOST_SLICES // 2]
+    ends = dict.fromkeys((0, len(result.steps) - 1))
+    return [(step, *place) for place in others for step in ends]
 
 
 def left_out(result: Result) -> str:
@@ -87,12 +104,15 @@ def _cell(
 
 
 def _short(value: float) -> str:
-    """Three digits in a cell."""
-    written = (
-        f"{value:.3g}"
-        if value == 0 or 1e-3 <= abs(value) < 1e4
-        else f"{value:.1e}".replace("e-0", "e-").replace("e+0", "e")
-    )
+    """As many of three digits as there is room for in a cell."""
+    written = ""
+    for digits in (3, 2, 1):
+        written = f"{value:.{digits}g}"
+        if "e" in written:
+            mantissa, exponent = f"{value:.{digits - 1}e}".split("e")
+            written = f"{mantissa}e{int(exponent)}"
+        if len(written) <= MOST_LETTERS:
+            break
     return written.replace("-", "−")
 
 

@@ -62,7 +62,7 @@ def result_html(result: Result) -> str:
 def labelled_html(labelled: Labelled) -> str:
     """One labelled array: a table of up to two axes, or of the beginning of more."""
     about = ", ".join(filter(None, (shape_text(labelled.shape), labelled.method)))
-    head = f"<b>{_safe(labelled.name)}</b>"
+    head = f"<b>{_safe(labelled.title)}</b>"
     if not labelled.dims:
         number = compact(float(labelled.value), float(labelled.error))
         return f"<div>{head} = {_safe(number)} <span{_GREY}>{_safe(about)}</span></div>"

@@ -25,7 +25,7 @@ class Labelled:
     """An array of numbers with errors of the same shape; `dims` names its axes, `coords` labels the places along each.
 
     The first axes, as many as `methods` has, are those of a sweep: each of their places has its method, or else a reason
-    why there is none; then its numbers are NaN. Behaves as its values in numpy functions. Raises ValueError on shapes that
+    why there is none; then its numbers are NaN. at: labels along axes that were dropped by `sel`. Behaves as its values in numpy functions. Raises ValueError on shapes that
     do not fit.
     """
 
@@ -36,6 +36,7 @@ class Labelled:
     error: Floats
     methods: Strings
     reasons: Strings = field(default_factory=lambda: np.array(""))
+    at: Mapping[str, Label] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         shape = tuple(len(self.coords[dim]) for dim in self.dims)
@@ -86,7 +87,8 @@ class Labelled:
         if isinstance(places, list):
             coords[dim] = tuple(self.coords[dim][i] for i in places)
         dims = tuple(x for x in self.dims if x in coords)
-        return Labelled(self.name, dims, {x: coords[x] for x in dims}, value, error, methods, reasons)
+        at = self.at if several else {**self.at, dim: self.coords[dim][places]}  # type: ignore[index]
+        return Labelled(self.name, dims, {x: coords[x] for x in dims}, value, error, methods, reasons, at)
 
     def _place(self, dim: str, label: Any) -> int:
         for i, known in enumerate(self.coords[dim]):
@@ -103,7 +105,7 @@ class Labelled:
             "schema": LABELLED, "name": self.name, "dims": list(self.dims),
             "coords": {dim: list(labels) for dim, labels in self.coords.items()},
             "value": _plain(self.value), "error": _plain(self.error), "methods": self.methods.tolist(),
-            "reasons": self.reasons.tolist(),
+            "reasons": self.reasons.tolist(), "at": dict(self.at),
         }  # fmt: skip
 
     @classmethod
@@ -113,9 +115,9 @@ class Labelled:
             raise ValueError(f"this is no {LABELLED} object")
         coords = {dim: tuple(labels) for dim, labels in data["coords"].items()}
         shape = tuple(len(coords[dim]) for dim in data["dims"])
-        numbers = [np.array(data[x], dtype=float).reshape(shape) for x in ("value", "error")]
-        words = [np.array(data[x], dtype=str) for x in ("methods", "reasons")]
-        return cls(data["name"], tuple(data["dims"]), coords, *numbers, *words)
+        value, error = (np.array(data[x], dtype=float).reshape(shape) for x in ("value", "error"))
+        methods, reasons = (np.array(data[x], dtype=str) for x in ("methods", "reasons"))
+        return cls(data["name"], tuple(data["dims"]), coords, value, error, methods, reasons, data["at"])
 
     def to_xarray(self) -> Any:
         """An xarray.Dataset with variables `value`, `error` and `method`. Raises ImportError without xarray."""
@@ -124,7 +126,7 @@ class Labelled:
         variables = {
             "value": (self.dims, self.value), "error": (self.dims, self.error), "method": (swept, self.methods),
         }  # fmt: skip
-        coords = {dim: (dim, list(labels)) for dim, labels in self.coords.items()}
+        coords = {**{dim: (dim, list(labels)) for dim, labels in self.coords.items()}, **self.at}
         return xarray.Dataset(variables, coords, {"name": self.name})
 
     def to_pandas(self) -> Any:
@@ -150,14 +152,21 @@ class Labelled:
         _needed("matplotlib", "plot")
         return plot_labelled(self, path)
 
+    @property
+    def title(self) -> str:
+        """The name, and where it was taken."""
+        return self.name + (
+            f" at {', '.join(f'{dim} = {label_text(x)}' for dim, x in self.at.items())}" if self.at else ""
+        )
+
     def __repr__(self) -> str:
         if not self.shape:
-            return f"{self.name} = {compact(float(self.value), float(self.error))} ({self.method})"
+            return f"{self.title}{':' if self.at else ' ='} {compact(float(self.value), float(self.error))} ({self.method})"
         axes = ", ".join(f"{dim}: {_few(labels)}" for dim, labels in self.coords.items())
         largest = rough(float(np.nanmax(self.error, initial=0.0)))
         missing = int(np.isnan(self.value).sum())
         lost = f", {missing} missing" if missing else ""
-        return f"{self.name} [{axes}] ± {largest}{lost} ({self.method})"
+        return f"{self.title} [{axes}] ± {largest}{lost} ({self.method})"
 
     def _repr_html_(self) -> str:
         from tpl.report.html import labelled_html
@@ -165,8 +174,13 @@ class Labelled:
         return labelled_html(self)
 
 
+def label_text(label: Label) -> str:
+    """A label as tables and pictures show it."""
+    return label if isinstance(label, str) else f"{label:g}"
+
+
 def _few(labels: Sequence[Label]) -> str:
-    shown = [str(x) if isinstance(x, str) else f"{x:g}" for x in labels]
+    shown = [label_text(x) for x in labels]
     return ", ".join(shown if len(shown) <= 6 else [*shown[:3], "…", shown[-1]])
 
 

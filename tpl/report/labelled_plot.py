@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from tpl.report.axes import STEP
-from tpl.report.labelled import Label, Labelled
+from tpl.report.course_plot import LOGARITHMIC
+from tpl.report.labelled import Label, Labelled, label_text
 from tpl.report.plots import COLOURS, MARKERS, new_figure, safe_label, save_figure
 
 if TYPE_CHECKING:
@@ -21,8 +22,7 @@ def plot_labelled(labelled: Labelled, path: str | os.PathLike[str] | None = None
     """One axis: a curve with a band of two errors. Two: curves along training, else a heat map. Axes with one place do not
     count. Raises ValueError for more than two, or none.
     """
-    one = {dim: labels[0] for dim, labels in labelled.coords.items() if len(labels) == 1}
-    shown = labelled.sel(**one)
+    shown = labelled.sel(**{dim: labels[0] for dim, labels in labelled.coords.items() if len(labels) == 1})
     if not 1 <= len(shown.dims) <= 2:
         hint = "`.sel(…)` takes a part" if shown.dims else "it is one number"
         raise ValueError(f"{labelled.name} has {len(shown.dims)} axes {shown.dims}; a picture shows one or two: {hint}")
@@ -32,8 +32,7 @@ def plot_labelled(labelled: Labelled, path: str | os.PathLike[str] | None = None
         _curves(axes, shown)
     else:
         _heat_map(figure, axes, shown)
-    rest = ", ".join(f"{dim} = {_text(label)}" for dim, label in one.items())
-    axes.set_title(safe_label(f"{labelled.name}{f' at {rest}' if rest else ''}", 70), fontsize=11)
+    axes.set_title(safe_label(shown.title, 70), fontsize=11)
     return figure if path is None else save_figure(figure, path)
 
 
@@ -42,7 +41,7 @@ def _curves(axes: "Axes", shown: Labelled) -> None:
     along = STEP if STEP in shown.dims else shown.dims[0]
     other = next((dim for dim in shown.dims if dim != along), None)
     parts = [(shown, "")] if other is None else [
-        (shown.sel(**{other: x}), f"{other} = {_text(x)}") for x in shown.coords[other][:MOST_LINES]
+        (shown.sel(**{other: x}), f"{other} = {label_text(x)}") for x in shown.coords[other][:MOST_LINES]
     ]  # fmt: skip
     ticks = _numbers(shown.coords[along])
     marked = len(ticks) <= 30
@@ -53,6 +52,8 @@ def _curves(axes: "Axes", shown: Labelled) -> None:
         axes.fill_between(
             ticks, part.value - 2 * part.error, part.value + 2 * part.error, color=colour, alpha=0.25, lw=0
         )
+    if _spread(shown):
+        axes.set_yscale("log")
     _label(axes.xaxis, along, shown.coords[along])
     if other is not None:
         axes.legend(fontsize=8, frameon=False)
@@ -62,13 +63,21 @@ def _heat_map(figure: "Figure", axes: "Axes", shown: Labelled) -> None:
     """The first axis upwards, the second to the right, if both were swept; else as a matrix is written."""
     first, second = shown.dims
     matrix = shown.methods.ndim < 2
-    image = axes.imshow(shown.value, cmap="viridis", origin="upper" if matrix else "lower", aspect="equal" if matrix else "auto")  # fmt: skip
+    origin, aspect = ("upper", "equal") if matrix else ("lower", "auto")
+    norm = "log" if _spread(shown) else None
+    image = axes.imshow(shown.value, cmap="viridis", origin=origin, aspect=aspect, norm=norm)  # type: ignore[arg-type]
     figure.colorbar(image, ax=axes)
     for axis, dim in ((axes.yaxis, first), (axes.xaxis, second)):
         labels = shown.coords[dim]
         kept = np.unique(np.linspace(0, len(labels) - 1, min(len(labels), 8)).round().astype(int))
-        axis.set_ticks(kept.tolist(), [safe_label(_text(labels[i]), 16) for i in kept])
+        axis.set_ticks(kept.tolist(), [safe_label(label_text(labels[i]), 16) for i in kept])
         axis.set_label_text(safe_label(dim))
+
+
+def _spread(shown: Labelled) -> bool:
+    """Are all numbers positive, beyond their errors, and of such different sizes that a linear scale shows few of them?"""
+    value, error = (x[np.isfinite(shown.value)] for x in (shown.value, shown.error))
+    return bool(value.size and (value > 2 * error).all() and value.max() > LOGARITHMIC * value.min())
 
 
 def _numbers(labels: tuple[Label, ...]) -> list[float]:
@@ -83,10 +92,6 @@ def _label(axis: object, dim: str, labels: tuple[Label, ...]) -> None:
 
     axis.set_label_text(safe_label(dim))  # type: ignore[attr-defined]
     if any(isinstance(x, str) for x in labels):
-        axis.set_ticks(range(len(labels)), [safe_label(_text(x), 16) for x in labels])  # type: ignore[attr-defined]
+        axis.set_ticks(range(len(labels)), [safe_label(label_text(x), 16) for x in labels])  # type: ignore[attr-defined]
     elif all(float(x).is_integer() for x in labels):
         axis.set_major_locator(MaxNLocator(integer=True))  # type: ignore[attr-defined]
-
-
-def _text(label: Label) -> str:
-    return label if isinstance(label, str) else f"{label:g}"

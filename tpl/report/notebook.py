@@ -115,7 +115,7 @@ def _explanation(page: "ExplainPage") -> Iterator[Cell]:
 def _equations(page: "ExplainPage") -> Iterator[Cell]:
     if page.derivation is not None:
         yield _markdown("## The limit as equations", "\n".join(markdown_equations(page.derivation.derivation)))
-        if page.derivation.training is not None:
+        if page.derivation.training is not None and page.explanation is None:  # else it is said line by line
             yield _markdown("\n".join(markdown_sections(page.derivation.training)))
     elif "derivation" in page.missing:
         yield _markdown("## The limit as equations", markdown_words(page.missing["derivation"]))
@@ -123,8 +123,7 @@ def _equations(page: "ExplainPage") -> Iterator[Cell]:
 
 def _in_words(page: "ExplainPage") -> Iterator[str]:
     rows = [
-        f"- {markdown_words(plain(node.label))} ({lines_text(node.lines)})"
-        + (f" uses {markdown_words(plain(', '.join(used)))}" if used else "")
+        f"- {markdown_words(plain(node.label))} ({lines_text(node.lines)}) uses {markdown_words(plain(', '.join(used)))}"
         for node, used in uses_in_words(page.uses)[:200]
     ]
     yield "\n".join(rows)
@@ -151,8 +150,12 @@ def _networks(page: "ExplainPage") -> Iterator[Cell]:
     if page.verification is None:
         yield _markdown(markdown_words(page.missing.get("verification", "")))
         return
+    from tpl.report.page import still_nearing
+
     found = page.verification.agreement
-    yield _markdown(f"**{markdown_words(plain(verdict(found)))}**", *map(markdown_words, remarks(found)))
+    yield _markdown(
+        f"**{markdown_words(plain(verdict(found)))}**", *map(markdown_words, (*still_nearing(found), *remarks(found)))
+    )
     yield _code("page.comparison", None, repr(page.comparison), comparison_html(page.verification))
     if page.convergence.items:
         yield _code("page.convergence", page.convergence)

@@ -7,7 +7,9 @@ from dataclasses import dataclass
 from functools import cached_property
 from html import escape
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
 
 from tpl.limit.uses import Uses
 from tpl.report.curve_picture import draw_convergence, draw_courses
@@ -22,7 +24,11 @@ from tpl.report.page_style import CSS
 from tpl.report.results import CheckReport, Result, Run, Verification
 from tpl.report.svg import Picture, Pictures
 
+if TYPE_CHECKING:
+    from tpl.sampling.agreement import Agreement
+
 MOST_PICTURES = 24  # of results
+MOST_OPEN = 40  # equations between kernels that are not folded away
 POLICY = "default-src 'none'; style-src 'unsafe-inline'; img-src data:"
 
 SOURCES = {
@@ -171,7 +177,9 @@ def _head(page: ExplainPage) -> str:
     )
 
 
-_CODE = re.compile("`([^`]+)`")
+def _marked(text: str) -> str:
+    """A line of prose, with what stands in backticks as code."""
+    return re.sub("`([^`]+)`", r"<code>\1</code>", escape(plain(text)))
 
 
 def paragraph_html(text: str) -> str:
@@ -179,7 +187,7 @@ def paragraph_html(text: str) -> str:
     parts: list[str] = []
     for line in text.splitlines():
         formula = line[:1] in (" ", "\t")
-        said = _CODE.sub(r"<code>\1</code>", escape(plain(line)))
+        said = _marked(line)
         if formula and parts and parts[-1].startswith("<pre"):
             parts[-1] = parts[-1].removesuffix("</pre>") + f"\n{said}</pre>"
         elif formula:
@@ -210,8 +218,7 @@ def _sections(page: ExplainPage) -> Iterator[tuple[str, str, str]]:
 def _dependencies(page: ExplainPage) -> str:
     picture = draw_uses(page.uses, linked=True)
     in_words = "".join(
-        f"<li><code>{escape(plain(node.label))}</code> ({lines_text(node.lines)})"
-        + (f" uses {escape(plain(', '.join(used)))}" if used else "") + "</li>"
+        f"<li><code>{escape(plain(node.label))}</code> ({lines_text(node.lines)}) uses {escape(plain(', '.join(used)))}</li>"
         for node, used in uses_in_words(page.uses)[:200]
     )  # fmt: skip
     words = f"<details open><summary>The same in words</summary><ul class='small'>{in_words}</ul></details>"
@@ -247,8 +254,12 @@ def _equations(page: ExplainPage) -> str:
     if page.derivation is None:
         return _remark(page.missing["derivation"])
     parts = html_equations(page.derivation.derivation)
-    training = html_sections(page.derivation.training) if page.derivation.training is not None else ()
-    return "".join([*parts, *training]).replace("<h2>", "<h3>").replace("</h2>", "</h3>")
+    count = sum("class='eq'" in x for x in parts)
+    if count > MOST_OPEN:
+        parts = [f"<details><summary>The equations: {count} of them</summary>", *parts, "</details>"]
+    training = page.derivation.training if page.explanation is None else None  # said line by line already
+    after = "".join(html_sections(training)) if training is not None else ""
+    return "".join(parts) + after.replace("<h2>", "<h3>").replace("</h2>", "</h3>")
 
 
 def _numbers(page: ExplainPage) -> str:
@@ -267,8 +278,8 @@ def _numbers(page: ExplainPage) -> str:
         parts.append(
             f"<details{'' if shut else ' open'}><summary>All numbers, with errors</summary><div class='scroll'>{tables}</div></details>"
         )
-    parts += [_remark(x, True) for x in (*filter(None, map(left_out, arrays)), *page.run.notes)]
-    return "".join(parts)
+    notes = "".join(f"<li>{_marked(x)}</li>" for x in (*filter(None, map(left_out, arrays)), *page.run.notes))
+    return "".join(parts) + (f"<ul class='small soft'>{notes}</ul>" if notes else "")
 
 
 def _number(result: Result) -> str:
@@ -295,14 +306,26 @@ def _networks(page: ExplainPage) -> str:
         "fit in powers of 1/n; hollow, at ∞, what it tends to."
     )
     panels = _panels(page.convergence, caption) if page.convergence.items else ""
-    more = "".join(f"<li>{escape(plain(x))}</li>" for x in remarks(found))
+    more = "".join(f"<li>{escape(plain(x))}</li>" for x in (*still_nearing(found), *remarks(found)))
     return f"{said}{panels}<ul class='small'>{more}</ul>" + (
         f"<details><summary>The comparison as a table</summary><div class='scroll'>{comparison_html(verification)}</div></details>"
     )
 
 
+def still_nearing(found: "Agreement") -> Iterator[str]:
+    """Of values that disagree: do networks still come nearer to the limit from width to width?"""
+    failed = np.flatnonzero(found.distinct & ~found.ok)
+    apart = np.abs(found.means[:, failed] - found.limit[failed])
+    nearing = int((np.diff(apart, axis=0) < 0).all(axis=0).sum()) if failed.size else 0
+    if nearing:
+        yield (
+            f"in {nearing} of the {count_text(len(failed), 'value')} that disagree, networks still come nearer to the limit from "
+            "width to width: wider ones (--widths) tell whether these are too narrow for powers of 1/n"
+        )
+
+
 def _remark(text: str, small: bool = False) -> str:
-    lines = "<br>".join(escape(plain(x)) for x in text.splitlines())
+    lines = "<br>".join(map(_marked, text.splitlines()))
     return f"<p class='{'small ' if small else ''}soft'>{lines}</p>"
 
 

@@ -64,6 +64,7 @@ def _declared(node: s.Statement | s.Setting, listing: Listing) -> Iterator[Decla
         line = _overridden(node, listing)
     said = _said(node, listing)
     if said and line:
+        text = text.removeprefix("const ") if isinstance(node, s.Setting) else text
         yield Declared(line, text.strip(), said + given)
     if isinstance(node, s.Network | s.Loop):
         for x in node.body:

@@ -17,7 +17,8 @@ _BASE = (
     "a:focus-visible,summary:focus-visible,.scroll:focus-visible{outline:3px solid var(--accent);outline-offset:2px}"
 )
 _TOP = (
-    ".drawn{display:grid;grid-template-columns:minmax(0,max-content) minmax(16rem,1fr);gap:0 3rem;align-items:start}"
+    ".drawn{display:flex;flex-wrap:wrap;gap:0 3rem;align-items:flex-start}.drawn figure{max-width:100%;margin:.4rem 0}"
+    ".drawn details{flex:1 1 22rem}"
     ".facts{display:flex;flex-wrap:wrap;gap:.4rem;padding:0;margin:1rem 0;list-style:none;max-width:none}"
     ".facts li{background:var(--card);border:1px solid var(--faint);border-radius:1rem;padding:.1rem .7rem;font-size:.9em}"
     "nav ul{display:flex;flex-wrap:wrap;gap:.2rem 1.3rem;list-style:none;padding:.6rem 0;margin:0;max-width:none}"
@@ -52,10 +53,10 @@ _PICTURES = (
     "td,th{padding:.18rem .6rem;border-bottom:1px solid var(--faint);white-space:nowrap}th{color:var(--soft);font-weight:600}"
     ".verdict{font-weight:600}.good{color:var(--good)}.bad{color:var(--bad)}"
     ".number{font-size:1.15em}"
-    "footer{margin-top:3.5rem;border-top:2px solid var(--faint);padding-top:1rem;padding-bottom:3rem;font-size:.92em}"
+    "footer{margin-top:1rem;padding-bottom:3rem;font-size:.92em}"
 )
 _NARROW = (
-    "@media(max-width:62rem){.drawn,.sides{grid-template-columns:minmax(0,1fr)}"
+    "@media(max-width:62rem){.sides{grid-template-columns:minmax(0,1fr)}"
     ".program{position:static;max-height:none}}"
     "@media(max-width:34rem){body{font-size:16px}.program{font-size:12.5px}.program .n{width:2.4rem;padding-right:.6rem}}"
     "@media(prefers-reduced-motion:reduce){html{scroll-behavior:auto}}"

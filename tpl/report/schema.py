@@ -409,6 +409,7 @@ _NESTED: Document = {"type": ["array", "number", "null"]}
 _WORDS: Document = {"type": ["array", "string"]}
 _LABELLED: Document = _document(
     LABELLED, name=_TEXT, dims=_array(_TEXT), coords=_LABELS, value=_NESTED, error=_NESTED, methods=_WORDS, reasons=_WORDS,
+    at={"type": "object", "additionalProperties": _LABEL},
 )  # fmt: skip
 SCHEMAS: dict[str, Document] = {
     RUN: _document(

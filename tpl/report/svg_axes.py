@@ -60,18 +60,24 @@ def _log_ticks(along: Scale, most: int) -> list[float]:
     return found[:: -(-len(found) // (most + 1))] if len(found) > most + 1 else found or [along.low, along.high]
 
 
-def tick_text(value: float, all_ticks: Series) -> str:
+def tick_text(value: float, all_ticks: Series, logarithmic: bool = False) -> str:
     """A tick's number, with the digits that tell it from its neighbours."""
+    if logarithmic:
+        return _power_text(value) if not 1e-3 <= value < 1e5 else f"{value:.3g}"
     largest = max(abs(x) for x in all_ticks)
     if value == 0 or (largest and abs(value) < 1e-12 * largest):
         return "0"
     if not 1e-3 <= largest < 1e5 or abs(value) < 1e-3 * min(1.0, largest):
-        mantissa, exponent = f"{value:.1e}".split("e")
-        return f"{mantissa.removesuffix('.0')}e{int(exponent)}".replace("-", "−")
+        return _power_text(value)
     steps = [abs(b - a) for a, b in itertools.pairwise(all_ticks)] or [largest]
     places = max(0, -math.floor(math.log10(min(steps)) + 1e-9))
     places += not math.isclose(round(min(steps), places), min(steps), rel_tol=1e-6)
     return f"{value:.{min(places, 8)}f}".replace("-", "−")
+
+
+def _power_text(value: float) -> str:
+    mantissa, exponent = f"{value:.1e}".split("e")
+    return f"{mantissa.removesuffix('.0')}e{int(exponent)}".replace("-", "−")
 
 
 @dataclass(frozen=True)
@@ -101,7 +107,7 @@ def draw_axes(on: Frame, title: str, label: str, marks: Sequence[tuple[float, st
     parts = [text(left - 46, 16, title, "strong")]
     for y in ups:
         parts.append(path([(left, on.up(y)), (right, on.up(y))], "grid"))
-        parts.append(text(left - 6, on.up(y) + 4, tick_text(y, ups), "soft", "end"))
+        parts.append(text(left - 6, on.up(y) + 4, tick_text(y, ups, on.up.logarithmic), "soft", "end"))
     if marks is None:
         numbers = ticks(on.across, 5)
         marks = [(x, tick_text(x, numbers)) for x in numbers]

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from tpl.language.source import nearest
 from tpl.report.labelled import Label, Labelled
-from tpl.report.schema import SWEEP
+from tpl.report.schema import SWEEP, dumps
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -72,6 +72,10 @@ class Sweep:
             "notes": list(self.notes), "seconds": self.seconds,
         }  # fmt: skip
 
+    def to_json(self, indent: int | None = 2) -> str:
+        """The same as strict JSON."""
+        return dumps(self.to_dict(), indent)
+
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> "Sweep":
         """What `to_dict` gave. Raises ValueError on anything else."""
@@ -92,7 +96,7 @@ class Sweep:
         )
 
     def __repr__(self) -> str:
-        over = " × ".join(f"{len(labels)} {name}" for name, labels in self.swept.items())
+        over = " × ".join(f"{name} ({len(labels)})" for name, labels in self.swept.items())
         lost = [f"  {_settings(x.settings)}: {x.reason}" for x in self.failures]
         return "\n".join([f"{self.program_name} over {over}", *(f"  {x!r}" for x in self.results), *lost])
 

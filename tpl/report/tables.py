@@ -36,6 +36,8 @@ if TYPE_CHECKING:
     from rich.table import Table
     from rich.text import Text
 
+    from tpl.report.sweep import Sweep
+
 FILE_WIDTH = 100
 NAME_WIDTHS = (32, 18)  # how far a value's name may push the other columns; longer ones are folded
 BRACKETS = "0.6057(12) is 0.6057 ± 0.0012; no brackets: the error is below the last digit"
@@ -53,6 +55,12 @@ def make_console(file: IO[str] | None = None) -> "Console":
 
 def print_run(run: Run, console: "Console | None" = None) -> None:
     (console or make_console()).print(run_table(run))
+
+
+def print_sweep(sweep: "Sweep", console: "Console | None" = None) -> None:
+    from tpl.report.sweep_table import sweep_table
+
+    (console or make_console()).print(sweep_table(sweep))
 
 
 def print_plan(run: Run, console: "Console | None" = None) -> None:

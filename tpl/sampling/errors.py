@@ -1,16 +1,27 @@
 """What can go wrong while a program is sampled."""
 
+from typing import Any
+
 
 class NumericalError(ArithmeticError):
     """A line's value is not a finite number.
 
-    line: its number in the program. message: what happened, without the line's name.
+    line: its number in the program. message: what happened, without the line's name. step: of training; 0 elsewhere.
     """
 
-    def __init__(self, line: int, message: str):
+    def __init__(self, line: int, message: str, step: int = 0):
         self.line = line
         self.message = message
+        self.step = step
         super().__init__(f"line {line}: {message}")
+
+
+class NoValue(ValueError):
+    """A measure along training has no finite value. name: as it is shown; span: where; message: a sentence."""
+
+    def __init__(self, name: str, span: Any, message: str):
+        self.name, self.span, self.message = name, span, message
+        super().__init__(message)
 
 
 class MemoryRefused(Exception):

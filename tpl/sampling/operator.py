@@ -130,13 +130,17 @@ class LazyGaussian:
 
     def _reveal(self, directions: Stack, images: Rows, other: "_Side") -> None:
         """Draw the images of new directions, given all that the opposite side knows."""
-        for row in images:
-            row[:] = self._rng.standard_normal(len(row))
+        self._draw(images, other.basis.parts)
         if self._wrong or not other.basis.count:
             return
         basis = other.basis.parts
         known = np.concatenate([inner(part, other.images.parts) for part in directions])
         accumulate(images, known - inner(images, basis), basis, out=images)
+
+    def _draw(self, images: Rows, known: Stack) -> None:
+        """Standard normals; only what of them is orthogonal to the known rows will count."""
+        for row in images:
+            row[:] = self._rng.standard_normal(len(row))
 
 
 class _Side:

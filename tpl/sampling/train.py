@@ -23,7 +23,7 @@ from tpl.sampling.plan import Draw, Input, Numbers, Product, Schedule
 from tpl.sampling.rows import RowBuffer, combine, inner
 from tpl.sampling.schedule import make_schedule
 from tpl.sampling.streams import FINITE_RUN, LIMIT_RUN, stream
-from tpl.sampling.trained import Motion, Moving, Outer, TrainedDense, TrainedLazy
+from tpl.sampling.trained import Motion, Moving, Outer, TrainedDense, TrainedLazy, orthonormal
 
 # Statistics of a replicate, by name: `f` [records, inputs, k], and for each variable `gram:` and `cross:` [records, N, N].
 Statistics = dict[str, np.ndarray]
@@ -38,7 +38,7 @@ class TrainOptions:
     base_width: M, or n. finite: with the powers of the width as they are at n, rather than in the limit. operator: how
     matrices are held. tolerance: below which share of its argument's norm a new direction is dropped. dtype: of vectors;
     averages and whatever is recorded are float64. stored: lazy matrices are drawn whole and revealed, as a companion of a
-    run with operator "dense" (`tpl.sampling.companion`).
+    run with operator "dense" (`tpl.sampling.companion`). matched: fresh draws get the second moments of the limit.
     """
 
     base_width: int
@@ -48,6 +48,7 @@ class TrainOptions:
     seed: int = 0
     dtype: str = "float64"
     stored: bool = False
+    matched: bool = False
 
 
 def train(
@@ -178,6 +179,7 @@ class TrainingRun:
         size = self.sizes[str(self.program.lines[matrix].dims[0])]
         rng = stream(self.options.seed, self.domain, self.options.base_width, self.replicate, matrix)
         normals = rng.standard_normal((factor.shape[1], size))
+        normals = orthonormal(normals) if self.options.matched else normals
         images = combine(factor * self._deviation(parameter, matrix), normals)
         self.images[matrix] = Moving(images.astype(self.dtype, copy=False))
         self.image_rows[matrix] = {line: place for place, line in enumerate(inputs)}
@@ -218,7 +220,7 @@ class TrainingRun:
         for index in range(len(plan.steps)):
             again.do(index)
         line = min(again.failed)
-        return NumericalError(line, f"{again.failed[line]} at step {self.step}")
+        return NumericalError(line, f"{again.failed[line]} at step {self.step}", self.step)
 
     def _schedule(self, batch: tuple[int, ...], recorded: bool) -> Schedule:
         key = tuple(sorted(set(batch))), recorded

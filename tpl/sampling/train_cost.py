@@ -15,7 +15,7 @@ import numpy as np
 from tpl.core.training import Training
 from tpl.sampling.cost import _COUNT, _FLOAT, Cost, _is_copied, _Walk
 from tpl.sampling.errors import MemoryRefused, NumericalError
-from tpl.sampling.plan import Draw, Input, Numbers, Product, Step
+from tpl.sampling.plan import Draw, Input, Numbers, Product, Schedule, Step
 from tpl.sampling.schedule import make_schedule
 from tpl.sampling.train import TrainingRun, TrainOptions, Wanted
 
@@ -67,10 +67,9 @@ def estimate_training(
         return Cost(workers * one.memory_bytes, replicates * one.flops, rounds * one.seconds), None
     trial = try_out(training, options)
     one = cost_of_one(training, options, trial.at)
-    scale = trial.seconds / max(
-        _step_cost(training, replace(options, base_width=trial.samples), trial.at(trial.steps)), 1e-12
-    )
-    seconds = rounds * one.seconds * scale
+    few, last = replace(options, base_width=trial.samples), trial.at(trial.steps)
+    counted = _walked(training, few, last, _schedule(training, recorded=False)).seconds
+    seconds = rounds * one.seconds * trial.seconds / max(counted, 1e-12)  # as fast as this machine is now
     return Cost(workers * one.memory_bytes, replicates * one.flops, seconds), trial
 
 
@@ -134,7 +133,7 @@ def _try_with(training: Training, options: TrainOptions, end: float) -> tuple[Tr
 
 def _most_ranks(training: Training, options: TrainOptions) -> Ranks:
     """Every product at every step with a new direction for every row."""
-    schedule = make_schedule(training.program, *(dict.fromkeys(x) for x in _wanted(training, recorded=True)))
+    schedule = _schedule(training, recorded=True)
     sizes = training.program.sizes(options.base_width)
     found = {}
     for matrix, counts in schedule.products.items():
@@ -152,12 +151,12 @@ def _most_ranks(training: Training, options: TrainOptions) -> Ranks:
 def cost_of_one(training: Training, options: TrainOptions, ranks: Callable[[int], Ranks]) -> Cost:
     """One replicate, from the ranks after each step; seconds in the units of `tpl.sampling.cost`."""
     steps = training.schedule.steps
-    walk = _walked(training, options, ranks(steps + 1), recorded=True)
+    walk = _walked(training, options, ranks(steps + 1), _schedule(training, recorded=True))
     held = _held(training, options, walk, ranks(steps + 1))
-    places = np.unique(np.linspace(0, steps, 9).round().astype(int))
-    each = [_step_cost(training, options, ranks(int(place) + 1)) for place in places]
-    flops = [_walked(training, options, ranks(int(place) + 1), recorded=False).flops for place in places]
-    spread = [float(np.interp(np.arange(steps + 1), places, x).sum()) for x in (each, flops)]
+    places, schedule = np.unique(np.linspace(0, steps, 9).round().astype(int)), _schedule(training, recorded=False)
+    walks = [_walked(training, options, ranks(int(place) + 1), schedule) for place in places]
+    spread = [float(np.interp(np.arange(steps + 1), places, x).sum())
+              for x in ([w.seconds for w in walks], [w.flops for w in walks])]  # fmt: skip
     return Cost(int(walk.peak + held), spread[1], spread[0])
 
 
@@ -170,13 +169,11 @@ def _wanted(training: Training, recorded: bool) -> tuple[tuple[int, ...], tuple[
     return scalars, vectors
 
 
-def _step_cost(training: Training, options: TrainOptions, ranks: Ranks) -> float:
-    return _walked(training, options, ranks, recorded=False).seconds
+def _schedule(training: Training, recorded: bool) -> Schedule:
+    return make_schedule(training.program, *(dict.fromkeys(x) for x in _wanted(training, recorded)))
 
 
-def _walked(training: Training, options: TrainOptions, ranks: Ranks, recorded: bool) -> "_StepWalk":
-    scalars, vectors = _wanted(training, recorded)
-    schedule = make_schedule(training.program, dict.fromkeys(scalars), dict.fromkeys(vectors))
+def _walked(training: Training, options: TrainOptions, ranks: Ranks, schedule: Schedule) -> "_StepWalk":
     walk = _StepWalk(
         training.program, schedule, options.base_width, "lazy", 4 if options.dtype == "float32" else _FLOAT
     )

@@ -1,13 +1,15 @@
 """Replicates of a training, and its measures as functions of what they recorded."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 
 import numpy as np
 
-from tpl.core.training import Example, Measure, Training
+from tpl.core.training import Example, Measure, Training, TrainingShow
 from tpl.sampling import measures
 from tpl.sampling.checkpoint import Checkpoint
+from tpl.sampling.errors import NoValue
 from tpl.sampling.estimate import Cancel, Estimate, Progress, Tick, run_many
 from tpl.sampling.measures.measure import Measure as Function
 from tpl.sampling.tape import compile_tape, run_tape
@@ -68,11 +70,12 @@ class Measured:
         self.positions = training.examples[0].outputs.shape[0]
 
     def estimates(self, statistics: Statistics, method: str) -> list[Estimate]:
-        """Each show in the limit, [records, *shape, ...]."""
+        """Each show in the limit, [records, *shape, ...]. Raises NoValue for the first that has no finite value."""
         steps = self.training.schedule.records
         found = []
         for shown in self.training.shows:
-            parts = [measures.evaluate(*self._in_the_limit(m, statistics), method, steps) for m in shown.measures]
+            with _named(shown):
+                parts = [measures.evaluate(*self._in_the_limit(m, statistics), method, steps) for m in shown.measures]
             value, error = (self._arranged(np.stack([getattr(p, x) for p in parts], axis=1), shown.shape)
                             for x in ("value", "error"))  # fmt: skip
             notes = tuple(
@@ -92,10 +95,11 @@ class Measured:
         return measures.average(function.name), {function.name: measures.per_replicate(function, of)}
 
     def single(self, statistics: Statistics) -> list[np.ndarray]:
-        """Each show of every network by itself, [replicates, records, *shape, ...]."""
+        """Each show of every network by itself, [replicates, records, *shape, ...]. Raises NoValue like `estimates`."""
         found = []
         for shown in self.training.shows:
-            parts = [measures.per_replicate(self._function(m), self._of(m, statistics)) for m in shown.measures]
+            with _named(shown):
+                parts = [measures.per_replicate(self._function(m), self._of(m, statistics)) for m in shown.measures]
             together = np.stack(parts, axis=2)
             found.append(together.reshape(*together.shape[:2], *shown.shape, *together.shape[3:]))
         return found
@@ -182,6 +186,18 @@ class Measured:
             return total / len(tapes)
 
         return loss
+
+
+@contextmanager
+def _named(shown: TrainingShow) -> Iterator[None]:
+    """What is wrong with a measure, in the words of the program."""
+    try:
+        yield
+    except ValueError as problem:
+        own = shown.measures[0].function
+        raise NoValue(
+            shown.name, shown.span, f"{shown.name} {str(problem).removeprefix(own).lstrip(': ')}"
+        ) from problem
 
 
 def _one_hot(targets: np.ndarray, k: int) -> np.ndarray:

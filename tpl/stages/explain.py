@@ -23,9 +23,13 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 Few = tuple[Compiled, dict[str, Dataset]]
+Effort = tuple[tuple[int, ...] | None, int | None, int | None, int | None]
 
-TRAINED_WIDTHS, TRAINED_SEEDS = (64, 128, 256, 512), 12
-QUICK_WIDTHS, QUICK_SEEDS, QUICK_SAMPLES, QUICK_REPLICATES = (64, 128, 256), 12, 2048, 8
+# Widths, networks a width, and samples and replicates of the limit, where not the usual ones of `verify`. Eigenvalues of
+# what is learned follow powers of 1/n only from widths far beyond the number of inputs.
+TRAINED: Effort = ((256, 512, 1024, 2048), 8, 8192, 8)
+QUICK: Effort = ((64, 128, 256), 12, 2048, 8)
+QUICK_TRAINED: Effort = ((128, 256, 512), 8, 2048, 8)
 EQUATIONS, NUMBERS, ALL = 100, 400, 1000  # of the progress, where parts end
 
 
@@ -147,7 +151,7 @@ def _run(
             return found
     if options.quick and compiled.program.training is not None:
         chosen = RunOptions(
-            seed=options.seed, threads=options.threads, samples=QUICK_SAMPLES, replicates=QUICK_REPLICATES
+            seed=options.seed, threads=options.threads, samples=QUICK_TRAINED[2], replicates=QUICK_TRAINED[3]
         )
     return run_limit(compiled, limits, chosen, progress)
 
@@ -161,11 +165,8 @@ def _verified(
         found.missing["verification"] = "Left out, as asked for."
         return None
     trained = compiled.program.training is not None
-    widths: Sequence[int] | None = TRAINED_WIDTHS if trained else None
-    seeds = TRAINED_SEEDS if trained else None
-    samples, replicates = (4096, 8) if trained else (None, None)
-    if options.quick:
-        widths, seeds, samples, replicates = QUICK_WIDTHS, QUICK_SEEDS, QUICK_SAMPLES, QUICK_REPLICATES
+    usual: Effort = TRAINED if trained else (None, None, None, None)
+    widths, seeds, samples, replicates = (QUICK_TRAINED if trained else QUICK) if options.quick else usual
     return found.part(
         "verification",
         lambda: verify_limit(

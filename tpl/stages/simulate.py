@@ -11,7 +11,7 @@ from tpl.core.expr import ZERO
 from tpl.core.program import Program
 from tpl.core.wording import named
 from tpl.language.source import Diagnostic, TplError
-from tpl.sampling.errors import MemoryRefused, NumericalError
+from tpl.sampling.errors import MemoryRefused, NoValue, NumericalError
 from tpl.stages.common import Progress
 
 T = TypeVar("T")
@@ -83,13 +83,18 @@ def refuse_unsettled_jumps(program: Program) -> None:
 
 
 def guarded(program: Program, work: Callable[[], T]) -> T:
-    """Run a simulation; say where in the user's text a number went wrong."""
+    """Run a simulation, or evaluate its measures; say where in the user's text a number went wrong."""
     try:
         return work()
     except NumericalError as problem:
         line = program.lines[problem.line]
         hint = "does the expectation exist? look for division by zero, logarithms, and growth like exp(x^2)"
+        if problem.step:
+            hint = "training diverges, or something has no expectation: try a smaller rate"
         found = Diagnostic(line.origin.span, f"{named(line)}: {problem.message}", hint)
+    except NoValue as problem:
+        hint = "what is zero at the start has no relative change; `rms` shows how large it becomes"
+        found = Diagnostic(problem.span, problem.message, hint if "feature_change" in problem.name else None)
     except MemoryRefused as problem:
         found = Diagnostic(None, f"the run {problem}", "use fewer --samples or --threads, or raise --max-memory")
     raise TplError(program.source, [found])

@@ -1,5 +1,6 @@
 """A program over settings: every combination run, and their answers put together as labelled arrays."""
 
+import re
 import time
 from collections.abc import Callable, Mapping, Sequence
 from itertools import product
@@ -15,6 +16,58 @@ from tpl.report.sweep import Failure, Sweep
 from tpl.stages.common import Progress
 
 MOST_POINTS = 100_000
+
+
+def read_sweep(source: Source, texts: Sequence[str]) -> dict[str, tuple[Label, ...]]:
+    """Settings and their values as a command line gives them.
+
+    `sigma_w=1,1.5,2` lists them, `L=1..5` are whole numbers with both ends, `sigma_w=0.5..2:4` four numbers evenly apart.
+    Raises TplError for anything else, and for a name given twice.
+    """
+    swept: dict[str, tuple[Label, ...]] = {}
+    for text in texts:
+        name, _, values = (x.strip() for x in text.partition("="))
+        found = _values(values)
+        if not name or not found or name in swept:
+            what = f"`{name}` is swept twice" if name in swept else f"`{text}` does not say what is swept"
+            raise TplError(source, [Diagnostic(None, what, "`sigma_w=1,1.5,2`, `L=1..5` or `sigma_w=0.5..2:4`")])
+        swept[name] = found
+    return swept
+
+
+def _values(text: str) -> tuple[Label, ...]:
+    """The values that a text lists; none if it cannot be read."""
+    found = re.fullmatch(r"(-?\d+)\.\.(-?\d+)", text)
+    if found is not None:
+        low, high = int(found[1]), int(found[2])
+        return tuple(range(low, high + 1)) if high - low < MOST_POINTS else ()
+    found = re.fullmatch(r"([^:]+?)\.\.([^:]+):(\d{1,5})", text)
+    if found is not None:
+        first, last = _label(found[1]), _label(found[2])
+        if isinstance(first, str) or isinstance(last, str):
+            return ()
+        return tuple(np.linspace(first, last, int(found[3])).tolist())
+    return tuple(_label(x) for x in _listed(text))
+
+
+def _listed(text: str) -> list[str]:
+    """The parts between commas outside of brackets; none if one is empty."""
+    parts, depth = [""], 0
+    for sign in text:
+        depth += (sign in "([") - (sign in ")]")
+        if sign == "," and depth == 0:
+            parts.append("")
+        else:
+            parts[-1] += sign
+    return [x.strip() for x in parts] if all(x.strip() for x in parts) else []
+
+
+def _label(text: str) -> Label:
+    """A number if it reads so, else an expression of the language."""
+    text = text.strip()
+    if re.fullmatch(r"-?\d{1,15}", text):
+        return int(text)
+    return float(text) if re.fullmatch(r"-?(\d+\.?\d*|\.\d+)([eE][+-]?\d{1,2})?", text) else text
 
 
 def sweep_settings(

@@ -15,12 +15,14 @@ from tpl.language.source import Diagnostic, TplError
 from tpl.pipeline import Compiled
 from tpl.report.results import Result
 from tpl.sampling.train_many import Measured, train_many
-from tpl.stages.common import Progress
+from tpl.stages.common import Progress, Steps
 from tpl.stages.simulate import guarded
 
 if TYPE_CHECKING:
     from tpl.sampling.checkpoint import Checkpoint
+    from tpl.sampling.companion import Effect
     from tpl.sampling.cost import Cost
+    from tpl.sampling.estimate import Estimate
     from tpl.sampling.train import Statistics, TrainOptions
     from tpl.stages.run import RunOptions
 
@@ -48,6 +50,7 @@ def train_limit(
 ) -> tuple[list[Result], list[str]]:
     """The limit of everything that is shown of the training, and notes on it."""
     from tpl.sampling.checkpoint import CheckpointError
+    from tpl.sampling.companion import PAIRS, truncation_effect
     from tpl.sampling.estimate import DEFAULT_REPLICATES, available_threads
     from tpl.sampling.train_cost import affordable_threads
 
@@ -56,14 +59,21 @@ def train_limit(
     width, tolerance = one.base_width, one.tolerance
     program = replace(training.program, source=compiled.program.source)
 
-    def work() -> "Statistics":
+    ticks = training.schedule.steps + 1
+    told = Steps(progress, (count + 2 * PAIRS * (training.regime.kind == "features")) * ticks)
+
+    def work() -> tuple["Statistics", "Effect | None"]:
         threads = options.threads or available_threads()
         threads = affordable_threads(training, one, count, threads, limits.max_memory)
-        return train_many(training, one, count, threads, progress, checkpoint=checkpoint)
+        found = train_many(training, one, count, threads, told.advance(count * ticks), checkpoint=checkpoint)
+        largest = int(found["ranks"].max()) if found.get("ranks", np.zeros(0)).size else 0
+        if not largest or training.regime.kind != "features":
+            return found, None
+        return found, truncation_effect(training, one, largest, threads, told.advance(2 * PAIRS * ticks))
 
     try:
         with _checkpoint(training, one, options.checkpoint) as checkpoint:
-            found = guarded(program, work)
+            found, effect = guarded(program, work)
     except CheckpointError as problem:
         hint = "give another folder to --checkpoint, or delete this one"
         raise TplError(compiled.program.source, [Diagnostic(None, str(problem), hint)]) from None
@@ -71,14 +81,36 @@ def train_limit(
     if options.dtype != "float64":
         how += f", {options.dtype}"
     method = f"trained in the limit: {count} replicates of {width} samples, {how}"
-    estimates = Measured(training).estimates(found, method)
+    sampled = guarded(program, lambda: Measured(training).estimates(found, method))
+    estimates, notes = _with_effect(training, sampled, effect)
     steps = training.schedule.records
     results = [
         Result(shown.name, e.value, e.error, e.method, shown.span, steps)
         for shown, e in zip(training.shows, estimates, strict=True)
     ]
-    notes = [*training.regime.reasons, *_stationary(training, found), *_ranks(training, found)]
+    notes = [*training.regime.reasons, *_stationary(training, found), *_ranks(training, found), *notes]
     return results, notes + [note for e in estimates for note in e.notes]
+
+
+def _with_effect(
+    training: Training, estimates: list["Estimate"], effect: "Effect | None"
+) -> tuple[list["Estimate"], list[str]]:
+    """Errors widened by what companions say that truncation has changed, and sentences on it."""
+    if effect is None:
+        return estimates, []
+    widened, notes, largest = [], [], []
+    for shown, e, change in zip(training.shows, estimates, effect.changes, strict=True):
+        error = e.error + change / 2
+        widened.append(replace(e, error=error))
+        largest.append(f"{shown.name} {change.max():.1g}")
+        hidden = (np.abs(e.value) > 2 * e.error) & (np.abs(e.value) <= 2 * error)
+        if hidden.any() and shown.measures[0].function in ("min_eig", "eigenvalues"):
+            at = hidden.reshape(len(hidden), -1).any(axis=1)
+            listed = ", ".join(str(step) for step, lost in zip(training.schedule.records, at, strict=True) if lost)
+            notes.append(f"{shown.name} cannot be resolved: below the effect of the tolerance (step {listed})")
+    runs = "a pair" if effect.pairs == 1 else f"{effect.pairs} pairs"
+    how = f"{runs} of runs with {effect.samples} samples on the same matrices, with truncation and without"
+    return widened, [f"the tolerance changes, at most: {', '.join(largest)} (counted in the errors; {how})", *notes]
 
 
 def replicate_options(training: Training, options: "RunOptions") -> "TrainOptions":

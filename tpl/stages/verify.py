@@ -96,7 +96,7 @@ def _verify_training(
     found = guarded(
         program, lambda: train_many(training, options, replicates, threads, steps.advance(ticks * replicates))
     )
-    measured = Measured(training).single(found)
+    measured = guarded(program, lambda: Measured(training).single(found))
     finite = {
         width: guarded(program, lambda width=width: train_finite(  # type: ignore[misc]
             training, width, seeds, seed, threads, steps.advance(ticks * seeds)))
