@@ -4,18 +4,18 @@ The program is elaborated again on two inputs in general position, whose inner p
 pair is the law of every pair.
 """
 
+import math
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from math import prod
 from typing import Any
 
 import numpy as np
 
 from tpl.core.elaborate import Limits, elaborate
 from tpl.core.program import Program, verify
-from tpl.data import DataError, Dataset, from_array, load_source
+from tpl.data import DataError, Dataset, from_array, load_source, sequences
 from tpl.language import syntax as s
 from tpl.language.source import Diagnostic, Source, TplError
 from tpl.limit.refusal import no_limit_reported
@@ -23,6 +23,7 @@ from tpl.numeric.kernel import Kernel, kernel_matrix
 from tpl.numeric.pairwise_code import PairProgram
 from tpl.numeric.pairwise_law import NotPairwise
 from tpl.numeric.plan import Choice, grouped
+from tpl.numeric.sequence_kernel import diagonals, sequence_kernel
 from tpl.pipeline import Compiled, compile_program
 
 KERNELS = ("nngp", "ntk")
@@ -50,11 +51,15 @@ def shown_kernels(compiled: Compiled) -> list[Shown | None]:
 
 @dataclass(frozen=True)
 class PairKernel:
-    """The pair law of a network over data of one shape, ready to be evaluated. identity: the text of what it computes."""
+    """The pair law of a network over data, ready to be evaluated. identity: the text of what it computes.
+
+    rows: data vectors of an input, of the longer one where the inputs of a pair have unequal lengths. width: theirs.
+    """
 
     program: PairProgram
     identity: str
-    shape: tuple[int, ...]
+    rows: int
+    width: int
 
     def __call__(self, left: np.ndarray, right: np.ndarray | None = None, **options: Any) -> Kernel:
         """Kernels of all pairs of inputs; see `kernel_matrix`."""
@@ -68,14 +73,20 @@ class PairKernel:
         return np.einsum("nee->ne", found).reshape(-1, *self.program.extra)
 
     def _rows(self, array: np.ndarray) -> np.ndarray:
-        return np.ascontiguousarray(array, dtype=np.float64).reshape(len(array), -1, self.shape[-1])
+        """Data vectors [N, rows, d]. What a shorter sequence lacks is made up: no output of the pair depends on it."""
+        found = np.ascontiguousarray(array, dtype=np.float64).reshape(len(array), -1, self.width)
+        if found.shape[1] == self.rows:
+            return found
+        size = float(np.sqrt(np.mean(found**2))) or 1.0
+        lacking = size * np.random.default_rng(3).standard_normal((self.rows - found.shape[1], self.width))
+        return np.concatenate([found, np.broadcast_to(lacking, (len(found), *lacking.shape))], axis=1)
 
 
 def pair_kernel(
     compiled: Compiled, limits: Limits, shown: Shown, kernels: Sequence[str], shape: tuple[int, ...],
-    max_lines: int = MAX_LINES,
+    max_lines: int = MAX_LINES, other: tuple[int, ...] | None = None,
 ) -> PairKernel:  # fmt: skip
-    """The pair law of kernels ("nngp", "ntk") for inputs of a shape.
+    """The pair law of kernels ("nngp", "ntk") for inputs of a shape. other: that of the second input, if another.
 
     Raises NotPairwise where inputs interact or the law of a pair holds something without a rule.
     """
@@ -87,12 +98,13 @@ def pair_kernel(
     others = [x for x in compiled.file.statements if not isinstance(x, s.Data)]
     if isinstance(count, s.Name) and _mentions(others, count.name):
         raise NotPairwise(f"the number of inputs, `{count.name}`, is part of the network")
-    first, second = (_elaborated(compiled, limits, shown, kernels, shape, seed) for seed in (1, 2))
+    shapes = (shape, other or shape)
+    first, second = (_elaborated(compiled, limits, shown, kernels, shapes, seed) for seed in (1, 2))
     if len(first[0].lines) > max_lines:
         raise NotPairwise(f"the core program of two inputs has {len(first[0].lines):,} lines")
     if _without_data(first[0]) != _without_data(second[0]):
         raise NotPairwise("entries of the inputs that act on their own")
-    return _lowered(*first, kernels, shape)
+    return _lowered(*first, kernels, max(map(_vectors, shapes)), shape[-1])
 
 
 def _mentions(node: Any, name: str) -> bool:
@@ -103,14 +115,25 @@ def _mentions(node: Any, name: str) -> bool:
     return any(_mentions(getattr(node, f), name) for f in getattr(node, "__dataclass_fields__", ()))
 
 
+def _vectors(shape: tuple[int, ...]) -> int:
+    """How many data vectors an input of a shape holds."""
+    return math.prod(shape[:-1])
+
+
 def _elaborated(
-    compiled: Compiled, limits: Limits, shown: Shown, kernels: Sequence[str], shape: tuple[int, ...], seed: int
-) -> tuple[Program, dict[tuple[float, ...], int]]:
+    compiled: Compiled, limits: Limits, shown: Shown, kernels: Sequence[str], shapes: tuple[tuple[int, ...], ...],
+    seed: int,
+) -> tuple[Program, dict[tuple[float, ...], int]]:  # fmt: skip
     """The program on two inputs in general position, and the numbers of their data vectors."""
-    array = np.random.default_rng(seed).standard_normal((2, *shape))
-    vectors = array.reshape(-1, shape[-1])
-    rows = {tuple(v.tolist()): i for i, v in enumerate(vectors)}
-    data: dict[str, Dataset] = {**compiled.inputs, shown.data: from_array(shown.data, array, limits.max_memory)}
+    rng, most = np.random.default_rng(seed), max(map(_vectors, shapes))
+    arrays = [rng.standard_normal(shape) for shape in shapes]
+    rows = {
+        tuple(vector.tolist()): side * most + i
+        for side, array in enumerate(arrays)
+        for i, vector in enumerate(array.reshape(-1, array.shape[-1]))
+    }
+    pair = from_array(shown.data, arrays if len(set(shapes)) > 1 else np.stack(arrays), limits.max_memory)
+    data: dict[str, Dataset] = {**compiled.inputs, shown.data: pair}
     call = _call(compiled.file, shown)
     shows = tuple(s.Show((replace(call, function=k),), call.span) for k in kernels)
     kept = tuple(x for x in compiled.file.statements if not isinstance(x, s.Show))
@@ -134,8 +157,9 @@ def _without_data(program: Program) -> list[Any]:
 
 
 def _lowered(
-    program: Program, rows: dict[tuple[float, ...], int], kernels: Sequence[str], shape: tuple[int, ...]
+    program: Program, rows: dict[tuple[float, ...], int], kernels: Sequence[str], most: int, width: int
 ) -> PairKernel:
+    """most: data vectors of an input; those of the second are numbered from there."""
     from tpl.core.builder import gram_name
     from tpl.core.text import print_program
     from tpl.limit.algebra import constant_symbol
@@ -146,36 +170,76 @@ def _lowered(
         return constant_symbol(gram_name(rows[a], rows[b])) if a in rows and b in rows else None
 
     law = Law(program, dot)
-    lowering = Lowering(law, len(rows) // 2, program.constant_values())
+    lowering = Lowering(law, most, program.constant_values())
     extra = program.shows[0].shape[1 : len(program.shows[0].shape) // 2]  # [2, …, 2, …]
-    count = prod(extra)
+    count = math.prod(extra)
     scalars = np.vectorize(lowering.scalar, otypes=[int])
     asked = {k: np.reshape(x.lines, (2, count, 2, count)) for k, x in zip(kernels, program.shows, strict=True)}
     outputs = {k: scalars(lines[0, :, 1]) for k, lines in asked.items()}
     diagonals = {k: scalars(lines[0, :, 0]) for k, lines in asked.items()}
     pairs = PairProgram(lowering.graph, outputs, diagonals, grouped(lowering.chosen), extra)
-    return PairKernel(pairs, print_program(program), shape)
+    return PairKernel(pairs, print_program(program), most, width)
 
 
 def kernel_over_data(
     compiled: Compiled, limits: Limits, left: Any, right: Any, get: Sequence[str], known: dict, **options: Any
 ) -> Kernel:
     """`TensorProgram.kernel`. known: pair kernels by what they were made for. Raises TplError."""
-    with _reported(compiled.program.source), no_limit_reported(compiled.program.source):
-        kernel, arrays = _kernel_for(compiled, limits, [left] if right is None else [left, right], get, known)
-        return kernel(*arrays, **options)
+    source = compiled.program.source
+    with _reported(source), no_limit_reported(source):
+        shown = _asked(compiled, get)
+        given = [_checked(source, x, len(compiled.inputs[shown.data].shape)) for x in (left, right) if x is not None]
+        pairs = _Known(compiled, limits, shown, tuple(get), known)
+        arrays = [x for x in given if isinstance(x, np.ndarray)]
+        if len(arrays) == len(given) and len({x.shape[1:] for x in arrays}) == 1:
+            return pairs(arrays[0].shape[1:])(*arrays, **options)
+        if options.pop("out", None) is not None:
+            raise _refusal(
+                source, "kernels of sequences of unequal length are not written to a file", "leave out `out`"
+            )
+        options.pop("progress", None)
+        rows = [list(x) for x in given]
+        return sequence_kernel(pairs, get, rows[0], None if right is None else rows[1], **options)
 
 
 def diagonal_over_data(compiled: Compiled, limits: Limits, inputs: Any, name: str, known: dict) -> np.ndarray:
     """`TensorProgram.kernel_diagonal`. Raises TplError."""
-    with _reported(compiled.program.source), no_limit_reported(compiled.program.source):
-        kernel, (array,) = _kernel_for(compiled, limits, [inputs], (name,), known)
-        return kernel.diagonal(array, name)
+    source = compiled.program.source
+    with _reported(source), no_limit_reported(source):
+        shown = _asked(compiled, (name,))
+        given = _checked(source, inputs, len(compiled.inputs[shown.data].shape))
+        pairs = _Known(compiled, limits, shown, (name,), known)
+        if isinstance(given, np.ndarray):
+            return pairs(given.shape[1:]).diagonal(given, name)
+        return diagonals(pairs, (name,), given)[name]
 
 
-def _kernel_for(
-    compiled: Compiled, limits: Limits, given: Sequence[Any], get: Sequence[str], known: dict
-) -> tuple[PairKernel, list[np.ndarray]]:
+@dataclass(frozen=True)
+class _Known:
+    """Pair kernels by the shapes of the two inputs, made when they are asked for."""
+
+    compiled: Compiled
+    limits: Limits
+    shown: Shown
+    kernels: tuple[str, ...]
+    known: dict
+    max_lines: int = MAX_LINES
+
+    def __call__(self, shape: tuple[int, ...], other: tuple[int, ...] | None = None) -> PairKernel:
+        other = shape if other is None else other
+        key = (self.shown, self.kernels, shape, other)
+        if key not in self.known:
+            if shape[1:] != other[1:]:
+                message = f"inputs of shapes {list(shape)} and {list(other)}"
+                raise _refusal(self.compiled.program.source, message, "they may differ in their first size only")
+            self.known[key] = pair_kernel(
+                self.compiled, self.limits, self.shown, self.kernels, shape, self.max_lines, other
+            )
+        return self.known[key]
+
+
+def _asked(compiled: Compiled, get: Sequence[str]) -> Shown:
+    """The kernel over data that a program shows. Raises TplError for unknown names, and if there is none."""
     source = compiled.program.source
     wrong = [k for k in get if k not in KERNELS]
     if wrong or not get:
@@ -183,14 +247,7 @@ def _kernel_for(
     shown = next((x for x in shown_kernels(compiled) if x is not None), None)
     if shown is None:
         raise _refusal(source, "the program shows no kernel of a network over data", "`show nngp(f, X)`")
-    arrays = [_checked(source, x, compiled.inputs[shown.data].array.ndim) for x in given]
-    first, last = arrays[0].shape[1:], arrays[-1].shape[1:]
-    if first != last:
-        raise _refusal(source, f"inputs of shapes {list(first)} and {list(last)}", None)
-    key = (shown, tuple(get), first)
-    if key not in known:
-        known[key] = pair_kernel(compiled, limits, shown, get, first)
-    return known[key], arrays
+    return shown
 
 
 @contextmanager
@@ -224,16 +281,18 @@ def kernels_of_run(
     for shown in asked:
         key = (shown.network, shown.data)
         if key not in found:
-            if inputs[shown.data].lengths is not None:
-                raise NotPairwise("sequences of unequal length")
-            array = inputs[shown.data].array
+            data = inputs[shown.data]
             wanted = tuple(dict.fromkeys(x.kernel for x in asked if (x.network, x.data) == key))
+            pairs = _Known(compiled, limits, shown, wanted, {}, RUN_LINES)
             try:
-                pairs = pair_kernel(compiled, limits, shown, wanted, array.shape[1:], RUN_LINES)
-                found[key] = pairs(array, **options)
+                found[key] = (
+                    pairs(data.array.shape[1:])(data.array, **options)
+                    if data.lengths is None
+                    else sequence_kernel(pairs, wanted, data.rows(), threads=options.get("threads"))
+                )
             except (ArithmeticError, TplError) as problem:
                 raise NotPairwise(str(problem).splitlines()[0]) from None
-            plan += pairs.program.plan
+            plan += [choice for made in pairs.known.values() for choice in made.program.plan]
     kernels = [(found[x.network, x.data], x.kernel) for x in asked]
     return [(k[name], k.errors(name), k.method) for k, name in kernels], grouped(plan)
 
@@ -245,9 +304,9 @@ def compiled_for_few(
     try:
         whole = {name: _dataset(name, given, limits) for name, given in data.items()}
         cut = {
-            name: Dataset(x.array[:FEW], x.description)
+            name: Dataset(x.array[:FEW], x.description) if x.lengths is None else _few_sequences(x)
             for name, x in whole.items()
-            if x.lengths is None and len(np.atleast_2d(x.array)) > MANY
+            if len(np.atleast_2d(x.array) if x.lengths is None else x.lengths) > MANY
         }
         few = compile_program(source, {**whole, **cut}, settings, limits) if cut else None
     except (DataError, TplError):  # compiling all of it will say so
@@ -266,11 +325,21 @@ def _dataset(name: str, given: Any, limits: Limits) -> Dataset:
     return load_source(given, size) if isinstance(given, str) else from_array(name, given, size)
 
 
-def _checked(source: Source, given: Any, axes: int) -> np.ndarray:
+def _few_sequences(data: Dataset) -> Dataset:
+    """The first few sequences, of more than one length."""
+    assert data.lengths is not None
+    different = next(i for i, n in enumerate(data.lengths) if n != data.lengths[0])
+    return sequences([*data.rows()[: FEW - 1], data.rows()[max(different, FEW - 1)]], data.description)
+
+
+def _checked(source: Source, given: Any, axes: int) -> np.ndarray | list[np.ndarray]:
+    """Inputs as one array, or as one array each if they are sequences of unequal length."""
     try:
         array = np.asarray(given)
     except ValueError:
-        raise _refusal(source, "these inputs are no array of numbers", None) from None
+        if not isinstance(given, list | tuple):
+            raise _refusal(source, "these inputs are no array of numbers", None) from None
+        return [_checked(source, x, axes - 1) for x in given]  # type: ignore[misc]
     if array.dtype.kind not in "fiub" or array.ndim != axes or 0 in array.shape:
         raise _refusal(
             source, f"inputs are numbers with {axes} axes; these are {array.dtype} of shape {list(array.shape)}", None

@@ -163,3 +163,57 @@ def test_training_on_sequences():
             vx - a * vv - xx @ c + a * (c @ vx),
             vv - 2 * c @ vx + c @ xx @ c,
         )
+
+
+def test_kernel_of_sequences_by_pairs():
+    """`kernel` and `run` of many sequences, by pairs of lengths, against the recursion written out above."""
+    lengths = ",".join(str(1 + i % 3) for i in range(12))
+    rows = generate("sphere", [12, 3, 10], {"seed": 1, "lengths": lengths}, LIMIT).rows()
+    expected = np.array([[recurrent_kernel(x, y) for y in rows] for x in rows])
+    program = tpl.loads(RECURRENT)
+    found = program.kernel(list(rows), get=("nngp",))
+    np.testing.assert_allclose(found.nngp, expected, atol=1e-13)
+    assert (np.abs(found.nngp - expected) <= found.errors("nngp") + 1e-15).all()
+    np.testing.assert_array_equal(
+        program.kernel(list(rows[:5]), list(rows[3:]), get=("nngp",)).nngp[3:, 0], found.nngp[3:5, 3]
+    )
+    np.testing.assert_allclose(program.kernel_diagonal(list(rows), "nngp"), np.diag(expected), atol=1e-13)
+    run = tpl.loads(RECURRENT, data={"X": list(rows)}).run()[0]
+    assert "every pair" in run.method
+    np.testing.assert_array_equal(run.value, found.nngp)
+
+
+def test_tangent_kernels_of_sequences_by_pairs():
+    """Pair by pair, what the whole program's law gives; constant sequences are no longer ones cut short."""
+    rng = np.random.default_rng(2)
+    rows = [rng.standard_normal((n, 4)) for n in (3, 1, 2, 3)] + [np.ones((n, 4)) for n in (1, 3)]
+    whole = tpl.loads(RECURRENT + "show ntk(f, X)\n", data={"X": rows}).run(method="law")
+    found = tpl.loads(RECURRENT + "show ntk(f, X)\n").kernel(rows)
+    np.testing.assert_allclose(found.nngp, whole["nngp(f, X)"].value, atol=1e-12)
+    np.testing.assert_allclose(found.ntk, whole["ntk(f, X)"].value, atol=1e-12)
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        ([np.ones((2, 3)), np.ones((1, 4))], "they may differ in their first size only"),
+        ([np.ones((2, 3)), np.ones((1, 3, 1))], "numbers with 2 axes"),
+        ([np.ones((2, 3)), np.full((1, 3), np.nan)], "not finite"),
+        ([np.ones((2, 3)), [["a"]]], "numbers with 2 axes"),
+    ],
+)
+def test_bad_sequences_for_a_kernel(given, message):
+    with pytest.raises(tpl.TplError, match=message):
+        tpl.loads(RECURRENT).kernel(given)
+
+
+def test_kernels_between_outputs_of_sequences():
+    """An output at each of the first steps: [N, steps, N, steps], by pairs as by the law of all sequences at once."""
+    text = RECURRENT.replace("v @ sum(x[t] for t in 1..T) / T", "v @ x[t] for t in 1..2") + "show ntk(f, X)\n"
+    rows = generate("sphere", [4, 5, 10], {"seed": 0, "lengths": "5,3,4,5"}, LIMIT).rows()
+    program = tpl.loads(text)
+    found, law = program.kernel(list(rows)), program.run(method="law")
+    assert found.ntk.shape == (4, 2, 4, 2)
+    np.testing.assert_allclose(found.nngp, law["nngp(f, X)"].value, atol=1e-14)
+    np.testing.assert_allclose(found.ntk, law["ntk(f, X)"].value, atol=1e-14)
+    np.testing.assert_array_equal(program.kernel(list(rows[:2]), list(rows)).ntk, found.ntk[:2])

@@ -72,6 +72,7 @@ def folder(tmp_path, monkeypatch):
     """Where a reader works: the files that pages speak of, nothing else."""
     inputs = np.random.default_rng(0).standard_normal((5, 7))
     np.save(tmp_path / "inputs.npy", inputs)
+    np.save(tmp_path / "kernel.npy", inputs @ inputs.T)
     np.savez(tmp_path / "archive.npz", images=inputs, labels=np.arange(5))
     np.savez(tmp_path / "tokens.npz", a=inputs[:3], b=inputs[:2])
     np.savetxt(tmp_path / "table.csv", inputs, delimiter=",")

@@ -26,6 +26,7 @@ GOLDEN = Path(__file__).parent / "golden"
 READ = [
     "mlp", "mlp_erf", "resnet", "layernorm_mlp", "rnn", "conv1d", "attention",
     "batchnorm_mlp", "amp", "semicircle", "marchenko_pastur", "transpose_correction",
+    "amp_spiked", "deq", "resnet_pre", "freeness", "jacobian",
 ]  # fmt: skip
 
 
@@ -280,3 +281,33 @@ def test_numbers_at_given_angles_are_exact():
 def test_what_has_no_short_recursion_is_stated_for_random_variables():
     assert isinstance(tpl.load("batchnorm_mlp").derive(), ExplanationReport)
     assert isinstance(tpl.load("rnn").derive(), DerivationReport)
+
+
+POSITIONS = """
+width n
+data X[N, T, d] = sphere(2, 3, 5, seed=0)
+network f(xi[T, d]):
+    param U : [n, d] ~ N(0, 1 / d)
+    param W : [n, n] ~ N(0, 1 / n)
+    x[1] = relu(U @ xi[1])
+    for t in 2..T: x[t] = relu(W @ x[t-1] + U @ xi[t])
+    param v : [1, n] ~ N(0, 1 / n)
+    return v @ x[t] for t in 1..T
+"""
+
+
+@pytest.mark.parametrize(
+    ("shown", "equations"),
+    [
+        (
+            "nngp(f, X)",
+            ["NNGP(ξ, ξ′) [T, T] = K_x^T(ξ, ξ′)", "K_h^t(ξ, ξ′) = ⟨ξ_t, ξ′_t⟩/d + K_x^{t−1}(ξ, ξ′),   t = 2..T"],
+        ),
+        ("nngp(f, X)[1, T, 2, T]", ["nngp(f, X)[1, T, 2, T] = K_x^T(ξ, ξ′)", "K_h^t(ξ, ξ′) = ⟨ξ_t, ξ′_t⟩/d +"]),
+        ("nngp(f, X)[1, 3, 2, 1]", ["nngp(f, X)[1, 3, 2, 1] = K_x^{3,1}(ξ, ξ′)", "K_h^{3,1}(ξ, ξ′) = ⟨ξ_3, ξ′_1⟩/d"]),
+    ],
+)
+def test_kernels_across_output_positions(shown, equations):
+    """Of a whole kernel the last outputs, and that is said; entries asked for are those of two generic inputs."""
+    text = str(tpl.loads(POSITIONS + f"show {shown}").derive())
+    assert all(x in text for x in equations), text

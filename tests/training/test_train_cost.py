@@ -91,7 +91,8 @@ def test_ranks_beyond_the_trial_are_extended():
     short = replace(whole, ranks=whole.ranks[:15])
     assert short.at(15) == whole.at(15)
     for matrix, ranks in whole.at(30).items():
-        assert short.at(30)[matrix] == pytest.approx(ranks, rel=0.5)
+        for said, found in zip(short.at(30)[matrix], ranks, strict=True):
+            assert 0.9 * found < said < 2 * found
 
 
 def test_a_run_beyond_the_limit_is_refused_before_the_work():

@@ -22,9 +22,12 @@ from tpl.data.dataset import (
 )
 from tpl.data.files import read_csv, read_npy, read_npz, read_npz_all, require_numeric
 from tpl.data.generators import GENERATORS, nearest_generator
+from tpl.data.gram import vectors_of_gram
 
 LIST_OPTIONS = ("classes", "lengths")  # options whose value may itself hold commas
-FORMS = "a source is FILE.npy, FILE.npz:ARRAY, FILE.npz:*, FILE.csv, or a generator such as sphere:4,10,seed=0"
+FORMS = (
+    "a source is FILE.npy, FILE.npz:ARRAY, FILE.npz:*, FILE.csv, gram:FILE, or a generator such as sphere:4,10,seed=0"
+)
 
 
 def load_source(text: str, max_bytes: int) -> Dataset:
@@ -32,7 +35,8 @@ def load_source(text: str, max_bytes: int) -> Dataset:
 
     Sources are FILE.npy, FILE.npz (if it holds one array), FILE.npz:ARRAY, FILE.npz:* (its arrays are sequences of any
     lengths, in its order), FILE.csv, and NAME:SIZES,OPTIONS for any generator, where cifar10 and cifar10_labels may end in @FOLDER, the official cifar-10-batches-py. Arrays
-    from files are taken as they are and cast to float64; one column of a .csv gives shape [rows].
+    from files are taken as they are and cast to float64; one column of a .csv gives shape [rows]. gram:FILE gives
+    vectors whose Gram matrix is in the file.
 
     Raises DataError if the source is malformed, missing, unreadable, empty, not real, not finite, or larger than
     `max_bytes` bytes as float64 (found before the array is expanded).
@@ -40,6 +44,8 @@ def load_source(text: str, max_bytes: int) -> Dataset:
     name, _, rest = text.partition(":")
     if name in GENERATORS:
         return _generated(name, rest, max_bytes)
+    if name == "gram":
+        return vectors_of_gram(text, load_source(rest, max_bytes))
     archive = re.fullmatch(r"(.*?\.npz)(?::(.*))?", text, re.IGNORECASE | re.DOTALL)
     if archive and archive[2] == "*":
         return _sequences(text, read_npz_all(_path(archive[1]), max_bytes), f"from {shown(text, 200)}")

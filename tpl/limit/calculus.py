@@ -110,7 +110,7 @@ class Calculus:
         return found
 
     def form_covariance(self, a: Form, b: Form) -> Any:
-        return sum((x * y * self.covariance(i, j) for i, x in a for j, y in b), ZERO)
+        return sympy.Add(*(x * y * self.covariance(i, j) for i, x in a for j, y in b))
 
     def coefficient_in(self, leaf: int, base: int) -> Any:
         """The coefficient of a base leaf in a leaf."""

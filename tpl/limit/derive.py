@@ -5,6 +5,7 @@ stay symbols, and with loops long enough that a recursion shows itself (`recursi
 they stand.
 """
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -27,6 +28,7 @@ from tpl.limit.law import Law
 from tpl.limit.naming import Named, Names, Variable
 from tpl.limit.recursion import Folder, Rule
 
+_KERNEL = re.compile(r"(nngp|ntk)\([^()]*\)")
 LONG_ENOUGH = 5  # iterations of a loop in a derivation
 MANY = 4  # kernels at inner indices beyond which what is left is no mere boundary
 FEW = 6  # entries of an axis that no loop runs over
@@ -41,7 +43,7 @@ class Answer:
     """What a show becomes: its value for each index, and that at the values of the constants."""
 
     name: str
-    entries: tuple[tuple[tuple[int, ...], Any], ...]
+    entries: tuple[tuple[tuple[int | str, ...], Any], ...]
     kernel: bool
     exact: tuple[Any, ...] = ()  # the entries' values at the constants' values, None where there is no exact number
 
@@ -130,13 +132,12 @@ def _applied_data(file: s.File) -> dict[str, int]:
     """Data that networks are shown on -> the number of axes of one input."""
     networks = {x.name: x for x in file.statements if isinstance(x, s.Network)}
     found = {}
-    for show in (x for x in file.statements if isinstance(x, s.Show)):
-        for item in show.items:
-            if isinstance(item, s.Call) and item.function in ("nngp", "ntk"):
-                network = networks[item.arguments[0].name]  # type: ignore[union-attr]
-                for declared, argument in zip(network.inputs, item.arguments[1:], strict=True):
-                    if isinstance(argument, s.Name):
-                        found[argument.name] = len(declared.dims)
+    shows = tuple(x for x in file.statements if isinstance(x, s.Show))
+    for call in (x for x in s.walk(shows) if isinstance(x, s.Call) and x.function in ("nngp", "ntk")):
+        network = networks[call.arguments[0].name]  # type: ignore[union-attr]
+        for declared, argument in zip(network.inputs, call.arguments[1:], strict=True):
+            if isinstance(argument, s.Name):
+                found[argument.name] = len(declared.dims)
     return found
 
 
@@ -180,7 +181,8 @@ def derive(program: Program, file: s.File, plan: Plan | None, introduced: tuple[
     names = Names(law, plan.labels if plan is not None else {})
     if plan is not None:
         law.name_second_moments()
-    written = [_entries(law, names, shown) for shown in program.shows]
+    ends = _output_ends(file)
+    written = [_entries(law, names, shown, ends) for shown in program.shows]
     equations = _equations(names)
     if plan is not None:
         equations = {n: v for n, v in equations.items() if _is_generic(n, equations)}
@@ -307,13 +309,24 @@ def _is_generic(named: Named, equations: Mapping[Named, Any]) -> bool:
     return inputs in ((1, 2), (0, 0)) or (inputs == (1, 1) and not any(n in equations for n in _alike(named)[:2]))
 
 
-def _entries(law: Law, names: Names, shown: Show) -> list[tuple[tuple[int, ...], Any]]:
-    """The values of a show, written out, by index; a kernel's value at two different inputs only."""
+def _output_ends(file: s.File) -> tuple[str, ...]:
+    """What the axes of a network's outputs end with, by name; "" where that has none."""
+    returned = next((x.value for x in s.walk(file.statements) if isinstance(x, s.Return)), None)
+    clauses = returned.clauses if isinstance(returned, s.Comprehension) else ()
+    return tuple(c.stop.name if isinstance(c.stop, s.Name) else "" for c in clauses)
+
+
+def _entries(law: Law, names: Names, shown: Show, ends: tuple[str, ...]) -> list[tuple[tuple[int | str, ...], Any]]:
+    """The values of a show, written out, by index; a kernel's value at two different inputs and the last outputs only."""
     if _is_kernel(shown):
         half = len(shown.shape) // 2
-        index = (0,) * half + (1,) * half
-        line = shown.lines[int(np.ravel_multi_index(index, shown.shape))]
-        return [((), names.write_answer(law.scalars[line]))]
+        last = tuple(n - 1 for n in shown.shape[1:half])
+        line = shown.lines[int(np.ravel_multi_index((0, *last, 1, *last), shown.shape))]
+        padded = (*("",) * len(last), *ends)[len(ends) :]
+        outputs: tuple[int | str, ...] = tuple(
+            end if end and n == LONG_ENOUGH else n for n, end in zip(shown.shape[1:half], padded, strict=True)
+        )
+        return [(outputs * 2, names.write_answer(law.scalars[line]))]
     indices = product(*(range(n) for n in shown.shape))
     return [
         (tuple(i + 1 for i in index), names.write_answer(law.scalars[line]))
@@ -322,11 +335,14 @@ def _entries(law: Law, names: Names, shown: Show) -> list[tuple[tuple[int, ...],
 
 
 def _exact(law: Law, shown: Show) -> tuple[Any, ...]:
-    return () if _is_kernel(shown) else tuple(exact_value(law, line) for line in shown.lines)
+    if _KERNEL.search(shown.name) is not None:  # the inner products of generic inputs are no numbers
+        return ()
+    return tuple(exact_value(law, line) for line in shown.lines)
 
 
 def _is_kernel(shown: Show) -> bool:
-    return shown.name.replace(" ", "").startswith(("nngp(", "ntk(")) and shown.shape[0] > 1
+    """A whole kernel: of one, entries may be asked for as well."""
+    return _KERNEL.fullmatch(shown.name) is not None and shown.shape[0] > 1
 
 
 __all__ = ["Answer", "Derivation", "Plan", "TooLong", "derive", "plan_generic"]

@@ -241,7 +241,7 @@ class Law:
         key = (min(a, b), max(a, b))
         if key not in self._second_moments:
             first, second = self._linear_parts(key[0]), self._linear_parts(key[1])
-            value = sum((c * d * self._inner(x, y) for c, x in first for d, y in second), ZERO)
+            value = sympy.Add(*(c * d * self._inner(x, y) for c, x in first for d, y in second))
             self._second_moments[key] = self.calculus.as_quantity(value, "second moment", key)
         return self._second_moments[key]
 

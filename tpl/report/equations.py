@@ -67,9 +67,11 @@ class Writer:
             if k < len(answer.exact) and answer.exact[k] is not None and answer.exact[k] != value:
                 exact = self.style.arithmetic(answer.exact[k], {})
                 right = right if exact == right else right + self.style.equal + exact
-            left = answer.name if not index else f"{answer.name} [{', '.join(map(str, index))}]"
+            left = answer.name
             if answer.kernel:
                 left = left.partition("(")[0].upper() + "(ξ, ξ′)"
+            if index:
+                left += f" [{', '.join(map(str, index))}]"
             formulas.append(Formula(self.style.constant("@" + left), right, tuple(equation.where)))
         return formulas
 

@@ -45,14 +45,14 @@ class Trial:
         return len(self.ranks)
 
     def at(self, step: int) -> Ranks:
-        """The ranks after so many steps; beyond its last one, they grow on by the power law of its second half."""
-        last = self.ranks[-1].astype(float)
-        if step <= self.steps:
-            last = self.ranks[max(step, 1) - 1].astype(float)
-        elif self.steps >= 4:
-            half = np.maximum(self.ranks[self.steps // 2 - 1], 1)
-            power = np.log(np.maximum(last, 1) / half) / log(self.steps / (self.steps // 2))
-            last = last * (step / self.steps) ** power
+        """The ranks after so many steps. Beyond its last one, what they have grown by since the first step grows on, by the
+        power law of the trial's second half: rather too fast, for growth slows down."""
+        last = self.ranks[min(max(step, 1), self.steps) - 1].astype(float)
+        if step > self.steps >= 4:
+            first, half = self.ranks[0], self.ranks[self.steps // 2 - 1]
+            grown = np.maximum(last - first, 0.0)
+            power = np.log(np.maximum(grown, 1) / np.maximum(half - first, 1)) / log(self.steps / (self.steps // 2))
+            last = first + grown * (step / self.steps) ** np.clip(power, 0.0, 1.0)
         return {m: (int(np.ceil(a)), int(np.ceil(b))) for m, (a, b) in zip(self.matrices, last, strict=True)}
 
 
