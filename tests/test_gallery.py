@@ -8,7 +8,7 @@ from scipy.optimize import brentq
 from scipy.special import erf, roots_hermitenorm
 
 import tpl
-from tpl.data import generate
+from tpl.data import generate, load_source
 
 
 def sphere(*shape):
@@ -73,16 +73,18 @@ def test_graph_convolution():
     np.testing.assert_allclose(nngp("graphconv").value, k, atol=1e-12)
 
 
-def test_convolution_in_two_dimensions():
-    x = sphere(2, 3, 3, 4)
-    k = gram(x)
+@pytest.mark.parametrize("source", ["sphere:2,3,3,4,seed=0", "cifar10:2,size=8,layout=grid,patch=4"])
+def test_convolution_in_two_dimensions(source):
+    """Made-up images, and real ones as patches."""
+    k = gram(load_source(source, 2**24).array)
+    count = k.shape[0] * k.shape[1] * k.shape[2]
     for _ in range(2):
         total = np.zeros_like(k)
         for i in (-1, 0, 1):
             for j in (-1, 0, 1):
                 total += np.roll(k, (-i, -j, -i, -j), axis=(1, 2, 4, 5))
-        k = relu_dual((2 * total / 9).reshape(18, 18)).reshape(k.shape)
-    np.testing.assert_allclose(nngp("conv2d").value, k.mean(axis=(1, 2, 4, 5)), atol=1e-12)
+        k = relu_dual((2 * total / 9).reshape(count, count)).reshape(k.shape)
+    np.testing.assert_allclose(nngp("conv2d", data={"X": source}).value, k.mean(axis=(1, 2, 4, 5)), atol=1e-12)
 
 
 def test_equilibrium_iteration():

@@ -18,8 +18,14 @@ if TYPE_CHECKING:
     from tpl.api import TensorProgram, load, loads
     from tpl.core.elaborate import Limits
     from tpl.language.source import TplError
+    from tpl.report.labelled import Labelled
+    from tpl.report.results import Run
+    from tpl.report.sweep import Sweep
 
 _LAZY = {
+    "Labelled": "tpl.report.labelled",
+    "Run": "tpl.report.results",
+    "Sweep": "tpl.report.sweep",
     "TensorProgram": "tpl.api",
     "load": "tpl.api",
     "loads": "tpl.api",
@@ -27,7 +33,7 @@ _LAZY = {
     "TplError": "tpl.language.source",
 }
 
-__all__ = ["Limits", "TensorProgram", "TplError", "load", "loads"]
+__all__ = ["Labelled", "Limits", "Run", "Sweep", "TensorProgram", "TplError", "load", "loads"]
 
 
 def __getattr__(name: str) -> object:

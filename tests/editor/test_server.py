@@ -8,8 +8,10 @@ import time
 import pytest
 from lsprotocol import types as lsp
 from pygls.lsp.client import LanguageClient
+from typer.testing import CliRunner
 
 import tpl
+from tpl.cli import app
 from tpl.editor.documents import Documents
 from tpl.editor.work import NoAnswer, Worker
 from tpl.language.source import Source, TplError
@@ -327,6 +329,14 @@ def test_half_written_and_hostile_texts_do_not_end_the_server(servers):
     servers.run(test)
 
 
+def test_a_missing_package_is_named(monkeypatch):
+    monkeypatch.setitem(sys.modules, "pygls.lsp.server", None)
+    monkeypatch.delitem(sys.modules, "tpl.editor.server", raising=False)
+    result = CliRunner().invoke(app, ["lsp"])
+    assert result.exit_code == 2
+    assert "pip install 'tpl[lsp]'" in result.output
+
+
 def test_what_takes_too_long_is_ended_and_the_next_question_is_answered():
     async def test():
         worker = Worker()
@@ -356,5 +366,21 @@ def test_a_program_that_takes_long_is_checked_by_names_alone(monkeypatch):
             assert [version for version, _ in published] == [2]
         finally:
             await documents.close()
+
+    asyncio.run(test())
+
+
+def test_a_worker_imports_nothing_from_the_folder_that_is_edited_in(tmp_path, monkeypatch):
+    (tmp_path / "sitecustomize.py").write_text("raise SystemExit(1)")
+    (tmp_path / "lark.py").write_text("raise SystemExit(1)")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.syspath_prepend("")
+
+    async def test():
+        worker = Worker()
+        try:
+            assert (await worker.ask("names", MLP, PATIENCE))["diagnostics"] == []
+        finally:
+            await worker.stop()
 
     asyncio.run(test())

@@ -2,14 +2,17 @@
 
 import pytest
 
+from tpl.language.parse import parse
 from tpl.language.source import Source
 from tpl.limit.uses import uses
-from tpl.pipeline import bundled_programs, compile_program, read_source
+from tpl.pipeline import bundled_programs, read_source
 
 
 def graph(text):
-    compiled = compile_program(Source(text) if "\n" in text else read_source(text))
-    return uses(compiled.file, compiled.program.source)
+    source = Source(text) if "\n" in text else read_source(text)
+    file, mistakes, _ = parse(source)
+    assert mistakes == []
+    return uses(file, source)
 
 
 def edges(found):
@@ -55,6 +58,7 @@ def test_training_closes_the_loop():
         ("train f", "loss, f"): "sum",
         ("f", "loss, f"): "moment",
     }
+    assert found["h", "gram(h), feature_change(h)"] == "moment"
 
 
 def test_two_networks_keep_their_names_apart():

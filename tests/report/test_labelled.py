@@ -9,6 +9,7 @@ import pytest
 
 from tpl.report.axes import axes_of
 from tpl.report.labelled import Labelled
+from tpl.report.results import Result
 
 
 def make(dims, sizes, swept=0, seed=0):
@@ -148,6 +149,17 @@ def test_numbers_of_many_sizes_have_a_logarithmic_scale(largest, error, scale):
     assert whole.sel(a=1).plot().axes[0].get_yscale() == scale
     norm = whole.plot().axes[0].images[0].norm
     assert (type(norm).__name__ == "LogNorm") == (scale == "log")
+
+
+def test_single_results_have_the_same_pictures_and_dictionaries(tmp_path):
+    course = Result("loss", np.array([3.0, 2.0, 1.5]), 0.1, "m", steps=(0, 5, 10))
+    assert course.plot().axes[0].lines[0].get_xdata().tolist() == [0, 5, 10]
+    assert course.plot(tmp_path / "course.png").exists()
+    matrix = Result("nngp(f, X)", np.eye(2), 0.0, "m")
+    assert np.array_equal(matrix.plot().axes[0].images[0].get_array(), np.eye(2))
+    again = Labelled.from_dict(json.loads(json.dumps(matrix.to_dict())))
+    assert again.dims == ("X", "X′")
+    assert np.array_equal(again.value, np.eye(2))
 
 
 def test_shapes_that_no_picture_shows_are_refused():

@@ -11,8 +11,9 @@ import pytest
 
 import tpl
 from tests.report.samples import kernel, make_verification
+from tpl.language.parse import parse
 from tpl.limit.uses import uses
-from tpl.pipeline import bundled_experiments, bundled_programs, compile_program, read_source
+from tpl.pipeline import bundled_experiments, bundled_programs, read_source
 from tpl.report.curve_picture import draw_convergence, draw_courses, telling
 from tpl.report.graph_picture import MOST_NODES, draw_uses
 from tpl.report.heat_picture import _colour, _luminance, draw_matrix, left_out
@@ -71,8 +72,8 @@ def test_edges_must_lead_forward():
 @pytest.mark.parametrize("name", [*bundled_programs(), "paper/features"])
 def test_dependency_pictures_are_xml_within_their_box(name):
     assert name in bundled_programs() | bundled_experiments()
-    compiled = compile_program(read_source(name))
-    found = uses(compiled.file, compiled.program.source)
+    source = read_source(name)
+    found = uses(parse(source)[0], source)
     picture = draw_uses(found, linked=False)
     root = ET.fromstring(picture.standalone())
     boxes = [x for x in root.iter() if x.tag.endswith("rect") and "node" in (x.get("class") or "")]

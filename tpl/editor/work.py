@@ -86,12 +86,21 @@ class Worker:
             await process.wait()
 
 
+_BEGIN = "import sys; sys.path[:] = sys.argv[1:]; from tpl.editor.worker import main; main()"
+
+
+def _paths() -> list[str]:
+    """Where a worker finds modules: where this process does, but for the folder that is being edited in.
+
+    Unless tpl itself lies there, as in a checkout.
+    """
+    home, here = str(Path(tpl.__file__).resolve().parents[1]), os.getcwd()
+    return [x for x in map(os.path.abspath, sys.path) if x != here or x == home]
+
+
 async def _start() -> asyncio.subprocess.Process:
-    """A worker that imports the same tpl as this process, and nothing from the folder that is being edited."""
-    home = str(Path(tpl.__file__).resolve().parents[1])
-    paths = [home, *filter(None, [os.environ.get("PYTHONPATH")])]
+    """A worker that imports the same tpl as this process."""
     return await asyncio.create_subprocess_exec(
-        sys.executable, "-P", "-m", "tpl.editor.worker", stdin=asyncio.subprocess.PIPE,
+        sys.executable, "-P", "-c", _BEGIN, *_paths(), stdin=asyncio.subprocess.PIPE,
         stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.DEVNULL, limit=LONGEST,
-        env={**os.environ, "PYTHONPATH": os.pathsep.join(paths)},
     )  # fmt: skip

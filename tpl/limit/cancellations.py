@@ -38,12 +38,11 @@ def net_form(law: Law, line: int, products: Sequence[int]) -> Net | None:
     if own.op != "map" or own.expr is None or not set(products) & set(own.args):
         return None
     explicit: dict[int, tuple[Any, ...]] = {}
-    for sign, term in _signed(own.expr):
-        found = _linear(law, line, term)
-        if found is None:
+    for factor, term in _terms(law, line, own.expr, e.ONE):
+        if term.op != "ref":
             return None
-        coefficient, vector = found
-        explicit[vector] = (*explicit.get(vector, ()), sign * coefficient)
+        vector = own.args[int(term.value)]  # type: ignore[arg-type]
+        explicit[vector] = (*explicit.get(vector, ()), to_sympy(law.opened(line, factor)))
     parts: dict[int, tuple[tuple[Any, ...], Any]] = {
         v: (terms, sympy.S.Zero) for v, terms in explicit.items() if v not in products
     }
@@ -55,26 +54,23 @@ def net_form(law: Law, line: int, products: Sequence[int]) -> Net | None:
     return Net(line, tuple(whole.items()), parts)
 
 
-def _signed(expr: Expr, sign: int = 1) -> Iterator[tuple[int, Expr]]:
-    """The terms of a sum with their signs."""
-    if expr.op == "add":
-        for a in expr.args:
-            yield from _signed(a, sign)
-    elif expr.op == "sub":
-        yield from _signed(expr.args[0], sign)
-        yield from _signed(expr.args[1], -sign)
+def _terms(law: Law, line: int, expr: Expr, factor: Expr) -> Iterator[tuple[Expr, Expr]]:
+    """The terms of a sum with the numbers in front of them, those in front of sums within it spread out."""
+    args = expr.args
+    if expr.op in ("add", "sub"):
+        for k, a in enumerate(args):
+            yield from _terms(law, line, a, e.neg(factor) if expr.op == "sub" and k else factor)
     elif expr.op == "neg":
-        yield from _signed(expr.args[0], -sign)
+        yield from _terms(law, line, args[0], e.neg(factor))
+    elif expr.op == "div" and not _holds_vector(law, line, args[1]):
+        yield from _terms(law, line, args[0], e.div(factor, args[1]))
+    elif expr.op == "mul" and [_holds_vector(law, line, a) for a in args].count(True) == 1:
+        inside = next(a for a in args if _holds_vector(law, line, a))
+        yield from _terms(law, line, inside, e.mul(factor, *(a for a in args if a is not inside)))
     else:
-        yield sign, expr
+        yield factor, expr
 
 
-def _linear(law: Law, line: int, term: Expr) -> tuple[Any, int] | None:
-    """A term as (coefficient, vector line)."""
+def _holds_vector(law: Law, line: int, expr: Expr) -> bool:
     args = law.program.lines[line].args
-    factors = term.args if term.op == "mul" else (term,)
-    vectors = [x for x in factors if any(args[int(v)] in law.z for v in leaves(x, "ref"))]  # type: ignore[arg-type]
-    if len(vectors) != 1 or vectors[0].op != "ref":
-        return None
-    rest = e.mul(*(x for x in factors if x is not vectors[0]))
-    return to_sympy(law.opened(line, rest)), args[int(vectors[0].value)]  # type: ignore[arg-type]
+    return any(args[int(v)] in law.z for v in leaves(expr, "ref"))  # type: ignore[arg-type]

@@ -163,7 +163,8 @@ class _Found:
             if start is None and name == "loss":
                 start = self._find(f"train {trained}", "")
             if start is not None and self.nodes[start].kind != "data":
-                self._edge(start, key, "moment" if self.nodes[start].kind == "output" else way)
+                numbers = self.nodes[start].kind in ("scalar", "train")  # of anything else a show takes averages
+                self._edge(start, key, way if numbers else "moment")
 
     def _applied(self) -> None:
         """Data lead to the inputs of the networks that are applied to them."""

@@ -19,6 +19,8 @@ from tpl.language.source import Span, nearest
 from tpl.report.layout import Floats, compact, rough, shape_text, verdict
 
 if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
     from tpl.core.parametrization import Regime
     from tpl.numeric.assumptions import Assumptions
     from tpl.numeric.plan import Choice
@@ -89,8 +91,16 @@ class Result:
         """A part by its labels: `sel(step=50)`; see `Labelled.sel`."""
         return self.labelled.sel(**labels)
 
-    def plot(self, path: str | os.PathLike[str]) -> Path:
-        """Draw a matrix as a heat map. Raises ValueError on other shapes."""
+    def to_dict(self) -> dict[str, Any]:
+        """The `tpl.labelled/1` object of docs/json.md; `Labelled.from_dict` reads it back."""
+        return self.labelled.to_dict()
+
+    def plot(self, path: str | os.PathLike[str] | None = None) -> "Figure | Path":
+        """Draw a matrix as a heat map with its numbers, anything else as `Labelled.plot` does. Raises ValueError on shapes
+        that no picture shows. Returns the path, or without one a matplotlib Figure.
+        """
+        if len(self.shape) != 2 or self.steps or path is None:
+            return self.labelled.plot(path)
         from tpl.report.plots import plot_matrix
 
         return plot_matrix(self, path)
