@@ -141,16 +141,17 @@ def print_best(bias: float, noise: float, numpy_times: dict[int, float], limit_t
 
 
 def cheapest(error: float, bias: float, noise: float, times: dict[int, float]) -> tuple[int, int, float]:
-    sizes = np.log(list(times)), np.log(list(times.values()))
-    slope, intercept = np.polyfit(sizes[0][-3:], sizes[1][-3:], 1)
+    sizes, logs = np.log(list(times)), np.log(list(times.values()))
+    slopes = np.diff(logs) / np.diff(sizes)
     best = (0, 0, np.inf)
     for n in 2 ** np.arange(7, 18):
         left = error**2 - (bias / n) ** 2
         if left <= 0:
             continue
         runs = max(1, int(np.ceil(noise**2 / n / left)))
-        known = float(np.exp(np.interp(np.log(n), *sizes)))
-        seconds = runs * (known if n <= max(times) else float(np.exp(intercept + slope * np.log(n))))
+        at = np.interp(np.log(n), sizes, logs)  # beyond the widths that were timed, as steeply as at their ends
+        at += slopes[0] * min(0.0, np.log(n) - sizes[0]) + slopes[-1] * max(0.0, np.log(n) - sizes[-1])
+        seconds = runs * float(np.exp(at))
         if seconds < best[2]:
             best = (int(n), runs, seconds)
     return best

@@ -89,6 +89,13 @@ def test_run_takes_it_where_the_law_is_long():
     assert all("distinct functions" in c.reason for c in found.plan if c.method != "exact")
 
 
+def test_run_takes_it_where_the_law_would_be_sampled_too():
+    program = tpl.load("batchnorm_mlp", data={"X": "sphere:4,10"}, settings=("eps=0.1",))
+    assert len(program.program.lines) < 1000
+    for options in ({}, {"method": "law"}):
+        assert {r.method for r in program.run(**options)} == {"law, quasi-random points"}
+
+
 def test_heavy_tails_are_noted():
     """With two degrees of freedom left, 1/variance has no expectation."""
     program = tpl.load("batchnorm_mlp", data={"X": "sphere:3,5"}, settings=("L=1",)).program

@@ -11,7 +11,7 @@ from tests.numeric.gaussian_integrands import CASES, Case
 from tpl.core.expr import apply, div, mul, number, power, ref
 from tpl.numeric.montecarlo import estimate
 
-SEEDS = range(10_000, 11_000)
+SEEDS = range(1000)  # the first ones: not chosen
 TWO_SIDED = 1.959963984540054  # standard deviations on either side hold 95%
 
 

@@ -30,7 +30,7 @@ STALE = 3600.0  # seconds after which a folder that was never finished is given 
 TEXT, CHECKSUMS = "compiled.py", "checksums.json"
 SHAPING = (  # their text is part of every key
     "elementary.py", "sweep.py", "codegen.py", "cache.py",
-    "pairwise_code.py", "pairwise_duals.py", "pairwise_loops.py", "pairwise_series.py",
+    "pairwise_code.py", "pairwise_duals.py", "pairwise_fused.py", "pairwise_loops.py", "pairwise_series.py",
 )  # fmt: skip
 _LOADED: dict[str, ModuleType] = {}
 _LOCK = threading.Lock()

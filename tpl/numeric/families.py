@@ -96,6 +96,10 @@ class Steps:
     families: tuple[Family, ...]
     steps: tuple[Sweep | Number, ...]
 
+    def moments_in_many_dimensions(self) -> int:
+        """Second moments that no quadrature takes."""
+        return sum(len(s.wanted) for s in self.steps if isinstance(s, Sweep) and s.dimensions > 3)
+
 
 def plan_sweeps(program: Program, lines: Iterable[int]) -> Steps | Declined:
     """The way to the values of scalar lines."""

@@ -279,7 +279,7 @@ def _choices(
         reason = f"{REPLICATES} replicates of {points:,} points; {len(sweep.functions)} distinct functions"
         if any(name is not None for name in sweep.outside):
             reason += ", others integrated out"
-        declined = (("closed form", "the law is too long to be written out"),)
+        declined = (("closed form", "too many moments to be found one by one"),)
         found.append(Choice(text, len(pairs), sweep.dimensions, method, reason, declined, error))
     return tuple(found)
 

@@ -13,6 +13,7 @@ import numpy as np
 
 from tpl.numeric.kernel_file import KernelFile
 from tpl.numeric.pairwise_code import Inputs, PairProgram
+from tpl.numeric.pairwise_fused import can_be_fused
 from tpl.numeric.pairwise_graph import ArrayOp
 from tpl.numeric.pairwise_series import REMAINDER
 
@@ -201,12 +202,16 @@ class _Here:
 
     def fill(self, target: _Target, program: PairProgram, sides: tuple[Inputs, Inputs]) -> None:
         compiled = target.arrays[0].size >= COMPILE_FROM * target.count**2
+        fused = compiled and can_be_fused(program, target.arrays)
         if compiled:
-            _ = program.compiled
+            _ = program.fused if fused else program.compiled
         count = self.threads or os.cpu_count() or 1
 
         def work(k: int) -> None:
             rows, columns = target.blocks[k]
+            if fused:
+                parts = sides[0].block(rows), sides[1].block(columns)
+                return program.fused.run(target.arrays, rows, columns, *parts, target.symmetric)
             target.place(k, program.block(sides[0].block(rows), sides[1].block(columns), compiled))
 
         with ThreadPoolExecutor(count) as pool:

@@ -53,6 +53,9 @@ class Inputs:
 
 def _labelled(left: np.ndarray, right: np.ndarray | None) -> tuple[np.ndarray | None, np.ndarray | None]:
     """Numbers of distinct inputs."""
+    sums = np.concatenate([x.reshape(len(x), -1).sum(axis=1) for x in (left, right) if x is not None])
+    if len(np.unique(sums)) == len(sums):
+        return None, None
     known: dict[bytes, int] = {}
     plain = [x.astype(float) for x in (left, right) if x is not None]  # longer floats have bytes that mean nothing
     sides = [np.array([known.setdefault(row.tobytes(), len(known)) for row in x]) for x in plain]
@@ -98,6 +101,12 @@ class PairProgram:
     @cached_property
     def compiled(self) -> "Compiled":
         return Compiled(self)
+
+    @cached_property
+    def fused(self) -> Any:
+        from tpl.numeric.pairwise_fused import Fused
+
+        return Fused(self)
 
     # ------------------------------------------------------------------------------------------ one input
     def prepare(self, left: np.ndarray, right: np.ndarray | None = None, coarse: bool = False) -> tuple[Inputs, Inputs]:
@@ -177,11 +186,12 @@ class PairProgram:
         return _row(right.values[node]) if side == RIGHT else self.graph.value(node)
 
     def _interpret(self, values: dict[int, Any], left: Inputs, right: Inputs, coarse: bool) -> None:
-        for n in self.order:
-            if n not in values:
-                node = self.graph.nodes[n]
-                arguments = [self._argument(a, values, left, right) for a in node.args]
-                values[n] = apply_node(node, arguments, coarse)
+        with np.errstate(all="ignore"):
+            for n in self.order:
+                if n not in values:
+                    node = self.graph.nodes[n]
+                    arguments = [self._argument(a, values, left, right) for a in node.args]
+                    values[n] = apply_node(node, arguments, coarse)
 
 
 def _column(value: Any) -> Any:
@@ -219,6 +229,41 @@ def _correct(
         found[a, b] = lengths[0][a] * lengths[1][b] * np.einsum("nd,nd->n", gap, gap) / 2
 
 
+def apply_elementwise(
+    program: PairProgram, left: Inputs, right: Inputs, i: np.ndarray, j: np.ndarray
+) -> dict[str, np.ndarray]:
+    """The outputs of some pairs, [P], of a graph that is elementwise throughout; defects from differences of inputs."""
+    graph, values = program.graph, dict[int, Any]()
+
+    def argument(node: int) -> Any:
+        side = graph.side(node)
+        if side == PAIR:
+            return values[node]
+        return left.values[node][i] if side == LEFT else right.values[node][j] if side == RIGHT else graph.value(node)
+
+    with np.errstate(all="ignore"):
+        for n in program.order:
+            node = graph.nodes[n]
+            if node.op in ("dot", "defect"):
+                x, y = left.rows[i, node.value[0]], right.rows[j, node.value[1]]
+                values[n] = np.einsum("nd,nd->n", x, y)
+                if node.op == "defect":
+                    values[n] = _pair_defects(values[n], x, y)
+            else:
+                values[n] = apply_node(node, [argument(a) for a in node.args])
+    return {name: values[nodes[0]] for name, nodes in program.outputs.items()}
+
+
+def _pair_defects(dots: np.ndarray, x: np.ndarray, y: np.ndarray) -> np.ndarray:
+    """|x||y| - |⟨x, y⟩| = |x||y| |x/|x| ∓ y/|y||² / 2, [P]; of pairs that are not near, from the left side."""
+    lengths = [np.sqrt(np.einsum("nd,nd->n", v, v)) for v in (x, y)]
+    whole = lengths[0] * lengths[1]
+    plain = np.maximum(whole - np.abs(dots), 0.0)
+    units = (v / np.where(s > 0, s, 1.0)[:, None] for v, s in zip((x, y), lengths, strict=True))
+    gap = next(units) - np.where(dots < 0, -1.0, 1.0)[:, None] * next(units)
+    return np.where(plain < NEAR * whole, whole * np.einsum("nd,nd->n", gap, gap) / 2, plain)
+
+
 # ---------------------------------------------------------------------------------------------- compiled
 
 
@@ -244,7 +289,7 @@ class Compiled:
         depth = max(self._levels.values(), default=0)
         plans = [self._plan(level) for level in range(depth + 1)]
         texts = [self._text(k, *plan) for k, plan in enumerate(plans) if plan[0]]
-        module = _loaded("\n\n".join([_HEADER, *texts]) + "\n")
+        module = loaded("\n\n".join([HEADER, *texts]) + "\n")
         self.segments = [
             Segment(getattr(module, f"segment{k}"), *plan[1:]) if plan[0] else None for k, plan in enumerate(plans)
         ]
@@ -255,7 +300,8 @@ class Compiled:
                 if self._levels[n] == level:
                     node = self.graph.nodes[n]
                     arguments = [self.program._argument(a, values, left, right) for a in node.args]
-                    values[n] = _full(apply_node(node, arguments), shape)
+                    with np.errstate(all="ignore"):
+                        values[n] = _full(apply_node(node, arguments), shape)
             if segment is not None:
                 outs = [np.empty(shape) for _ in segment.stored]
                 segment.function(
@@ -314,7 +360,7 @@ def _full(value: Any, shape: tuple[int, int]) -> Any:
     return np.array(np.broadcast_to(value, shape), order="C")
 
 
-def _loaded(text: str) -> ModuleType:
+def loaded(text: str) -> ModuleType:
     from tpl.numeric.cache import load  # imports numba
 
     return load(text)
@@ -322,7 +368,7 @@ def _loaded(text: str) -> ModuleType:
 
 @cache
 def _loops() -> ModuleType:
-    return _loaded((Path(__file__).parent / "pairwise_loops.py").read_text(encoding="utf-8"))
+    return loaded((Path(__file__).parent / "pairwise_loops.py").read_text(encoding="utf-8"))
 
 
 def _stacked(inputs: Inputs, nodes: tuple[int, ...]) -> np.ndarray:
@@ -330,7 +376,7 @@ def _stacked(inputs: Inputs, nodes: tuple[int, ...]) -> np.ndarray:
 
 
 _DECORATOR = '@njit("void({})", error_model="numpy", nogil=True, cache=True, fastmath={{"contract"}})'
-_HEADER = f"""\
+HEADER = f"""\
 import numpy as np
 from numba import njit
 

@@ -216,24 +216,24 @@ def evaluate_single(
 ) -> dict[int, Any]:
     """Values of nodes of one input for every input, [N]; rows: the data, [N, rows, d]. Arrays of `ArrayOp`s may be larger."""
     values: dict[int, Any] = {} if known is None else known
-    for index in graph.closure(roots):
-        node = graph.nodes[index]
-        if index in values:
-            continue
-        if node.op == "constant":
-            values[index] = np.full(len(rows), node.value)
-        elif node.op == "dot":
-            i, j = node.value
-            values[index] = np.einsum("nd,nd->n", rows[:, i], rows[:, j])
-        else:
-            values[index] = apply_node(node, [values[a] for a in node.args], coarse)
+    with np.errstate(all="ignore"):
+        for index in graph.closure(roots):
+            node = graph.nodes[index]
+            if index in values:
+                continue
+            if node.op == "constant":
+                values[index] = np.full(len(rows), node.value)
+            elif node.op == "dot":
+                i, j = node.value
+                values[index] = np.einsum("nd,nd->n", rows[:, i], rows[:, j])
+            else:
+                values[index] = apply_node(node, [values[a] for a in node.args], coarse)
     return values
 
 
 def apply_node(node: Node, arguments: list[Any], coarse: bool = False) -> Any:
-    """The value of a primitive or of an `ArrayOp`."""
-    with np.errstate(all="ignore"):
-        if isinstance(node.value, ArrayOp):
-            chosen = node.value.coarse if coarse and node.value.coarse is not None else node.value.function
-            return chosen(*arguments)
-        return PRIMITIVES[node.op].array(*arguments)
+    """The value of a primitive or of an `ArrayOp`, under `np.errstate(all="ignore")`."""
+    if isinstance(node.value, ArrayOp):
+        chosen = node.value.coarse if coarse and node.value.coarse is not None else node.value.function
+        return chosen(*arguments)
+    return PRIMITIVES[node.op].array(*arguments)

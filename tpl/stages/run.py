@@ -18,9 +18,11 @@ from tpl.stages.simulate import INDEPENDENCE, simulated_limit
 
 if TYPE_CHECKING:
     from tpl.numeric.evaluate import Evaluation
+    from tpl.numeric.families import Steps
     from tpl.numeric.strategies import Sampling
 
 SHORT_LAW = 3_000  # lines and expectations up to which `run` takes the law without being told
+MANY_SAMPLED = 300  # moments in four and more dimensions, which the law would sample too, one by one
 MUCH_LONGER = 4.0  # than sampling the program: what sweeps may take, whose errors are two to three times smaller
 DOMINANT = 0.75  # of the squared spread of 8 replicates or more: less than once in 10^5 for Gaussian ones
 
@@ -93,8 +95,7 @@ def _run_shows(compiled: Compiled, limits: Limits, options: RunOptions, progress
         if found is not None:
             return found
     if options.exact or options.method in ("law", "mc"):
-        found = _run_law(compiled, options, SHORT_LAW) or _run_sweeps(compiled, options)
-        found = found or (None if options.exact else _run_law(compiled, options, None))
+        found = _run_short_law(compiled, options) or (None if options.exact else _run_law(compiled, options, None))
         if found is not None:
             return found
     return _run_sampled(compiled, limits, options, progress)
@@ -120,11 +121,22 @@ def _run_law(compiled: Compiled, options: RunOptions, most: int | None) -> Run |
     return _law_run(compiled, options, found, start)
 
 
-def _run_sweeps(compiled: Compiled, options: RunOptions) -> Run | None:
-    """The law sweep by sweep, where it is too long to be written out; None where that is no way, or takes longer than
-    sampling the program would."""
-    from tpl.limit.refusal import no_limit_reported
+def _run_short_law(compiled: Compiled, options: RunOptions) -> Run | None:
+    """The law written out where it is short, else in sweeps; in sweeps first where it would be sampled in either way."""
     from tpl.numeric.families import plan_sweeps
+    from tpl.numeric.series import Declined
+
+    steps = plan_sweeps(compiled.program, _shown_lines(compiled.program))
+    if isinstance(steps, Declined):
+        return _run_law(compiled, options, SHORT_LAW)
+    if steps.moments_in_many_dimensions() > MANY_SAMPLED:
+        return _run_sweeps(compiled, steps, options) or _run_law(compiled, options, SHORT_LAW)
+    return _run_law(compiled, options, SHORT_LAW) or _run_sweeps(compiled, steps, options)
+
+
+def _run_sweeps(compiled: Compiled, steps: "Steps", options: RunOptions) -> Run | None:
+    """The law sweep by sweep; None where that is no way, or takes much longer than sampling the program would."""
+    from tpl.limit.refusal import no_limit_reported
     from tpl.numeric.family_law import evaluate_families, predicted_seconds
     from tpl.numeric.series import Declined
     from tpl.sampling.cost import estimate_cost
@@ -132,9 +144,6 @@ def _run_sweeps(compiled: Compiled, options: RunOptions) -> Run | None:
 
     start = time.perf_counter()
     program = compiled.program
-    steps = plan_sweeps(program, _shown_lines(program))
-    if isinstance(steps, Declined):
-        return None
     if options.exact:
         sampling = estimate_cost(program, DEFAULT_SAMPLES, DEFAULT_REPLICATES, threads=1).seconds
         if predicted_seconds(steps) > MUCH_LONGER * sampling:

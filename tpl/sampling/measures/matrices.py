@@ -10,7 +10,7 @@ from tpl.sampling.measures.measure import Floats, Measure, Statistics, jackknife
 MEAN = "mean over replicates"
 JACKKNIFE = "jackknife over replicates"
 
-ROUND_OFF = 1e-13  # what centring leaves of a constant, relative to it
+ROUND_OFF = 1e-13  # what centring leaves of a constant, and a difference of equal squares, relative to them
 
 
 def gram() -> Measure:
@@ -80,7 +80,8 @@ def _start_and_change(statistics: Statistics) -> tuple[Floats, Floats]:
     now = _squares(statistics)
     start = np.broadcast_to(now[..., :1, :], now.shape)
     change = now - 2 * np.diagonal(statistics["cross"], axis1=-2, axis2=-1) + start
-    return start, change.clip(0.0)
+    # A difference of squares is right to the rounding of these: what is below that is no change.
+    return start, np.where(change > ROUND_OFF * (now + start), change, 0.0)
 
 
 def _relative(part: Floats, whole: Floats) -> Floats:

@@ -1,0 +1,18 @@
+"""For the site: the bundled programs are part of it, so that links to them lead somewhere."""
+
+from pathlib import Path
+from typing import Any
+
+from mkdocs.structure.files import File, Files
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+def on_files(files: Files, config: Any) -> Files:
+    for path in sorted((ROOT / "programs").rglob("*.tp")):
+        files.append(File.generated(config, path.relative_to(ROOT).as_posix(), abs_src_path=str(path)))
+    return files
+
+
+def on_page_markdown(markdown: str, **_: Any) -> str:
+    return markdown.replace("](../programs/", "](programs/")
