@@ -15,7 +15,7 @@ other width is a fixed ratio of it.
 | output   | OUTPUT          | `f = out(v * x) + c`       | n^{-1/2} times the sum over coordinates, plus constants times biases (random numbers, outputs of other widths) |
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from enum import Enum
 from fractions import Fraction
@@ -131,6 +131,18 @@ def constant_values(constants: Mapping[str, Expr]) -> dict[str, float]:
 def ratio_value(ratio: Expr, values: Mapping[str, float]) -> Fraction:
     """The ratio of two widths as a fraction: exact for what people write, else to 1e-12."""
     return Fraction(evaluate(ratio, values)).limit_denominator(10**6)
+
+
+def ancestors(program: Program, lines: Iterable[int]) -> set[int]:
+    """Lines and all that they are computed from."""
+    found: set[int] = set()
+    stack = list(lines)
+    while stack:
+        line = stack.pop()
+        if line not in found:
+            found.add(line)
+            stack.extend(program.lines[line].args)
+    return found
 
 
 class ProgramClass(Enum):

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from tpl.core.expr import Expr
-from tpl.core.program import Line, Program
+from tpl.core.program import Line, ancestors
 from tpl.limit.calculus import Atom, parts, used_quantities
 from tpl.limit.jumps import FiniteWidth, Jump, UnsettledJump
 from tpl.limit.law import Law
@@ -49,7 +49,7 @@ def evaluate_law(
     Raises NotDefined if a value is not a finite number, UnsettledJump if a jump spoils it.
     """
     targets = [law.scalars[i] for i in lines]
-    needed = _ancestors(law.program, lines)
+    needed = ancestors(law.program, lines)
     jumps = [j for j in law.jumps if j.line in needed]
     evaluator = _Evaluator(
         law, _closure(law, targets + [v for j in jumps for v in j.vanishing]), nodes, log2_points, seed, sampling
@@ -66,18 +66,6 @@ def evaluate_law(
     methods = [s.name for s in STRATEGIES if s.name in used]
     method = "law, " + (" and ".join(methods) or "exact")
     return Evaluation(value, error, method, grouped(evaluator.plan), tuple(dict.fromkeys(evaluator.notes)))
-
-
-def _ancestors(program: Program, lines: list[int]) -> set[int]:
-    """Lines and all that they are computed from."""
-    found: set[int] = set()
-    stack = list(lines)
-    while stack:
-        line = stack.pop()
-        if line not in found:
-            found.add(line)
-            stack.extend(program.lines[line].args)
-    return found
 
 
 def _check_jumps(law: Law, jumps: list[Jump], evaluator: "_Evaluator") -> None:

@@ -17,7 +17,7 @@ from functools import cache
 import numpy as np
 
 from tpl.core.expr import ONE, ZERO, Expr, add, leaves, ref
-from tpl.core.program import Kind, Line, Program
+from tpl.core.program import Kind, Line, Program, ancestors
 from tpl.limit.algebra import parity
 from tpl.numeric.affine import Interner, NotAffine, Parts, Splitter
 from tpl.numeric.series import Declined
@@ -104,7 +104,7 @@ class Steps:
 def plan_sweeps(program: Program, lines: Iterable[int]) -> Steps | Declined:
     """The way to the values of scalar lines."""
     try:
-        structure = _Structure(program, _ancestors(program, lines))
+        structure = _Structure(program, sorted(ancestors(program, lines)))
         return Steps(tuple(structure.families), tuple(_Rounds(structure).steps()))
     except _NoWay as problem:
         return Declined(str(problem))
@@ -112,17 +112,6 @@ def plan_sweeps(program: Program, lines: Iterable[int]) -> Steps | Declined:
 
 class _NoWay(Exception):
     """The program is none for sweeps."""
-
-
-def _ancestors(program: Program, lines: Iterable[int]) -> list[int]:
-    found: set[int] = set()
-    stack = list(lines)
-    while stack:
-        line = stack.pop()
-        if line not in found:
-            found.add(line)
-            stack.extend(program.lines[line].args)
-    return sorted(found)
 
 
 # ---------------------------------------------------------------------------------------------- the program's Z's
