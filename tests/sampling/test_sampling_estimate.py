@@ -138,7 +138,8 @@ def test_the_first_failing_replicate_speaks():
 
 
 INTERRUPTED = """
-import sys
+import signal, sys
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a job in the background inherits deafness to it
 sys.path.insert(0, {folder!r})
 import sampling_programs as sp
 from tpl.sampling.estimate import sample

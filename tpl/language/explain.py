@@ -44,7 +44,7 @@ def defined_names(text: str) -> set[str]:
     if first in ("data", "random"):
         return {t.text for t in tokens[:stop] if t.kind == "name"}
     outside = _outside_brackets(tokens)
-    if first == "for":  # its block may stand on the same line
+    if first == "for" or [x.text for x in tokens[1:2]] == ["in"]:  # its block may stand on the same line
         return {tokens[i].text for i in outside if tokens[i].kind == "name"}
     assigned = {
         tokens[i].text for i, sign in pairwise(outside) if tokens[i].kind == "name" and tokens[sign].text in "=~"
