@@ -45,6 +45,10 @@ class NoLaw(ArithmeticError):
         return super().__str__()
 
 
+class NoExpectation(NoLaw):
+    """An expectation of the limit that does not exist."""
+
+
 class Term(NamedTuple):
     """coefficient · Π leaf^power · Π factor."""
 

@@ -5,7 +5,7 @@ from contextlib import contextmanager
 
 from tpl.core.wording import named
 from tpl.language.source import Diagnostic, Source, TplError
-from tpl.limit.algebra import NoLaw
+from tpl.limit.algebra import NoExpectation, NoLaw
 from tpl.limit.jumps import UnsettledJump
 
 _FLUCTUATES = "at any finite width the sign of its argument is that of a fluctuation around 0"
@@ -21,7 +21,12 @@ def no_limit_reported(source: Source) -> Iterator[None]:
         raise TplError(source, [_diagnosed(problem)]) from None
 
 
+_HEAVY = "samples of it would not settle either; divide by what has no zero: `1/(1 + z^2)` is fine"
+
+
 def _diagnosed(problem: NoLaw) -> Diagnostic:
+    if isinstance(problem, NoExpectation) and problem.line is not None:
+        return Diagnostic(problem.line.origin.span, f"{named(problem.line)} has no limit: {problem.message}", _HEAVY)
     hint = _FLUCTUATES if isinstance(problem, UnsettledJump) else _SAMPLES
     if problem.line is None:
         return Diagnostic(None, f"there is no limit: {problem.message}", hint)

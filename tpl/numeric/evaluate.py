@@ -15,8 +15,9 @@ from tpl.core.program import Line, ancestors
 from tpl.limit.calculus import Atom, parts, used_quantities
 from tpl.limit.jumps import FiniteWidth, Jump, UnsettledJump
 from tpl.limit.law import Law
-from tpl.numeric.chains import Chain, NotDefined, number, students_error
+from tpl.numeric.chains import Chain, NotDefined, covariance_of, number, reduce_rank, students_error
 from tpl.numeric.plan import Choice, expectation_text, grouped
+from tpl.numeric.poles import Poles, may_have_poles
 from tpl.numeric.strategies import STRATEGIES, UNASKED, Answer, Sampling
 
 REPLICATES = 8  # of what is sampled
@@ -108,6 +109,7 @@ class _Evaluator:
     """Carries all chains through the quantities."""
 
     def __init__(self, law: Law, needed: list[int], nodes: int, log2_points: int, seed: int, sampling: Sampling):
+        self.poles = Poles(law)
         self.quantities = law.calculus.quantities
         self.needed = needed
         self.sampling = sampling
@@ -157,6 +159,8 @@ class _Evaluator:
     def _expectations(self, batch: list[int]) -> None:
         """The first strategy that takes every one of a batch, in every chain."""
         atoms = [self.quantities[q].definition for q in batch]
+        for atom in atoms:
+            self._refuse_poles(atom)
         declined: list[tuple[str, str]] = []
         for strategy in STRATEGIES:
             found = strategy.attempt(atoms, self)
@@ -169,6 +173,11 @@ class _Evaluator:
                 )
                 return
             declined.append((strategy.name, found.reason))
+
+    def _refuse_poles(self, atom: Atom) -> None:
+        if may_have_poles(atom.integrand):
+            chain = self.fine[0]
+            self.poles.refuse(atom.integrand, reduce_rank(covariance_of(atom, chain)), chain.env, chain.known)
 
     def _choice(
         self, batch: Sequence[int], atom: Atom, method: str, reason: str, declined: tuple[tuple[str, str], ...]

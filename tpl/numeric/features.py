@@ -197,6 +197,14 @@ class Analyst:
             roots.update(_bracketed(function, grid))
         return [r for r in roots if abs(r) < self.reach]
 
+    def places(self, argument: Expr) -> Iterator[tuple[tuple[float, ...], float]]:
+        """Directions and positions of the hyperplanes at which an expression, or what it is made of, may vanish."""
+        for node in within(argument):
+            directions = self._directions_of(node)
+            if len(directions) == 1:
+                (direction,) = directions
+                yield from ((direction, round(r, 14)) for r in self.roots(node, direction))
+
     def _bends(self, argument: Expr, direction: tuple[float, ...]) -> Iterator[float]:
         """Where what a non-affine argument is made of vanishes: exp(-(100 (z² - 1))²) is steep about ±1."""
         grid = np.linspace(-self.reach, self.reach, 182)

@@ -21,6 +21,7 @@ from tpl.numeric.pairwise_graph import CONSTANT, LEFT, PAIR, RIGHT, ArrayOp, Gra
 from tpl.numeric.pairwise_panels import has_kinks
 from tpl.numeric.pairwise_series import coefficients_op, mean_op, series_op, series_with_defect_op
 from tpl.numeric.plan import Choice, expectation_text
+from tpl.numeric.poles import Poles
 
 MAX_TERMS = 4  # of a sum through which defects are carried
 TINY = 1e-300
@@ -46,6 +47,7 @@ class Lowering:
 
     def __init__(self, law: Law, rows: int, env: Mapping[str, float]):
         self.law = law
+        self.poles = Poles(law)
         self.rows = rows
         self.env = env
         self.graph = Graph()
@@ -157,6 +159,10 @@ class Lowering:
         scaled = [_descaled(side) for side in found]
         factors = [self.number(to_sympy(scale)) for scale, _ in scaled]
         functions = [function for _, function in scaled]
+        for (
+            function
+        ) in functions:  # of variables that are no multiples of each other: either pole is one of the product
+            self.poles.refuse(function, np.eye(1), self.env, {})
         variances = [self.graph.mul(f, f, covariance[i][i]) for i, f in enumerate(factors)]
         if size == 1:
             return self._mean(functions[0], variances[0])

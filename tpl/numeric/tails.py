@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 
-from tpl.core.expr import Expr, evaluate
+from tpl.core.expr import Expr, evaluate, number
 from tpl.core.functions import BUILTIN_CONSTANTS, FUNCTIONS
 
 LOWEST = -6.0  # powers below this are not kept
@@ -242,13 +242,14 @@ _ENDS: dict[str, tuple[Callable[[Tail], Tail | None], Callable[[Tail], Tail | No
 }
 
 
+_BY_SIGN = {"sign", "step", "relu", "abs"}  # linear on either side of 0: what vanishes has an end of them too
 _BOUNDED = {"sin", "cos", "tanh", "erf", "sigmoid", "arctan", "sign", "step"}
 
 
 def _function(op: str, x: Tail) -> Tail | None:
     if x.huge:
         return None
-    if x.leads and x.degree > 0 and op in _ENDS:
+    if x.leads and op in _ENDS and (x.degree > 0 or (op in _BY_SIGN and x.terms)):
         return _ENDS[op][x.leading > 0](x)
     if x.order > 0 or x.error == 0:
         return BOUNDED if op in _BOUNDED else None
@@ -262,4 +263,15 @@ def _near(op: str, x: Tail) -> Tail | None:
         return None
     beside = max([x.error, *(k for k in x.terms if k < 0)])
     value = constant(float(FUNCTIONS[op].scalar(limit)))
+    if not value.terms and x.leads and beside > -math.inf:
+        return _from_zero(op, limit, x)
     return Tail(value.terms, beside) if beside > -math.inf else value
+
+
+def _from_zero(op: str, limit: float, x: Tail) -> Tail:
+    """A function that vanishes at a limit, beside it: its slope there times what is beside it, up to the square of that."""
+    beside = _collect([(k, c) for k, c in x.terms.items() if k < 0], x.error)
+    (derivative,) = FUNCTIONS[op].partials(number(limit))
+    slope = evaluate(derivative, BUILTIN_CONSTANTS)
+    linear = _scaled(beside, slope)
+    return _collect(list(linear.terms.items()), max(linear.error, 2 * beside.order))

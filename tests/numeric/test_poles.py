@@ -1,0 +1,41 @@
+"""Expectations that do not exist are refused, integrable singularities are not."""
+
+import numpy as np
+import pytest
+
+import tpl
+from tests.numeric.test_tails import expression
+from tpl.language.source import TplError
+from tpl.numeric.poles import worst_pole
+
+ORDERS = {
+    "1 / z": 1, "1 / z^2": 2, "abs(z)^-0.3": 0.3, "1 / tanh(z - 1)": 1, "1 / (z^2 - 2)^2": 2, "1 / sqrt(abs(z))": 0.5,
+    "exp(1 / z)": np.inf, "z / (z * abs(z)^0.5)": 0.5,
+    "1 / (1 + z^2)": None, "sin(z) / z": None, "z / tanh(z)": None, "1 / (2 + cos(z))": None, "1 / (1 + exp(z))": None,
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("text", ORDERS)
+def test_orders_of_poles(text):
+    found = worst_pole(expression(text), np.array([[1.5]]), {}, {})
+    assert (found and found.order) == (ORDERS[text] and pytest.approx(ORDERS[text]))
+
+
+@pytest.mark.parametrize("method", ["auto", "law"])
+def test_an_infinite_second_moment_is_refused_at_its_line(method):
+    text = """def phi(z) = 1 / z
+width n
+data X[N, d] = sphere(2, 3, seed=0)
+network f(x[d]):
+    param W : [n, d] ~ N(0, 1 / d)
+    param v : [1, n] ~ N(0, 1 / n)
+    h = W @ x
+    y = phi(h)
+    return v @ y
+show nngp(f, X)
+"""
+    with pytest.raises(TplError, match="1/distance\\^2") as caught:
+        tpl.loads(text).run(method=method)
+    assert "y = phi(h)" in str(caught.value)
+    found = tpl.loads(text.replace("1 / z", "1 / (1 + z^2)")).run(method=method)
+    assert np.isfinite(found.results[0].value).all()
