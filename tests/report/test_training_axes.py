@@ -8,9 +8,11 @@ import pytest
 import tpl
 from tpl.report.curve_picture import draw_courses
 from tpl.report.heat_picture import draw_matrix
+from tpl.report.labelled import Labelled
 from tpl.report.results import Result
 from tpl.report.schema import run_document
-from tpl.report.tables import make_console, print_run
+from tpl.report.sweep import Sweep
+from tpl.report.tables import make_console, print_run, print_sweep
 
 PROGRAM = """
 const L = 2
@@ -88,3 +90,16 @@ def test_verification_names_the_member(program):
 def test_labels_must_fit_the_numbers():
     with pytest.raises(ValueError, match="do not fit"):
         Result("rms(x[l])", np.zeros((2, 3)), 0.0, "", steps=(0, 1), axes=(("l", (0, 1)),))
+
+
+def test_a_sweep_shows_the_first_and_the_last_step():
+    shape = (2, 6)
+    sweep = Labelled(
+        "loss", ("rate", "step"), {"rate": (0.1, 0.2), "step": tuple(range(6))}, np.arange(12.0).reshape(shape),
+        np.zeros(shape), np.full(2, "sampled"),
+    )  # fmt: skip
+    file = io.StringIO()
+    print_sweep(Sweep("", "p.tp", 0, {"rate": (0.1, 0.2)}, (sweep,)), make_console(file))
+    lines = [" ".join(line.split()) for line in file.getvalue().splitlines()]
+    assert "rate step 0 step 2 step 3 step 5" in lines
+    assert "0.2 6 8 9 11" in lines
