@@ -52,10 +52,14 @@ def rows(name: str) -> list[Row]:
     if name in PICTURES:
         found.plot(ROOT / "docs" / "images" / f"verify_{name}.png")
     training = program.program.training
-    shown = [x.name for x in (training.shows if training is not None else program.program.shows)]
-    owner = [max((x for x in shown if value.startswith(x)), key=len) for value in found.names]
+    if training is not None:
+        shown = {member: x.name for x in training.shows for member in x.names}
+    else:
+        shown = {x.name: x.name for x in program.program.shows}
+    owner = [shown[max((x for x in shown if value.startswith(x)), key=len)] for value in found.names]
     print(f"{name}: {'agrees' if found.ok else 'DISAGREES'}, {seconds:.0f} s", flush=True)
-    return [_row(name, x, np.array([i for i, y in enumerate(owner) if y == x]), found, seconds) for x in shown]
+    return [_row(name, x, np.array([i for i, y in enumerate(owner) if y == x]), found, seconds)
+            for x in dict.fromkeys(shown.values())]  # fmt: skip
 
 
 def _row(name: str, show: str, members: np.ndarray, found: Verification, seconds: float) -> Row:

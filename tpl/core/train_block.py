@@ -77,7 +77,7 @@ class TrainBlock:
         kernels = self.kernels() if still else None
         return Training(
             self.builder.program(""), self.node.network, self.parameters, regime, examples, test_examples,
-            schedule, self._word("start", GP) == ZERO_START, {}, kernels, (), self.node.span,
+            schedule, self._word("start", GP) == ZERO_START, {}, kernels, (), self.node.span, *self._along(),
         )  # fmt: skip
 
     def _network(self) -> NetworkValue:
@@ -144,6 +144,13 @@ class TrainBlock:
         raise Mistake(node.span, f"there are {len(applied)} inputs with {positions} output{'s' * (positions > 1)} of {rows} "
                       f"number{'s' * (rows > 1)}, but the targets have shape {list(targets.array.shape)}",
                       f"targets lie along the first axis as the inputs do: {one}")  # fmt: skip
+
+    def _along(self) -> tuple[str, str]:
+        """The data that the examples and the tests run along."""
+        test = self.settings.get("test")
+        tested = test.items[0] if isinstance(test, s.ListOf) else None
+        found = self.node.inputs[0].name, tested.name if isinstance(tested, s.Name) else ""
+        return found if self._along_data(self.applied) else ("", "")
 
     def _along_data(self, applied: list[Applied]) -> bool:
         return "[" in applied[0].label

@@ -114,14 +114,32 @@ class Measure:
     of: "Measure | None" = None
 
 
-@dataclass(frozen=True)
-class TrainingShow:
-    """What was asked for: `measures` in an array of shape `shape`, at every recorded step."""
+class Axis(NamedTuple):
+    """An axis of what is shown: an index of the network with its values, or data with its examples from 1.
+
+    name: empty for an axis that nothing in the program names.
+    """
 
     name: str
-    shape: tuple[int, ...]
+    labels: tuple[int, ...]
+
+
+@dataclass(frozen=True)
+class TrainingShow:
+    """What was asked for: `measures` in an array over `indices`, at every recorded step.
+
+    names: of each measure, with the values of its indices: `rms(x[0])`, `rms(x[1])` where `rms(x[l])` was asked for.
+    """
+
+    name: str
+    indices: tuple[Axis, ...]
     measures: tuple[Measure, ...]
+    names: tuple[str, ...]
     span: Span | None
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        return tuple(len(x.labels) for x in self.indices)
 
 
 @dataclass(frozen=True)
@@ -129,6 +147,7 @@ class Training:
     """A whole `train` block. variables: what grams are taken of: a vector line for each training input.
 
     kernels: over the outputs of all examples, then of all tests; None where nothing needs them.
+    inputs, test_inputs: the data that examples and tests run along; empty where the network takes all of it at once.
     """
 
     program: Program
@@ -143,3 +162,5 @@ class Training:
     kernels: Kernels | None
     shows: tuple[TrainingShow, ...]
     span: Span | None = None
+    inputs: str = ""
+    test_inputs: str = ""

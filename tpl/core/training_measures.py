@@ -7,9 +7,10 @@ from typing import Any
 from tpl.core.expr import number
 from tpl.core.expressions import Scope, describe
 from tpl.core.train_block import TrainBlock
-from tpl.core.training import Kernels, Measure, Training, TrainingShow
+from tpl.core.training import Axis, Kernels, Measure, Training, TrainingShow
 from tpl.core.values import Coordinatewise, Family, Listing, Mistake
 from tpl.language import syntax as s
+from tpl.language.source import Span
 from tpl.language.training_words import GRAMS, OF_GRAMS, measures, test_outputs
 
 TANGENT = "tangent_kernel"
@@ -36,17 +37,23 @@ class Measures:
         return name in measures(self._training.network) and (name not in scope or name == self._training.network)
 
     def show(self, item: Any) -> TrainingShow:
-        shape, found = self._read(item)
-        return TrainingShow(self.block.home.source.slice(item.span), shape, tuple(found), item.span)
+        free = self._free_indices(item)
+        chosen = [dict(zip(free, values, strict=True)) for values in product(*free.values())]
+        found = [self._measure(item, {n: Coordinatewise(number(v)) for n, v in x.items()}) for x in chosen]
+        axes = tuple(Axis(name, tuple(values)) for name, values in free.items())
+        names = tuple(self._written(item, x) for x in chosen)
+        return TrainingShow(self.block.home.source.slice(item.span), axes, tuple(found), names, item.span)
 
     # ------------------------------------------------------------------------------------------ indices
-    def _read(self, item: Any) -> tuple[tuple[int, ...], list[Measure]]:
-        """A measure, or an array of them over the indices that stand free."""
-        free = self._free_indices(item)
-        found = []
-        for chosen in product(*free.values()):
-            found.append(self._measure(item, {n: Coordinatewise(number(v)) for n, v in zip(free, chosen, strict=True)}))
-        return tuple(len(values) for values in free.values()), found
+    def _written(self, item: Any, indices: dict[str, int]) -> str:
+        """The text of a measure with numbers for its free indices."""
+        source, parts = self.block.home.source, []
+        line, column = item.span.line, item.span.column
+        named = [x for x in s.walk(item) if isinstance(x, s.Name) and x.name in indices]
+        for node in sorted(named, key=lambda x: (x.span.line, x.span.column)):
+            parts += [source.slice(Span(line, column, node.span.line, node.span.column)), str(indices[node.name])]
+            line, column = node.span.end_line, node.span.end_column
+        return "".join([*parts, source.slice(Span(line, column, item.span.end_line, item.span.end_column))])
 
     def _free_indices(self, item: Any) -> dict[str, list[int]]:
         """Loop variables of the network that have no value here: they stand for all that their families hold."""

@@ -5,10 +5,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from tpl.report.layout import CORNER, WHOLE, Cell, Floats, Grid, grids
+from tpl.report.layout import CORNER, WHOLE, Cell, Floats, Grid, grids, joined_labels, label_at
 
 if TYPE_CHECKING:
-    from tpl.report.results import CheckReport
+    from tpl.report.results import CheckReport, Result
 
 MOST_STEPS = 9
 
@@ -18,21 +18,35 @@ def telling_steps(count: int, most: int = MOST_STEPS) -> list[int]:
     return [int(i) for i in np.unique(np.linspace(0, count - 1, min(count, most)).round())]
 
 
-def step_grids(value: Floats, error: Floats, steps: Sequence[int]) -> tuple[list[Grid], bool]:
-    """An array whose first axis is along training as tables, and whether they show all of it.
+def step_grids(result: "Result") -> tuple[list[Grid], bool]:
+    """A result whose first axis is along training as tables, and whether they show all of it.
 
     Numbers and vectors a step are rows; of matrices a step, the last is shown.
     """
+    value, error, steps = result.value, result.error, result.steps
     if value.ndim > 3 or (value.ndim == 3 and min(value.shape[1:]) > 1):
-        shown, _ = grids(value[-1], error[-1])
+        shown, _ = grids(value[-1], error[-1], labels=result.labels)
         return [grid._replace(caption=f"step {steps[-1]} {grid.caption}".rstrip()) for grid in shown], False
     flat_value, flat_error = (x.reshape(len(x), -1) for x in (value, error))
     width = flat_value.shape[1]
     columns: list[int | None] = list(range(width)) if width <= WHOLE else [*range(CORNER), None]
-    labels = tuple("" if width == 1 else "..." if j is None else str(j + 1) for j in columns)
+    names = joined_labels([[x.rpartition(" = ")[2] for x in axis] for axis in result.labels])
+    labels = tuple("" if width == 1 else label_at(names, j) for j in columns)
     kept = telling_steps(len(value))
     rows = tuple((f"step {steps[i]}", _cells(flat_value[i], flat_error[i], columns)) for i in kept)
     return [Grid("", labels, rows)], len(kept) == len(value) and None not in columns
+
+
+def step_lines(result: "Result") -> tuple[Floats, Floats, str, list[str]]:
+    """What pictures draw along training: values and errors [steps, lines], what of the result they are, and their names.
+
+    Lines are the numbers of a step, or a matrix's diagonal.
+    """
+    value, error, labels, what = result.value, result.error, result.labels, ""
+    if result.square:
+        value, error = (np.diagonal(x, axis1=-2, axis2=-1) for x in (value, error))
+        labels, what = labels[:-1], ", diagonal"
+    return value.reshape(len(value), -1), error.reshape(len(error), -1), what, joined_labels(labels)
 
 
 def step_table(values: Sequence[Floats], errors: Sequence[Floats], names: Sequence[str], steps: Sequence[int]) -> Grid:

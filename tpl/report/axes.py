@@ -11,16 +11,22 @@ STEP = "step"
 
 
 def axes_of(
-    name: str, shape: tuple[int, ...], steps: Sequence[int] = (), taken: Sequence[str] = ()
+    name: str,
+    shape: tuple[int, ...],
+    steps: Sequence[int] = (),
+    taken: Sequence[str] = (),
+    known: Sequence[tuple[str, tuple[int, ...]]] = (),
 ) -> tuple[tuple[str, ...], dict[str, tuple[Label, ...]]]:
     """Names and labels of the axes of a show.
 
     Along training the first is `step`. A kernel over X has `X` and `X′`, a list by `for i in 2..5` has `i`, both labelled as
-    in the program; others are `axis_1`, … taken: names that other axes have already.
+    in the program; others are `axis_1`, … taken: names that other axes have already. known: names and labels of all axes but
+    the steps, where whoever gave the numbers tells them; an empty name is none.
     """
     first: list[tuple[str, tuple[Label, ...]]] = [(STEP, tuple(steps))] if steps else []
     own = shape[len(first) :]
-    named = _named(name, own)
+    unnamed = (f"axis_{i}" for i in range(1, len(known) + 1))
+    named = [(dim or next(unnamed), labels) for dim, labels in known] or _named(name, own)
     found = [*first, *(named or [(f"axis_{i}", _count(size)) for i, size in enumerate(own, 1)])]
     coords: dict[str, tuple[Label, ...]] = {}
     for dim, labels in found:

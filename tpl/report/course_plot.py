@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from tpl.report.along import step_lines
 from tpl.report.plots import COLOURS, new_figure, safe_label, save_figure
 from tpl.report.results import Result, Run
 
@@ -39,14 +40,14 @@ def plot_courses(run: Run, path: str | os.PathLike[str]) -> Path:
 def _draw(axes: "Axes", result: Result) -> None:
     from matplotlib.ticker import MaxNLocator
 
-    value, error, what = _lines(result)
+    value, error, what, names = step_lines(result)
     shown = min(value.shape[1], MOST_LINES)
     seen = np.abs(value[:, :shown]) > 2 * error[:, :shown]  # the rest cannot be told from zero
     positive = value[:, :shown][seen]
     logarithmic = positive.size and positive.min() > 0 and positive.max() / positive.min() > LOGARITHMIC
     for j in range(shown):
         colour = COLOURS[j % len(COLOURS)]
-        label = str(j + 1) if value.shape[1] > 1 else None
+        label = names[j] if value.shape[1] > 1 else None
         line = np.where(seen[:, j], value[:, j], np.nan) if logarithmic else value[:, j]
         axes.plot(result.steps, line, color=colour, lw=1.4, ls="-" if j < len(COLOURS) else "--", label=label)
         axes.fill_between(
@@ -61,12 +62,3 @@ def _draw(axes: "Axes", result: Result) -> None:
     axes.set_xlabel("step")
     if 1 < shown <= 8:
         axes.legend(fontsize=7, ncols=2, frameon=False)
-
-
-def _lines(result: Result) -> tuple[np.ndarray, np.ndarray, str]:
-    """[steps, lines]: the numbers of a step, or a matrix's diagonal."""
-    value, error = result.value, result.error
-    if value.ndim >= 3 and value.shape[-1] == value.shape[-2]:
-        value, error = (np.diagonal(x, axis1=-2, axis2=-1).reshape(len(x), -1) for x in (value, error))
-        return value, error, ", diagonal"
-    return value.reshape(len(value), -1), error.reshape(len(error), -1), ""

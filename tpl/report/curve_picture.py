@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from tpl.report.along import step_lines
 from tpl.report.layout import Floats, compact
 from tpl.report.results import Result, Verification
 from tpl.report.svg import Picture, path, shortened, text, words
@@ -148,7 +149,7 @@ def draw_courses(results: Sequence[Result]) -> list[Picture]:
 
 
 def _course(result: Result) -> Picture:
-    value, error, what = _lines(result)
+    value, error, what, names = step_lines(result)
     lines = min(value.shape[1], MOST_LINES)
     value, error = value[:, :lines], error[:, :lines]
     seen = np.abs(value) > 2 * error  # the rest cannot be told from zero
@@ -161,7 +162,7 @@ def _course(result: Result) -> Picture:
     else:
         heights = [float(x) for x in (*(value - 2 * error).ravel(), *(value + 2 * error).ravel())]
     on = frame(WIDTH, HEIGHT, steps, heights, log_y=log)
-    more = f", first {lines}" if lines < _lines(result)[0].shape[1] else ""
+    more = f", first {lines}" if lines < len(names) else ""
     parts = [draw_axes(on, shortened(f"{result.name}{what}{more}", 46), "step")]
     for j in range(lines):
         shown = [k for k in range(len(steps)) if not log or seen[k, j]]
@@ -174,11 +175,11 @@ def _course(result: Result) -> Picture:
         every = sorted({0, len(shown) // 2, len(shown) - 1})
         for k in every:
             title = (
-                f"{'' if lines == 1 else f'[{j + 1}] '}step {xs[k]:.0f}: {words(compact(float(ys[k]), float(es[k])))}"
+                f"{'' if lines == 1 else f'{names[j]}, '}step {xs[k]:.0f}: {words(compact(float(ys[k]), float(es[k])))}"
             )
             parts.append(marker(*on.point(xs[k], float(ys[k])), j, f"f{j} s{j}", title))
     if lines > 1:
-        parts += [_key(j, lines) for j in range(lines)]
+        parts += [_key(j, x, max(map(len, names[:lines]))) for j, x in enumerate(names[:lines])]
     ends = "; ".join(
         f"{compact(float(value[0, j]), float(error[0, j]))} to {compact(float(value[-1, j]), float(error[-1, j]))}"
         for j in range(lines)
@@ -187,16 +188,10 @@ def _course(result: Result) -> Picture:
     return Picture("".join(parts), WIDTH, HEIGHT, label)
 
 
-def _key(j: int, count: int) -> str:
-    """One line's mark and number, below the plot."""
-    x = 18 + 34 * j
-    return marker(x, HEIGHT - 8, j, f"f{j} s{j}") + text(x + 8, HEIGHT - 4, str(j + 1), "soft")
-
-
-def _lines(result: Result) -> tuple[Floats, Floats, str]:
-    """[steps, lines]: the numbers of a step, or a matrix's diagonal."""
-    value, error = result.value, result.error
-    if value.ndim >= 3 and value.shape[-1] == value.shape[-2]:
-        value, error = (np.diagonal(x, axis1=-2, axis2=-1).reshape(len(x), -1) for x in (value, error))
-        return value, error, ", diagonal"
-    return value.reshape(len(value), -1), error.reshape(len(error), -1), ""
+def _key(j: int, name: str, longest: int) -> str:
+    """One line's mark and name, below the plot."""
+    apart = min(22 + 7 * longest, (WIDTH - 18) / MOST_LINES)
+    x = 18 + apart * j
+    return marker(x, HEIGHT - 8, j, f"f{j} s{j}") + text(
+        x + 8, HEIGHT - 4, shortened(name, int((apart - 16) / 6)), "soft"
+    )

@@ -27,13 +27,15 @@ def draw_matrix(result: Result) -> list[Picture]:
     value, error = result.value, result.error
     if value.ndim < 2 + bool(result.steps) or 0 in value.shape or max(value.shape[-2:]) < 2:
         return []
-    if result.steps and value.shape[-1] != value.shape[-2]:  # vectors a step
+    if result.steps and not result.square:  # vectors a step
         return []
     kept, found = _slices(result), []
     limits = min(float(value[i].min()) for i in kept), max(float(value[i].max()) for i in kept)
     for index in kept:
         place = index[1:] if result.steps else index
-        name = result.name + (f"[{', '.join(str(i + 1) for i in place)}, ·, ·]" if place else "")
+        name = result.name + (
+            f"[{', '.join(x[i] for x, i in zip(result.labels, place, strict=False))}, ·, ·]" if place else ""
+        )
         name += f", step {result.steps[index[0]]}" if result.steps else ""
         found.append(_map(name, value[index], error[index], limits))
     return found

@@ -51,7 +51,7 @@ def result_html(result: Result) -> str:
         number = compact(float(result.value), float(result.error))
         return f"<div>{head} = {_safe(number)} <span{_GREY}>{_safe(about)}</span></div>"
     if result.steps:
-        shown, whole = step_grids(result.value, result.error, result.steps)
+        shown, whole = step_grids(result)
     else:
         shown, whole = grids(result.value, result.error)
     tables = "".join(_grid(grid) for grid in shown)

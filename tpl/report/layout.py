@@ -2,7 +2,8 @@
 
 import math
 import textwrap
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from itertools import product
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
@@ -120,18 +121,24 @@ class Grid(NamedTuple):
         return [[label, *("..." if c is None else compact(*c, digits) for c in cells)] for label, cells in self.rows]
 
 
-def grids(value: Floats, error: Floats, wrap: int = WHOLE) -> tuple[list[Grid], bool]:
-    """An array of any dimension as tables, and whether they show all of it. wrap: numbers in a row of a vector."""
+def grids(
+    value: Floats, error: Floats, wrap: int = WHOLE, labels: Sequence[Sequence[str]] = ()
+) -> tuple[list[Grid], bool]:
+    """An array of any dimension as tables, and whether they show all of it. wrap: numbers in a row of a vector.
+
+    labels: along every axis of an array of matrices; without them places are counted from 1.
+    """
     if value.ndim <= 1:
         return _vector_grid(np.atleast_1d(value), np.atleast_1d(error), wrap)
+    labels = labels or [[str(i + 1) for i in range(size)] for size in value.shape]
     slices = list(np.ndindex(value.shape[:-2]))
     per_slice = max(1, value.shape[-2] * value.shape[-1])
     shown = slices[: max(1, MOST_NUMBERS // per_slice)]
     rows, columns = _kept(value.shape[-2]), _kept(value.shape[-1])
     out = []
     for index in shown:
-        caption = f"[{', '.join(str(i + 1) for i in index)}, :, :]" if index else ""
-        out.append(_matrix_grid(caption, value[index], error[index], rows, columns))
+        caption = f"[{', '.join(x[i] for x, i in zip(labels, index, strict=False))}, :, :]" if index else ""
+        out.append(_matrix_grid(caption, value[index], error[index], (rows, columns), labels[-2:]))
     return out, len(shown) == len(slices) and None not in rows and None not in columns
 
 
@@ -139,16 +146,31 @@ def _kept(size: int) -> list[int | None]:
     return list(range(size)) if size <= WHOLE else [*range(CORNER), None]
 
 
-def _matrix_grid(caption: str, value: Floats, error: Floats, rows: list[int | None], columns: list[int | None]) -> Grid:
+def _matrix_grid(
+    caption: str,
+    value: Floats,
+    error: Floats,
+    kept: tuple[list[int | None], list[int | None]],
+    labels: Sequence[Sequence[str]],
+) -> Grid:
+    rows, columns = kept
+
     def cell(i: int | None, j: int | None) -> Cell | None:
         return None if i is None or j is None else Cell(float(value[i, j]), float(error[i, j]))
 
-    body = tuple((_label(i), tuple(cell(i, j) for j in columns)) for i in rows)
-    return Grid(caption, tuple(_label(j) for j in columns), body)
+    body = tuple((label_at(labels[0], i), tuple(cell(i, j) for j in columns)) for i in rows)
+    return Grid(caption, tuple(label_at(labels[1], j) for j in columns), body)
 
 
-def _label(index: int | None) -> str:
-    return "..." if index is None else str(index + 1)
+def label_at(labels: Sequence[str], place: int | None) -> str:
+    """The label of a place, or dots where places are left out."""
+    return "..." if place is None else labels[place]
+
+
+def joined_labels(labels: Sequence[Sequence[str]]) -> list[str]:
+    """Labels of all places of an array, row-major: `0`, or `0, 1` where there are several axes longer than one place."""
+    telling = [x for x in labels if len(x) > 1]
+    return [", ".join(x) for x in product(*telling)]
 
 
 def _vector_grid(value: Floats, error: Floats, wrap: int) -> tuple[list[Grid], bool]:

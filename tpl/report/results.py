@@ -32,7 +32,8 @@ if TYPE_CHECKING:
 class Result:
     """One show: an array of numbers with its errors (same shape, or one for all) and the methods that gave them.
 
-    steps: of training, if the first axis is along it.
+    steps: of training, if the first axis is along it. axes: names and labels of all other axes, where they are known; no name
+    is an empty one.
     Behaves as its value in numpy functions. Raises ValueError on numbers that are not finite or errors below 0.
     """
 
@@ -42,6 +43,7 @@ class Result:
     method: str
     span: Span | None = None
     steps: tuple[int, ...] = ()
+    axes: tuple[tuple[str, tuple[int, ...]], ...] = ()
 
     def __post_init__(self) -> None:
         value = _frozen(self.value)
@@ -50,12 +52,30 @@ class Result:
             raise ValueError(f"{self.name}: the value or its error is not finite")
         if (error < 0).any():
             raise ValueError(f"{self.name}: a negative error")
+        if self.axes and tuple(len(x) for _, x in self.axes) != value.shape[bool(self.steps) :]:
+            raise ValueError(f"{self.name}: labels that do not fit the shape {value.shape}")
         object.__setattr__(self, "value", value)
         object.__setattr__(self, "error", error)
 
     @property
     def shape(self) -> tuple[int, ...]:
         return tuple(self.value.shape)
+
+    @property
+    def labels(self) -> tuple[tuple[str, ...], ...]:
+        """What tables and pictures write along every axis but the steps: `l = 0`, or numbers alone where no name is known and
+        along both sides of a matrix over data.
+        """
+        axes = self.axes or tuple(("", tuple(range(1, size + 1))) for size in self.shape[bool(self.steps) :])
+        sides = {x for name, _ in axes for x in (name, name.removesuffix("′")) if name.endswith("′")}
+        return tuple(tuple(f"{k} = {x}" if k and k not in sides else str(x) for x in labels) for k, labels in axes)
+
+    @property
+    def square(self) -> bool:
+        """Are the last two axes both sides of a matrix, such as a Gram matrix?"""
+        value, names = self.value, [name for name, _ in self.axes[-2:]]
+        of_one = not names or (len(names) == 2 and names[1] == (names[0] and f"{names[0]}′"))
+        return value.ndim >= 2 + bool(self.steps) and value.shape[-1] == value.shape[-2] and of_one
 
     def __array__(self, dtype: DTypeLike | None = None, copy: bool | None = None) -> NDArray[Any]:
         return np.array(self.value, dtype=dtype) if copy else np.asarray(self.value, dtype=dtype)
@@ -84,7 +104,7 @@ class Result:
         from tpl.report.axes import axes_of
         from tpl.report.labelled import Labelled
 
-        dims, coords = axes_of(self.name, self.shape, self.steps)
+        dims, coords = axes_of(self.name, self.shape, self.steps, known=self.axes)
         return Labelled(self.name, dims, coords, self.value, self.error, np.array(self.method))
 
     def sel(self, **labels: Any) -> "Labelled":

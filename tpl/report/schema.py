@@ -57,6 +57,7 @@ def read_run(document: Mapping[str, Any]) -> "Run":
             x["method"],
             None if x["span"] is None else Span(**x["span"]),
             tuple(x["steps"]),
+            tuple((axis["name"], tuple(axis["labels"])) for axis in x.get("axes", ())),
         )
         for x in document["results"]
     ]
@@ -97,6 +98,7 @@ def _result(result: "Result") -> Document:
         "method": result.method,
         "span": _span(result.span),
         "steps": list(result.steps),
+        **({"axes": [{"name": name, "labels": list(x)} for name, x in result.axes]} if result.axes else {}),
     }
 
 
@@ -340,6 +342,7 @@ _RESULT = _object(
     span=_or_null(_SPAN),
     steps=_array(_COUNT),
 )
+_RESULT["properties"]["axes"] = _array(_object(name=_TEXT, labels=_array({"type": "integer"})))  # of training, if any
 
 _REGIME = _object(
     regime={"enum": ["features", "kernel", "trivial", "unstable"]}, r=_or_null(_TEXT), u=_TEXT, reasons=_array(_TEXT),

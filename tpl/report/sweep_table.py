@@ -4,6 +4,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from tpl.report.along import telling_steps
+from tpl.report.axes import STEP
 from tpl.report.labelled import Labelled, label_text
 from tpl.report.layout import compact, plain, seconds_text, shape_text
 from tpl.report.sweep import Sweep
@@ -57,6 +59,22 @@ def _own(shown: Labelled) -> int:
     return int(np.prod(shown.shape[shown.methods.ndim :]))
 
 
+def _kept(shown: Labelled) -> list[int]:
+    """Which numbers of a point are shown: the first ones; along training of the first, the last and some steps between."""
+    own, first = _own(shown), shown.methods.ndim
+    if own <= MOST_NUMBERS or shown.dims[first] != STEP:
+        return list(range(min(own, MOST_NUMBERS)))
+    steps = shown.shape[first]
+    each = own // steps
+    chosen = telling_steps(steps, max(2, MOST_NUMBERS // each))
+    return [i * each + j for i in chosen for j in range(min(each, MOST_NUMBERS // len(chosen)))]
+
+
+def _place(shown: Labelled, dim: str, i: int) -> str:
+    label = label_text(shown.coords[dim][i])
+    return f"{STEP} {label}" if dim == STEP else label
+
+
 def _table(shown: Labelled) -> "Table":
     from rich.table import Table
 
@@ -64,11 +82,12 @@ def _table(shown: Labelled) -> "Table":
 
     count = shown.methods.ndim
     swept, own = shown.dims[:count], shown.dims[count:]
-    value, error = (x.reshape(-1, _own(shown))[:, :MOST_NUMBERS] for x in (shown.value, shown.error))
-    places = list(np.ndindex(*shown.shape[count:]))[:MOST_NUMBERS]
-    names = [", ".join(label_text(shown.coords[dim][i]) for dim, i in zip(own, place, strict=True)) for place in places]
+    kept = _kept(shown)
+    value, error = (x.reshape(-1, _own(shown))[:, kept] for x in (shown.value, shown.error))
+    every = list(np.ndindex(*shown.shape[count:]))
+    names = [", ".join(_place(shown, dim, i) for dim, i in zip(own, every[k], strict=True)) for k in kept]
     table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
-    for name in (*map(plain, swept), *(f"[{x}]" if x else "" for x in names)):
+    for name in (*map(plain, swept), *(x if x.startswith(STEP) else f"[{x}]" if x else "" for x in names)):
         table.add_column(text(name, "dim"), justify="right")
     for row, point in enumerate(list(np.ndindex(*shown.methods.shape))[:MOST_ROWS]):
         settings = [plain(label_text(shown.coords[dim][i])) for dim, i in zip(swept, point, strict=True)]

@@ -146,7 +146,7 @@ def result_table(result: Result, with_method: bool = True) -> "RenderableType":
     if result.value.ndim <= 1 and not result.steps:
         parts.append(_vector_table(result))
     if result.steps:
-        shown, whole = step_grids(result.value, result.error, result.steps)
+        shown, whole = step_grids(result)
     else:
         shown, whole = grids(result.value, result.error)
     for grid in shown if result.value.ndim > 1 or result.steps else []:

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from tpl.core.training import Example, Measure, Training, TrainingShow
+from tpl.core.training import Axis, Example, Measure, Training, TrainingShow
 from tpl.sampling import measures
 from tpl.sampling.checkpoint import Checkpoint
 from tpl.sampling.errors import NoValue
@@ -108,6 +108,21 @@ class Measured:
         """Of every show."""
         records = len(self.training.schedule.records)
         return [(records, *shown.shape, *self._entries(shown.measures[0])) for shown in self.training.shows]
+
+    def axes(self) -> list[tuple[Axis, ...]]:
+        """Of every show, those after the steps: its indices, then the axes of one measure."""
+        return [(*shown.indices, *self._own_axes(shown.measures[0])) for shown in self.training.shows]
+
+    def _own_axes(self, measure: Measure) -> tuple[Axis, ...]:
+        """Axes of one measure, named after the data where they run along its examples."""
+        sizes, examples = self._entries(measure), self.sizes[measure.function == "test_f"]
+        name = self.training.test_inputs if measure.function == "test_f" else self.training.inputs
+        if measure.function in ("f", "test_f"):
+            along = [name, *("" for _ in sizes[1:])]
+        else:
+            square = len(sizes) == 2 and sizes[0] == examples
+            along = [name, f"{name}′" if name else ""] if square else ["" for _ in sizes]
+        return tuple(Axis(x, tuple(range(1, size + 1))) for x, size in zip(along, sizes, strict=True))
 
     def _entries(self, measure: Measure) -> tuple[int, ...]:
         """The shape of one measure at one step."""

@@ -140,7 +140,7 @@ def _joined(
 ) -> Labelled:
     """One show's results over all points. Where its size depends on a setting, the places that a point lacks are NaN."""
     names, first = tuple(labels), next(iter(results.values()))
-    axes = [axes_of(x.name, x.shape, x.steps, names) for x in results.values()]
+    axes = [axes_of(x.name, x.shape, x.steps, names, x.axes) for x in results.values()]
     if len({dims for dims, _ in axes}) > 1:
         raise TplError(source, [Diagnostic(first.span, f"`{first.name}` has not the same axes at all points")])
     longest = _longest([coords for _, coords in axes])
@@ -149,7 +149,7 @@ def _joined(
     value, error = np.full(shape, np.nan), np.full(shape, np.nan)
     methods, why = np.full(outer, "", dtype=object), np.full(outer, "", dtype=object)
     for place, result in results.items():
-        dims, coords = axes_of(result.name, result.shape, result.steps, names)
+        dims, coords = axes_of(result.name, result.shape, result.steps, names, result.axes)
         inside: tuple[Any, ...] = np.ix_(*([longest[dim].index(x) for x in coords[dim]] for dim in dims))
         value[*place, *inside], error[*place, *inside] = result.value, result.error
         methods[place] = result.method

@@ -85,8 +85,8 @@ def train_limit(
     estimates, notes = _with_effect(training, sampled, effect)
     steps = training.schedule.records
     results = [
-        Result(shown.name, e.value, e.error, e.method, shown.span, steps)
-        for shown, e in zip(training.shows, estimates, strict=True)
+        Result(shown.name, e.value, e.error, e.method, shown.span, steps, axes)
+        for shown, e, axes in zip(training.shows, estimates, Measured(training).axes(), strict=True)
     ]
     notes = [*training.regime.reasons, *_stationary(training, found), *_ranks(training, found), *notes]
     return results, notes + [note for e in estimates for note in e.notes]

@@ -107,7 +107,8 @@ def _verify_training(
         f"{name} at step {step}"
         for shown, values in zip(training.shows, measured, strict=True)
         for step in training.schedule.records
-        for name in value_names(shown.name, values.shape[2:])
+        for one in shown.names
+        for name in value_names(one, values.shape[2 + len(shown.indices) :])
     ]
     method = f"trained in the limit: {replicates} replicates of {samples} samples, tolerance {DEFAULT_TOLERANCE:g}"
     how = f"networks trained: {seeds} seeds at each of the widths {', '.join(map(str, chosen))}"
