@@ -14,7 +14,7 @@ from tpl.data.cifar import CLASS_NAMES, IMAGE_OPTIONS, IMAGES_DOC, LABEL_OPTIONS
 from tpl.data.cifar_files import OFFICIAL_HINT, read_batch
 
 ROOM = 10**8
-USAGE = "usage: cifar10(N, normalize=sphere, size=32, channels=rgb, start=1, classes=all, layout=flat, patch=1)"
+USAGE = 'usage: cifar10(N, normalize="sphere", size=32, channels="rgb", start=1, classes="all", layout="flat", patch=1)'
 CLASSES_HINT = "classes: 0 airplane, 1 automobile, 2 bird, 3 cat, 4 deer, 5 dog, 6 frog, 7 horse, 8 ship, 9 truck"
 
 
@@ -255,7 +255,7 @@ def for_more(call):
         (4, {"normalize": 1}, "cifar10: normalize must be sphere, centre or none, not 1", None),
         (4, {"channels": "gray"}, "cifar10: channels must be rgb or grey, not 'gray'", None),
         (4, {"layout": "row"}, "cifar10: layout must be flat, rows, pixels or grid, not 'row'", None),
-        (4, {"patch": 2}, "cifar10: layout=flat has no patches", "layout=pixels and layout=grid have"),
+        (4, {"patch": 2}, 'cifar10: layout="flat" has no patches', 'layout="pixels" and layout="grid" have'),
         (4, {"layout": "grid", "patch": 5}, "cifar10: patches of side 5 do not tile an image of side 32", None),
         (4, {"classes": "cat,lion"}, "cifar10: 'lion' is no class of CIFAR-10", CLASSES_HINT),
         (4, {"classes": 10}, "cifar10: '10' is no class of CIFAR-10", CLASSES_HINT),
@@ -265,7 +265,7 @@ def for_more(call):
             4,
             {"size": 1, "channels": "grey"},
             "cifar10: image 1 is constant after averaging and cannot be scaled to the sphere",
-            "use normalize=centre or normalize=none",
+            'use normalize="centre" or normalize="none"',
         ),
     ],
 )
@@ -291,13 +291,13 @@ def test_image_refusals(count, options, message, hint):
         (
             4,
             {"encoding": "sign"},
-            "cifar10_labels: encoding=sign needs two classes, got none",
+            'cifar10_labels: encoding="sign" needs two classes, got none',
             'name them, as in classes="cat,dog"',
         ),
         (
             4,
             {"encoding": "sign", "classes": "cat,dog,frog"},
-            "cifar10_labels: encoding=sign needs two classes, got 3",
+            'cifar10_labels: encoding="sign" needs two classes, got 3',
             'name them, as in classes="cat,dog"',
         ),
         (
@@ -420,7 +420,7 @@ def test_constant_image_is_named(tmp_path):
     content[b"data"][4] = 17
     write(tmp_path / "data_batch_1", content)
     message = "cifar10: image 5 is constant and cannot be scaled to the sphere"
-    hint = "use normalize=centre or normalize=none"
+    hint = 'use normalize="centre" or normalize="none"'
     assert refusal(load_source, f"cifar10:8@{tmp_path}", ROOM) == (message, hint)
     assert not load_source(f"cifar10:8,normalize=centre@{tmp_path}", ROOM).array[4].any()
 

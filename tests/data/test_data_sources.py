@@ -52,6 +52,9 @@ def here(tmp_path, monkeypatch):
             {"classes": "cat,dog", "encoding": "sign"},
         ),
         ("cifar10:6,classes=3, 5", "cifar10", (6,), {"classes": "3,5"}),
+        ('cifar10:6,classes="cat,dog",size=8', "cifar10", (6,), {"classes": "cat,dog", "size": 8}),
+        ("cifar10:6,classes='cat, dog'", "cifar10", (6,), {"classes": "cat,dog"}),
+        ('cifar10_labels:6,classes="all"', "cifar10_labels", (6,), {}),
     ],
 )
 def test_generator_sources(text, name, args, options):

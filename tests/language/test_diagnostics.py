@@ -2505,4 +2505,37 @@ f.tp:2:14: error: `α` is not defined here
 f.tp:2:18: error: `é` is not defined here
     2 | show 名 + 字 + α + é
       |                    ^
+
+=== words_without_quotes
+const N = 8
+const c = 3
+data X[N, d] = cifar10(N, normalize=none, classes=c)
+data y[N] = cifar10_labels(N, classes="cat,dog", encoding=sign)
+data z[N] = cifar10_labels(N, encoding=index)
+data Z[3, T, d] = sphere(3, 5, 10, lengths=short, seed=one)
+show 1
+---
+f.tp:3:37: error: the option `normalize` takes a word in quotes
+    3 | data X[N, d] = cifar10(N, normalize=none, classes=c)
+      |                                     ^^^^
+  help: write `normalize="none"`
+
+f.tp:4:59: error: the option `encoding` takes a word in quotes
+    4 | data y[N] = cifar10_labels(N, classes="cat,dog", encoding=sign)
+      |                                                           ^^^^
+  help: write `encoding="sign"`
+
+f.tp:5:40: error: the option `encoding` takes a word in quotes
+    5 | data z[N] = cifar10_labels(N, encoding=index)
+      |                                        ^^^^^
+  help: write `encoding="index"`
+
+f.tp:6:44: error: the option `lengths` takes a word in quotes
+    6 | data Z[3, T, d] = sphere(3, 5, 10, lengths=short, seed=one)
+      |                                            ^^^^^
+  help: write `lengths="short"`
+
+f.tp:6:56: error: `one` is not defined here
+    6 | data Z[3, T, d] = sphere(3, 5, 10, lengths=short, seed=one)
+      |                                                        ^^^
 '''

@@ -16,7 +16,7 @@ from tpl.data.arguments import Options, Value, check_options, read_choice, read_
 from tpl.data.cifar_files import CLASSES, Batch, bundled_batches, official_batches
 from tpl.data.dataset import Array, DataError, Dataset, freeze, plural, require_room, shown
 
-IMAGES = "cifar10(N, normalize=sphere, size=32, channels=rgb, start=1, classes=all, layout=flat, patch=1)"
+IMAGES = 'cifar10(N, normalize="sphere", size=32, channels="rgb", start=1, classes="all", layout="flat", patch=1)'
 IMAGES_DOC = """The first N training images of CIFAR-10, from the bundled slice of 164 images; on the command
 line, `--data X=cifar10:N@FOLDER` reads the official folder cifar-10-batches-py (50000 images) instead.
 
@@ -27,7 +27,7 @@ normalize  "sphere"  each image centred to mean 0, then scaled to |xi|^2 = d, it
 size       side in pixels after averaging over blocks: 1, 2, 4, 8, 16 or 32 (default)
 channels   "rgb" (default) or "grey", the mean of the three
 start      number of the first image considered, from 1 (default)
-classes    comma-separated names or indices of the classes to keep, e.g. "cat,dog" or "3,5" (default: all)
+classes    comma-separated names or indices of the classes to keep, e.g. "cat,dog" or "3,5", or "all" (default)
 layout     "flat"    [N, d] in the order channel, row, column (default)
            "rows"    [N, side, channels * side]: an image is the sequence of its rows, each in the order
                      channel, column
@@ -38,7 +38,7 @@ patch      side of the squares that take the place of pixels in the layouts pixe
 
 Images are averaged first and normalised afterwards, always as a whole, whatever the layout."""
 
-LABELS = "cifar10_labels(N, encoding=index, start=1, classes=all)"
+LABELS = 'cifar10_labels(N, encoding="index", start=1, classes="all")'
 LABELS_DOC = """The labels of the images that cifar10 gives for the same N, start and classes.
 
 encoding  "index"   [N], the class index: 0 airplane, 1 automobile, 2 bird, 3 cat, 4 deer, 5 dog, 6 frog,
@@ -50,6 +50,8 @@ start, classes      as for cifar10"""
 CLASS_NAMES = ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck")
 IMAGE_OPTIONS = ("normalize", "size", "channels", "start", "classes", "layout", "patch")
 LABEL_OPTIONS = ("encoding", "start", "classes")
+IMAGE_WORDS = ("normalize", "channels", "classes", "layout")
+LABEL_WORDS = ("encoding", "classes")
 FULL_SIDE = 32
 SIDES = (1, 2, 4, 8, 16, 32)
 CHUNK = 256  # images converted at a time, which bounds the memory beyond the result
@@ -129,7 +131,7 @@ def make_labels(args: Sequence[Value], options: Options, max_bytes: int, folder:
     choice = _read_choice_of_images("cifar10_labels", args, options, LABELS)
     encoding = read_choice("cifar10_labels", options, "encoding", ("index", "sign", "onehot"))
     if encoding == "sign" and len(choice.classes) != 2:
-        problem = f"encoding=sign needs two classes, got {len(choice.classes) or 'none'}"
+        problem = f'encoding="sign" needs two classes, got {len(choice.classes) or "none"}'
         raise DataError(f"cifar10_labels: {problem}", 'name them, as in classes="cat,dog"')
     shape = (choice.count, CLASSES) if encoding == "onehot" else (choice.count,)
     require_room("cifar10_labels", shape, max_bytes)
@@ -148,7 +150,7 @@ def _read_choice_of_images(generator: str, args: Sequence[Value], options: Optio
 
 
 def _read_classes(generator: str, options: Options) -> tuple[int, ...]:
-    if "classes" not in options:
+    if options.get("classes", "all") == "all":
         return ()
     classes: list[int] = []
     for word in str(options["classes"]).split(","):
@@ -185,7 +187,7 @@ def _read_format(options: Options) -> _Format:
 def _read_patch(options: Options, side: int, layout: str) -> int:
     patch = read_count("cifar10", "patch", options.get("patch", 1), IMAGES)
     if patch > 1 and layout not in ("pixels", "grid"):
-        raise DataError(f"cifar10: layout={layout} has no patches", "layout=pixels and layout=grid have")
+        raise DataError(f'cifar10: layout="{layout}" has no patches', 'layout="pixels" and layout="grid" have')
     if side % patch:
         raise DataError(f"cifar10: patches of side {patch} do not tile an image of side {side}")
     return patch
@@ -259,7 +261,7 @@ def _normalised(sums: NDArray[np.int64], divisor: int, numbers: NDArray[np.int64
         reduced = "" if form.side == FULL_SIDE and form.channels == "rgb" else " after averaging"
         raise DataError(
             f"cifar10: image {numbers[constant[0]]} is constant{reduced} and cannot be scaled to the sphere",
-            "use normalize=centre or normalize=none",
+            'use normalize="centre" or normalize="none"',
         )
     return centred * np.sqrt(d / squared_norm)
 

@@ -48,6 +48,7 @@ class Generator:
     `make(args, options, max_bytes)` takes positional arguments as a sequence, keyword options as a mapping,
     and the largest size of the result in bytes; it raises DataError for anything wrong with them. Where
     `takes_folder` is set it also takes `folder=`, a Path from the command line, never from a program's text.
+    `words` are the options that take a string.
     """
 
     name: str
@@ -55,6 +56,7 @@ class Generator:
     doc: str
     make: Callable[..., Dataset]
     takes_folder: bool = False
+    words: tuple[str, ...] = ()
 
 
 def generate(name: str, args: Sequence[Value], options: Options, max_bytes: int) -> Dataset:
@@ -149,9 +151,14 @@ _RECORDS = (
         "Independent vectors along the last axis, uniform on the sphere |xi|^2 = d. Shape [N, ..., d], at least "
         'two sizes. The first vectors stay the same when N grows. With three sizes, lengths="5,2,4" cuts sequences short.',
         _sphere,
+        words=("lengths",),
     ),
     Generator(
-        "gaussian", GAUSSIAN, "Independent N(0, 1) entries of shape [N, ..., d]; lengths as for sphere.", _gaussian
+        "gaussian",
+        GAUSSIAN,
+        "Independent N(0, 1) entries of shape [N, ..., d]; lengths as for sphere.",
+        _gaussian,
+        words=("lengths",),
     ),
     Generator(
         "angles",
@@ -160,8 +167,8 @@ _RECORDS = (
         _angles,
     ),
     Generator("basis", BASIS, "sqrt(d) times the identity: d orthogonal inputs with |xi|^2 = d.", _basis),
-    Generator("cifar10", cifar.IMAGES, cifar.IMAGES_DOC, cifar.make_images, takes_folder=True),
-    Generator("cifar10_labels", cifar.LABELS, cifar.LABELS_DOC, cifar.make_labels, takes_folder=True),
+    Generator("cifar10", cifar.IMAGES, cifar.IMAGES_DOC, cifar.make_images, True, cifar.IMAGE_WORDS),
+    Generator("cifar10_labels", cifar.LABELS, cifar.LABELS_DOC, cifar.make_labels, True, cifar.LABEL_WORDS),
 )
 
 GENERATORS: dict[str, Generator] = {record.name: record for record in _RECORDS}

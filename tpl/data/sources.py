@@ -112,7 +112,7 @@ def _generated(name: str, rest: str, max_bytes: int) -> Dataset:
 
 
 def _parsed_call(name: str, call: str) -> tuple[Sequence[Value], Mapping[str, Value]]:
-    """Positional and keyword arguments of `4,10,seed=1`; classes=cat,dog is one option."""
+    """Positional and keyword arguments of `4,10,seed=1`; classes=cat,dog and classes="cat,dog" are one option."""
     args: list[str] = []
     options: dict[str, str] = {}
     last = ""
@@ -134,6 +134,9 @@ def _parsed_call(name: str, call: str) -> tuple[Sequence[Value], Mapping[str, Va
 
 
 def _value(word: str) -> Value:
+    quoted = re.fullmatch(r"""(["'])(.*)\1""", word)
+    if quoted:  # as in a program's text
+        return quoted[2]
     if "_" in word or not word.isascii():  # Python's own number syntax is wider than ours
         return word
     for kind in (int, float):

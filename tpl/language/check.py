@@ -275,9 +275,17 @@ class Checker:
             close = nearest(node.function, GENERATORS)
             hint = f"did you mean `{close}`?" if close else f"generators: {', '.join(f'`{g}`' for g in GENERATORS)}"
             self.report(node.name_span, f"there is no generator `{node.function}`", hint)
-        for argument in (*node.arguments, *(value for _, value in node.keywords)):
-            if not isinstance(argument, s.String):
+        words = GENERATORS[node.function].words if node.function in GENERATORS else ()
+        for option, argument in (*(("", x) for x in node.arguments), *node.keywords):
+            if option in words and isinstance(argument, s.Name) and not self._is_number(argument.name, scope):
+                self.report(argument.span, f"the option `{option}` takes a word in quotes",
+                            f'write `{option}="{argument.name}"`')  # fmt: skip
+            elif not isinstance(argument, s.String):
                 self.operand(argument, scope)
+
+    def _is_number(self, name: str, scope: Scope) -> bool:
+        """Does a name stand for a number, or may it, its definition being unreadable?"""
+        return self.is_lost(name) or (name in scope and scope[name].what in ("const", "value", "size", "loop"))
 
     def network_(self, node: s.Network, scope: Scope) -> None:
         if self.network is not None or self.loops:
