@@ -178,6 +178,12 @@ def test_no_short_recursion_is_said():
     assert page.missing["derivation"] in checked(page.html()).text()
 
 
+def test_long_lines_of_the_program_wrap():
+    html = page_of(SMALL).html()
+    assert "<a class='line code' style='--in:8'" in html  # goes on where it is set in
+    assert not re.search(r"\.program li\{[^}]*(max-content|white-space:pre;)", html)
+
+
 def test_settings_and_data_are_named():
     page = tpl.loads(SMALL, data={"X": np.eye(5)[:4]}, settings=["L=3", "phi(z)=erf(z)"]).explain_page(verify=False)
     html = page.html()

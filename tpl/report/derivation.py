@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from tpl.limit.derive import LONG_ENOUGH, Derivation
+from tpl.report.broken import broken
 from tpl.report.equations import Formula, Used, Writer, formulas
 from tpl.report.explanation import (
     CSS,
@@ -19,7 +20,7 @@ from tpl.report.explanation import (
     markdown_sections,
     text_sections,
 )
-from tpl.report.styles import LATEX, LATEX_PREAMBLE, MATHML, TEXT, Style, escape_latex, latex_range
+from tpl.report.styles import LATEX, LATEX_PREAMBLE, MATHML, TEXT, Style, escape_latex, latex_range, mathml_words
 
 # ---------------------------------------------------------------------------------------------- documents
 
@@ -172,7 +173,8 @@ def markdown_equations(derivation: Derivation) -> list[str]:
 _CSS = (
     "body{font:17px/1.5 Georgia,serif;max-width:60em;margin:2em auto;padding:0 1em;color:#222;background:#fff}"
     "h1{font-size:1.4em}.eq{overflow:auto hidden;padding:.3em 0;margin:.8em 0 0}.where{color:#555;margin:0 0 .6em 2em;font-size:.92em;overflow:auto hidden;padding:.2em 0}"
-    "math{font-size:1.08em}@media(prefers-color-scheme:dark){body{color:#ddd;background:#181818}.where{color:#aaa}}"
+    "math{font-size:1.08em}.broken{padding-left:2em;text-indent:-2em}.term{display:inline-block;max-width:100%;text-indent:-1.2em;"
+    "padding-left:1.2em}@media print{.eq,.where{overflow:visible}}@media(prefers-color-scheme:dark){body{color:#ddd;background:#181818}.where{color:#aaa}}"
 )
 
 
@@ -185,20 +187,15 @@ def html_equations(derivation: Derivation) -> list[str]:
     parts = _parts(derivation, MATHML)
     body = [f"<p>{html.escape(note)}</p>" for note in _notes(derivation)]
     for formula in parts.formulas:
-        condition = (
-            f"<mo>,</mo><mspace width='1em'/><mtext>{html.escape(formula.condition)}</mtext>"
-            if formula.condition
-            else ""
-        )
-        body.append(
-            f"<div class='eq'><math display='block'><mrow>{formula.left}<mo>=</mo>{formula.right}{condition}</mrow></math></div>"
-        )
-        body += [f"<div class='where'><math>{w}</math></div>" for w in formula.where]
+        condition = f"<mspace width='.8em'/>{mathml_words(formula.condition)}" if formula.condition else ""
+        equation = f"{formula.left}<mo>=</mo>{formula.right}" + ("<mo>,</mo>" if condition else "")
+        body.append(f"<div class='eq broken'>{broken(equation, condition)}</div>")
+        body += [f"<div class='where'>{broken(w)}</div>" for w in formula.where]
     if parts.used:
         body.append(f"<p>{html.escape(_CLOSED)}</p>")
         for x in parts.used:
             body.append(
-                f"<div class='eq'><math display='block'><mrow>{x.left}<mo>=</mo>{x.right}</mrow></math></div>"
+                f"<div class='eq broken'>{broken(f'{x.left}<mo>=</mo>{x.right}')}</div>"
                 f"<div class='where'>{html.escape(x.source)}</div>"
             )
     return body

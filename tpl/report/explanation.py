@@ -8,6 +8,7 @@ from itertools import groupby
 
 from tpl.limit.account import BACKWARD, Account, Entry, Sentence
 from tpl.limit.formula import Formula
+from tpl.report.broken import broken
 from tpl.report.notation import LATEX, MATHML, TEXT, latex_text, write, write_lines
 from tpl.report.styles import LATEX_PREAMBLE
 
@@ -306,15 +307,8 @@ CSS = (
 
 
 def display(formula: Formula) -> str:
-    """An equation as MathML; a long one in a column."""
-    lines = write_lines(formula, MATHML, WIDTH)
-    indent = "<mspace width='2em'/>"
-    rows = "".join(
-        f"<mtr><mtd style='text-align:left'><mrow>{indent if i else ''}{line}</mrow></mtd></mtr>"
-        for i, line in enumerate(lines)
-    )
-    body = f"<mtable displaystyle='true'>{rows}</mtable>" if len(lines) > 1 else f"<mrow>{lines[0]}</mrow>"
-    return f"<div class='eq'><math display='block'>{body}</math></div>"
+    """An equation as MathML; a long one over several lines."""
+    return f"<div class='eq broken'>{broken(write(formula, MATHML))}</div>"
 
 
 def inline(formula: Formula) -> str:

@@ -254,7 +254,7 @@ def _equations(page: ExplainPage) -> str:
     if page.derivation is None:
         return _remark(page.missing["derivation"])
     parts = html_equations(page.derivation.derivation)
-    count = sum("class='eq'" in x for x in parts)
+    count = sum("class='eq " in x for x in parts)
     if count > MOST_OPEN:
         parts = [f"<details><summary>The equations: {count} of them</summary>", *parts, "</details>"]
     training = page.derivation.training if page.explanation is None else None  # said line by line already

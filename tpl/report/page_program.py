@@ -132,10 +132,11 @@ def listing_html(listing: Listing, cards: Mapping[int, Sequence[str]]) -> str:
 
 def _row(number: int, line: str, prose: bool, cards: Sequence[str]) -> str:
     text = "".join(c if c.isprintable() else " " for c in line)
+    inset = f" style='--in:{len(text) - len(text.lstrip())}'" if text[:1] == " " else ""  # where it goes on if it wraps
     code = f"<span class='d'>{escape(text)}</span>" if prose else _coloured(text)
     if prose or not cards:
         look = " class='doc'" if prose else ""
-        return f"<li id='L{number}'{look}><span class='n'>{number}</span><span>{code}</span></li>"
+        return f"<li id='L{number}'{look}><span class='n'>{number}</span><span class='line'{inset}>{code}</span></li>"
     label = f"line {number}: what it becomes"
     more = "".join(
         f"<a class='more' href='#{x}' title='more on this line' aria-label='line {number}: more'>{i}</a>"
@@ -143,7 +144,7 @@ def _row(number: int, line: str, prose: bool, cards: Sequence[str]) -> str:
     )
     return (
         f"<li id='L{number}'><a class='n' href='#{cards[0]}' aria-label='{label}'>{number}</a>"
-        f"<a class='code' href='#{cards[0]}' tabindex='-1'>{code}</a>{more}</li>"
+        f"<a class='line code'{inset} href='#{cards[0]}' tabindex='-1'>{code}</a>{more}</li>"
     )
 
 

@@ -197,17 +197,48 @@ def _mathml_arithmetic(value: Any, table: dict[Any, str]) -> str:
         text = text.replace(
             f"<mi>{symbol.name}</mi>", table[symbol] if table[symbol].startswith("<") else _mi(table[symbol])
         )
-    return f"<mrow>{text}</mrow>"
+    return f"<mrow>{_THIN.sub(_thinly, text.replace('<mo>-</mo>', '<mo>−</mo>'))}</mrow>"
+
+
+_THIN = re.compile(r"(</mn>)?<mo>\u2062</mo>")
+
+
+def _thinly(found: re.Match[str]) -> str:
+    """A product, with a thin space unless a number is in front."""
+    return found[0] + ("" if found[1] else "<mspace width='.17em'/>")
+
+
+_WORDS = re.compile(
+    r"(?P<dots>\.\.)|(?P<or> or )|(?P<number>\d+)|(?P<letter>[^\W\d_])(?P<index>\d+)\b|(?P<word>\w+)|(?P<sign>\S)"
+)
+
+
+def mathml_words(text: str) -> str:
+    """Letters, numbers and signs of an index, a range or a list: `t, t′ = 1..T` with each in the type of its kind."""
+    return "".join(map(_mathml_word, _WORDS.finditer(text)))
+
+
+def _mathml_word(found: re.Match[str]) -> str:
+    kind, text = found.lastgroup, html.escape(found[0])
+    if kind == "dots":
+        return "<mo>…</mo>"
+    if kind == "or":
+        return "<mtext>\u00a0or\u00a0</mtext>"
+    if kind == "index":
+        return f"<msub><mi>{html.escape(found['letter'])}</mi><mn>{found['index']}</mn></msub>"
+    return f"<{(tag := {'number': 'mn', 'word': 'mi'}.get(kind or '', 'mo'))}>{text}</{tag}>"
 
 
 def _mi(text: str) -> str:
-    return f"<mi>{html.escape(greek(text))}</mi>"
+    """A name, or a list of names, in mathematics."""
+    written = mathml_words(greek(text))
+    return written if re.fullmatch(r"<(\w+)>[^<]*</\1>", written) else f"<mrow>{written}</mrow>"
 
 
 def _mathml_kernel(base: str, index: str, inputs: str) -> str:
     head, _, tail = base.partition("_")
-    name = f"<msubsup>{_mi(head)}<mtext>{html.escape(tail)}</mtext><mrow>{_mi(index)}</mrow></msubsup>" if tail and index else (
-        f"<msub>{_mi(head)}<mtext>{html.escape(tail)}</mtext></msub>" if tail
+    name = f"<msubsup>{_mi(head)}{_mi(tail)}<mrow>{_mi(index)}</mrow></msubsup>" if tail and index else (
+        f"<msub>{_mi(head)}{_mi(tail)}</msub>" if tail
         else f"<msup>{_mi(head)}{_mi(index)}</msup>" if index else _mi(head)
     )  # fmt: skip
     return f"<mrow>{name}" + (f"<mo>(</mo>{_mi(inputs)}<mo>)</mo>" if inputs else "") + "</mrow>"
@@ -217,7 +248,9 @@ MATHML = Style(
     kernel=_mathml_kernel,
     gram=lambda a, b: f"<mrow><mo>⟨</mo>{a}<mo>,</mo>{b}<mo>⟩</mo></mrow>",
     named_input=lambda name, index: f"<msub>{_mi(name)}{_mi(','.join(index))}</msub>" if index else _mi(name),
-    constant=lambda name: f"<mtext>{html.escape(name.removeprefix('@'))}</mtext>",
+    constant=lambda name: (
+        mathml_words(name[1:]) if "(ξ" in name else f"<mtext>{html.escape(name.removeprefix('@'))}</mtext>"
+    ),
     expectation=lambda inside: f"<mrow><mi mathvariant='normal'>E</mi><mo>[</mo>{inside}<mo>]</mo></mrow>",
     arithmetic=_mathml_arithmetic,
     law=lambda names, kernel: (
@@ -229,7 +262,7 @@ MATHML = Style(
         else f"<mrow><mtext>Cov</mtext><mo>(</mo>{_mi(a)}<mo>,</mo>{_mi(b)}<mo>)</mo><mo>=</mo>{c}</mrow>"
     ),
     big_sum=lambda condition, term: (
-        f"<mrow><munder><mo>∑</mo><mtext>{html.escape(condition)}</mtext></munder>{term}</mrow>"
+        f"<mrow><munder><mo>∑</mo><mrow>{mathml_words(condition)}</mrow></munder>{term}</mrow>"
     ),
     product=lambda factor, total: f"<mrow>{factor}{total}</mrow>",
     equal="<mo>=</mo>",
