@@ -132,3 +132,8 @@ def test_offenders_across_blocks():
 def test_arrays_that_hold_no_inputs(shape):
     with pytest.raises(ValueError, match="no inputs"):
         check_inputs("X", np.zeros(shape))
+
+
+def test_what_holds_is_said_in_plain_words():
+    sentence = check_inputs("X", np.array([[1.0, 0.5], [0.3, -1.0], [2.0, 1.5]])).sentence
+    assert "no two inputs are orthogonal, and no input has inner products of equal size with two others" in sentence

@@ -76,7 +76,7 @@ def _sentence(array: Array, holds: bool, search: "_Search") -> str:
         what += f" (the first of {len(array)})"
     within = f"(relative tolerance {search.tolerance:.2g})"
     if holds:
-        return f"{what}; inner products are nonzero, and different in size for each input {within}"
+        return f"{what}; no two inputs are orthogonal, and no input has inner products of equal size with two others {within}"
     others = search.count - len(search.offenders)
     more = f", and {others} more" if others else ""
     return f"{what}; " + ", ".join(x.sentence for x in search.offenders) + more + f" {within}"
