@@ -7,7 +7,7 @@ Plain records that the pipeline fills. They know how to show themselves; the wor
 import json
 import os
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -139,6 +139,17 @@ def value_names(show_name: str, shape: tuple[int, ...]) -> tuple[str, ...]:
     return tuple(f"{show_name}[{', '.join(str(i + 1) for i in index)}]" for index in np.ndindex(shape))
 
 
+def place_of(key: int | str, names: Sequence[str]) -> int:
+    """Where a show stands among names, spaces aside; a number is its own answer. Raises KeyError, with a suggestion."""
+    if not isinstance(key, str):
+        return key
+    for place, name in enumerate(names):
+        if "".join(name.split()) == "".join(key.split()):
+            return place
+    close = nearest(key, names)
+    raise KeyError(f"no show {key!r}" + (f"; did you mean {close!r}?" if close else f"; there are {tuple(names)}"))
+
+
 @dataclass(frozen=True, eq=False, repr=False)
 class Run:
     """The answers of `tpl run`, in the order of the program's shows; `run[0]` and `run["nngp(f, X)"]` both work.
@@ -163,13 +174,7 @@ class Run:
         return len(self.results)
 
     def __getitem__(self, key: int | str) -> Result:
-        if not isinstance(key, str):
-            return self.results[key]
-        for result in self.results:
-            if _without_spaces(result.name) == _without_spaces(key):
-                return result
-        close = nearest(key, self.names)
-        raise KeyError(f"no show {key!r}" + (f"; did you mean {close!r}?" if close else f"; there are {self.names}"))
+        return self.results[place_of(key, self.names)]
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -229,10 +234,6 @@ class Run:
         with target.open("wb") as file:
             np.savez(file, **arrays)  # type: ignore[arg-type]
         return target
-
-
-def _without_spaces(name: str) -> str:
-    return "".join(name.split())
 
 
 def _array_key(name: str, taken: dict[str, Any]) -> str:

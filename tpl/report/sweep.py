@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from tpl.language.source import nearest
 from tpl.report.labelled import Label, Labelled
+from tpl.report.results import place_of
 from tpl.report.schema import SWEEP, dumps
 
 if TYPE_CHECKING:
@@ -44,13 +44,7 @@ class Sweep:
         return len(self.results)
 
     def __getitem__(self, key: int | str) -> Labelled:
-        if not isinstance(key, str):
-            return self.results[key]
-        for result in self.results:
-            if "".join(result.name.split()) == "".join(key.split()):
-                return result
-        close = nearest(key, self.names)
-        raise KeyError(f"no show {key!r}" + (f"; did you mean {close!r}?" if close else f"; there are {self.names}"))
+        return self.results[place_of(key, self.names)]
 
     @property
     def names(self) -> tuple[str, ...]:
