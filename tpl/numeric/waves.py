@@ -220,9 +220,7 @@ class Integrals:
 
     def _coefficients(self, f: int, variance: np.ndarray, coarse: bool) -> tuple[Coefficients, np.ndarray]:
         """Of the distinct variances, and which of them every entry has."""
-        operation: ArrayOp = self._known(
-            ("coefficients", f), lambda: coefficients_op(self.functions[f], self.env)
-        )
+        operation: ArrayOp = self._known(("coefficients", f), lambda: coefficients_op(self.functions[f], self.env))
         run = operation.coarse if coarse and operation.coarse is not None else operation.function
         distinct, back = np.unique(variance, return_inverse=True)
         return run(distinct), back.ravel()
