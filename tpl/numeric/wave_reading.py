@@ -222,8 +222,9 @@ class Reading:
             return self.numbers.dot(*rows) if rows is not None else self.numbers.constant(evaluate(node, self.env))
         if node.op == "add":
             terms = [self._term(a, walk) for a in node.args]
-            if all(isinstance(p, int) for t in terms for p in t):
-                return self.numbers.total((1.0, *t) for t in terms)
+            numbers = [(1.0, a, b) for a, b in terms if isinstance(a, int) and isinstance(b, int)]
+            if len(numbers) == len(terms):
+                return self.numbers.total(numbers)
         parts = [walk(a) for a in node.args]
         if all(isinstance(p, int) for p in parts):
             return self._number(node.op, parts)

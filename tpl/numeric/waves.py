@@ -117,11 +117,13 @@ class Waves:
         if self.settle_jumps:
             self._check_jumps(group, arguments)
         if group.kind == "mean":
-            return self.integrals.mean(group.detail, *arguments, coarse=coarse)
-        return self.integrals.dual(*group.detail, *arguments, coarse=coarse)
+            return self.integrals.mean(group.detail, arguments[0], coarse)
+        q, r, c = arguments
+        return self.integrals.dual(*group.detail, q, r, c, coarse)
 
     def _totals(self, group: Group, found: np.ndarray) -> np.ndarray:
-        assert group.weights is not None and group.starts is not None
+        assert group.weights is not None
+        assert group.starts is not None
         totals = np.empty((len(group.nodes), found.shape[1]))
         ends = np.append(group.starts[1:], len(group.weights))
         most = max(ENTRIES // found.shape[1], 1)
