@@ -16,12 +16,13 @@ from tpl.core.program import Line
 from tpl.limit.algebra import NoExpectation
 from tpl.limit.law import Law
 from tpl.numeric.features import Analyst, within
-from tpl.numeric.integrand import Integrand
+from tpl.numeric.integrand import Integrand, values
 from tpl.numeric.plan import expectation_text
 from tpl.numeric.tails import tail
 
 REACH = 64.0  # poles are looked for as far as this from 0, in standard deviations
 _SIDES = 3  # places of a hyperplane at which the order is found
+_NEARBY = 1e-2  # standard deviations
 
 
 @dataclass(frozen=True)
@@ -40,9 +41,9 @@ def worst_pole(
     if not suspects or any(int(v) not in known for v in leaves(integrand, "quantity")):  # type: ignore[arg-type]
         return None
     numbers = substitute(integrand, lambda x: from_float(known[int(x.value)]) if x.op == "quantity" else x)  # type: ignore[arg-type]
-    analyst = Analyst(Integrand(integrand, factor, env, known), REACH)
+    places = {place for x in suspects for place in _hyperplanes(x, factor, env, known)}
     found = []
-    for direction, position in sorted({place for x in suspects for place in analyst.places(x)}):
+    for direction, position in sorted(places):
         order = _order(numbers, factor, np.array(direction), position, env)
         if order > 0:
             found.append(Pole(position, order))
@@ -61,6 +62,7 @@ class Poles:
         self.law = law
         self._line: Line | None = None
         self._searched = False
+        self._vanishing: dict[Expr, bool] = {}  # what is divided by; lines share it
 
     def refuse(self, integrand: Expr, factor: np.ndarray, env: Mapping[str, float], known: Mapping[int, float]) -> None:
         """Raises NoExpectation where E integrand over u = factor @ z is certain not to exist.
@@ -68,13 +70,11 @@ class Poles:
         A law takes products of sums apart, and the poles of the parts may cancel, as in the square of the derivative of
         z/tanh(z): certain is what is one of a product with a whole vector, or of a whole average.
         """
-        if not may_have_poles(integrand):
+        line = self._line_with_pole(env) if may_have_poles(integrand) else None
+        if line is None:
             return
         pole = worst_pole(integrand, factor, env, known)
         if pole is None or pole.order < 1:
-            return
-        line = self._line_with_pole(env)
-        if line is None:
             return
         size = "faster than any power" if math.isinf(pole.order) else f"like 1/distance^{pole.order:.4g}"
         what = expectation_text(integrand, len(factor))
@@ -86,9 +86,23 @@ class Poles:
         """The first line without a second moment of which a product is taken, or average that does not exist."""
         if not self._searched:
             self._searched = True
-            found = (line for line, whole in self._averaged() if _is_infinite(whole, env))
+            found = (line for line, whole in self._averaged() if self._is_infinite(whole, env))
             self._line = next(found, None)
         return self._line
+
+    def _is_infinite(self, integrand: Expr, env: Mapping[str, float]) -> bool:
+        """Over independent leaves; in general position, leaves of any covariance have the same poles."""
+        if not any(self._may_vanish(x, env) for x in _suspects(integrand)):
+            return False
+        whole, used = close(integrand)
+        pole = worst_pole(whole, np.eye(len(used)), env, {})
+        return pole is not None and pole.order >= 1
+
+    def _may_vanish(self, suspect: Expr, env: Mapping[str, float]) -> bool:
+        if suspect not in self._vanishing:
+            closed, used = close(suspect)
+            self._vanishing[suspect] = any(_hyperplanes(closed, np.eye(len(used)), env, {}))
+        return self._vanishing[suspect]
 
     def _averaged(self) -> Iterator[tuple[Line, Expr]]:
         """Expressions over Gaussian leaves of which the law takes the expectation as a whole, each with its line."""
@@ -101,15 +115,6 @@ class Poles:
                 opened = [self.law.z[a] for a in line.args]
                 singular = (lines[a] for a in line.args if may_have_poles(lines[a].expr or ONE))
                 yield next(singular, line), _over(line.expr, opened)
-
-
-def _is_infinite(integrand: Expr, env: Mapping[str, float]) -> bool:
-    """Over independent leaves; in general position, leaves of any covariance have the same poles."""
-    if not may_have_poles(integrand):
-        return False
-    whole, used = close(integrand)
-    pole = worst_pole(whole, np.eye(len(used)), env, {})
-    return pole is not None and pole.order >= 1
 
 
 def _over(expr: Expr, arguments: list[Expr]) -> Expr:
@@ -126,6 +131,20 @@ def _suspects(integrand: Expr) -> Iterator[Expr]:
             exponent = node.args[1]
             if not (exponent.is_number and float(exponent.value) >= 0):  # type: ignore[arg-type]
                 yield node.args[0]
+
+
+def _hyperplanes(
+    suspect: Expr, factor: np.ndarray, env: Mapping[str, float], known: Mapping[int, float]
+) -> Iterator[tuple[tuple[float, ...], float]]:
+    """Directions and positions at which it may vanish as a whole: there it is less than nearby. No sum of squares is."""
+    aside = np.random.default_rng(1).standard_normal(factor.shape[1])
+    for direction, position in Analyst(Integrand(suspect, factor, env, known), REACH).places(suspect):
+        d = np.array(direction)
+        steps = position + _NEARBY * np.array([-1.0, 0.0, 1.0])
+        points = factor @ ((aside - (d @ aside) * d)[:, None] + np.multiply.outer(d, steps))
+        at = np.abs(values(suspect, points, env, known))
+        if not at[1] > at[[0, 2]].max() / 2:  # nor where it is not a number
+            yield direction, position
 
 
 def _order(
