@@ -119,7 +119,8 @@ class Waves:
         if group.kind == "mean":
             return self.integrals.mean(group.detail, arguments[0], coarse)
         q, r, c = arguments
-        return self.integrals.dual(*group.detail, q, r, c, coarse)
+        f, g = group.detail
+        return self.integrals.dual(f, g, q, r, c, coarse)
 
     def _totals(self, group: Group, found: np.ndarray) -> np.ndarray:
         assert group.weights is not None
