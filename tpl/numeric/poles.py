@@ -92,7 +92,7 @@ class Poles:
 
     def _is_infinite(self, integrand: Expr, env: Mapping[str, float]) -> bool:
         """Over independent leaves; in general position, leaves of any covariance have the same poles."""
-        if not any(self._may_vanish(x, env) for x in _suspects(integrand)):
+        if leaves(integrand, "quantity") or not any(self._may_vanish(x, env) for x in _suspects(integrand)):
             return False
         whole, used = close(integrand)
         pole = worst_pole(whole, np.eye(len(used)), env, {})
