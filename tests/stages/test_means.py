@@ -28,7 +28,7 @@ SEVERAL = TEXT.replace("OUTPUT", "v @ relu(U @ xi + b) * i + i^2 * c for i in 1.
 def drawn(X, seeds, width=30):
     """Outputs of ONE, [seeds, N]: plain networks of a small width, for the mean does not depend on it."""
     rng = np.random.default_rng(3)
-    count, d = X.shape
+    d = X.shape[1]
     U, v = rng.standard_normal((seeds, width, d)) / np.sqrt(d), rng.standard_normal((seeds, width)) / np.sqrt(width)
     b = 1 + rng.standard_normal((seeds, width))
     c, e = 0.5 + 0.5 * rng.standard_normal(seeds), -2 + rng.standard_normal(seeds)
