@@ -15,7 +15,7 @@ from tpl.pipeline import Compiled
 from tpl.report.results import Result, Run
 from tpl.stages.common import Progress, heading
 from tpl.stages.means import output_means
-from tpl.stages.simulate import INDEPENDENCE, simulated_limit
+from tpl.stages.simulate import INDEPENDENCE, pole_notes, simulated_limit
 
 if TYPE_CHECKING:
     from tpl.numeric.evaluate import Evaluation
@@ -144,6 +144,7 @@ def _run_sweeps(compiled: Compiled, steps: "Steps", options: RunOptions) -> Run 
     """The law sweep by sweep; None where that is no way, or takes much longer than sampling the program would."""
     from tpl.limit.refusal import no_limit_reported
     from tpl.numeric.family_law import evaluate_families, predicted_seconds
+    from tpl.numeric.poles import refuse_poles
     from tpl.numeric.series import Declined
     from tpl.sampling.cost import estimate_cost
     from tpl.sampling.estimate import DEFAULT_REPLICATES, DEFAULT_SAMPLES
@@ -155,6 +156,7 @@ def _run_sweeps(compiled: Compiled, steps: "Steps", options: RunOptions) -> Run 
         if predicted_seconds(steps) > MUCH_LONGER * sampling:
             return None
     with no_limit_reported(program.source):
+        refuse_poles(program)
         found = evaluate_families(program, steps, _shown_lines(program), options.seed, _sampling(options))
     return None if isinstance(found, Declined) else _law_run(compiled, options, found, start)
 
@@ -202,7 +204,7 @@ def _run_sampled(compiled: Compiled, limits: Limits, options: RunOptions, progre
         for shown, e in zip(compiled.program.shows, estimates, strict=True)
     )
     notes = [INDEPENDENCE] if options.gradient_independence else []
-    notes += _heavy_tails(compiled.program, values)
+    notes += [*pole_notes(compiled.program), *_heavy_tails(compiled.program, values)]
     seconds = time.perf_counter() - start
     return Run(**heading(compiled), seed=options.seed, results=results, notes=tuple(notes), seconds=seconds)
 
