@@ -126,6 +126,8 @@ def neg(a: Expr) -> Expr:
 
 def mul(*args: Expr) -> Expr:
     """Product of any number of factors; ones vanish, a zero wins, numbers fold."""
+    if len(args) > 1 and not any(a.op == "number" for a in args):
+        return Expr("mul", args)
     factors = [a for a in args if not a.is_value(1)]
     if any(a.is_value(0) for a in factors):
         return ZERO
@@ -205,23 +207,27 @@ def substitute(expr: Expr, leaf: Callable[[Expr], Expr]) -> Expr:
 
 def close(expr: Expr) -> tuple[Expr, tuple[int, ...]]:
     """Replace line references by argument positions. Returns the closed expression and the lines, by position."""
-    lines = tuple(int(v) for v in leaves(expr, "ref"))  # type: ignore[arg-type]
-    position = {line: ref(i) for i, line in enumerate(lines)}
+    position: dict[Value, Expr] = {}  # in order of first occurrence
+    memo: dict[int, Expr] = {}
 
     def rename(node: Expr) -> Expr:
-        return position[int(node.value)] if node.op == "ref" else node  # type: ignore[arg-type]
-
-    memo: dict[int, Expr] = {}
+        if node.op != "ref":
+            return node
+        found = position.get(node.value)
+        if found is None:
+            found = position[node.value] = ref(len(position))
+        return found
 
     def walk(node: Expr) -> Expr:
         # Unlike substitute, this must not simplify: a closed expression is what was written.
+        if not node.args:
+            return rename(node)
         done = memo.get(id(node))
         if done is None:
-            done = Expr(node.op, tuple(map(walk, node.args))) if node.args else rename(node)
-            memo[id(node)] = done
+            done = memo[id(node)] = Expr(node.op, tuple([walk(a) for a in node.args]))
         return done
 
-    return walk(expr), lines
+    return walk(expr), tuple(int(v) for v in position)  # type: ignore[arg-type]
 
 
 def evaluate(expr: Expr, env: Mapping[str, float]) -> float:

@@ -82,6 +82,18 @@ def refuse_unsettled_jumps(program: Program) -> None:
             return
 
 
+def pole_notes(program: Program) -> tuple[str, ...]:
+    """A note on a program that takes an expectation which is certain not to exist."""
+    from tpl.numeric.poles import certain_pole
+
+    found = certain_pole(program)
+    if found is None:
+        return ()
+    row = found.line.origin.span[0] if found.line.origin.span is not None else None
+    where = f"line {row}" if row is not None else named(found.line)
+    return (f"{where}: {found}; samples of it do not settle",)
+
+
 def guarded(program: Program, work: Callable[[], T]) -> T:
     """Run a simulation, or evaluate its measures; say where in the user's text a number went wrong."""
     try:

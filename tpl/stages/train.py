@@ -16,7 +16,7 @@ from tpl.pipeline import Compiled
 from tpl.report.results import Result
 from tpl.sampling.train_many import Measured, train_many
 from tpl.stages.common import Progress, Steps
-from tpl.stages.simulate import guarded
+from tpl.stages.simulate import guarded, pole_notes
 
 if TYPE_CHECKING:
     from tpl.sampling.checkpoint import Checkpoint
@@ -89,7 +89,13 @@ def train_limit(
         Result(shown.name, e.value, e.error, e.method, shown.span, steps, axes)
         for shown, e, axes in zip(training.shows, estimates, Measured(training).axes(), strict=True)
     ]
-    notes = [*training.regime.reasons, *_stationary(training, found), *_ranks(training, found), *notes]
+    notes = [
+        *training.regime.reasons,
+        *pole_notes(program),
+        *_stationary(training, found),
+        *_ranks(training, found),
+        *notes,
+    ]
     return results, notes + [note for e in estimates for note in e.notes]
 
 
