@@ -160,8 +160,8 @@ def _words(integrand: Expr, size: int, pole: Pole) -> str:
     what = expectation_text(integrand, size)
     if len(what) > LONGEST:
         what = f"an expectation over {size} Gaussian variables"
-    size = "faster than any power" if math.isinf(pole.order) else f"like 1/distance^{pole.order:.4g}"
-    return f"{what} is infinite or undefined: it grows {size} at a pole, and powers from 1 on have no integral"
+    speed = "faster than any power" if math.isinf(pole.order) else f"like 1/distance^{pole.order:.4g}"
+    return f"{what} is infinite or undefined: it grows {speed} at a pole, and powers from 1 on have no integral"
 
 
 def _averaged(program: Program, z: Mapping[int, Expr]) -> Iterator[tuple[Line, Expr]]:
