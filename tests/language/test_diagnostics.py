@@ -94,6 +94,15 @@ def test_carets_stand_under_the_text(row):
 BUNDLED = {path.stem: path.read_text(encoding="utf-8") for path in sorted(programs_dir().glob("*.tp"))}
 
 
+def less(found):
+    return re.sub(r"\d+", lambda size: str(min(int(size[0]), 2)), found[0])
+
+
+# Thousands of lines, over less data: sizes do not matter to what is missing or misspelt.
+LONG_ONES = ("batchnorm_batches", "batchnorm_mlp", "conv2d")
+BRIEF = {**BUNDLED, **{name: re.sub(r"(?<=sphere\()[\d, ]+", less, BUNDLED[name]) for name in LONG_ONES}}
+
+
 def code_of(program):
     """Where the program's code begins: after its docstring."""
     return program.index('"""', 3) + 3
@@ -114,7 +123,7 @@ def test_bundled_programs_are_right(name):
 
 @pytest.mark.parametrize("name", BUNDLED)
 def test_a_forgotten_sign_or_keyword_is_one_mistake(name):
-    program = BUNDLED[name]
+    program = BRIEF[name]
     for found in spots(program, r"[()\[\]=~:,]|\b(?:for|in|param|const|def|network)\b"):
         broken = program[: found.start()] + program[found.end() :]
         complaint = complain(broken, limits=SMALL)
@@ -123,7 +132,7 @@ def test_a_forgotten_sign_or_keyword_is_one_mistake(name):
 
 @pytest.mark.parametrize("name", BUNDLED)
 def test_a_misspelt_name_is_one_mistake(name):
-    program = BUNDLED[name]
+    program = BRIEF[name]
     keywords = r"(?:const|def|width|data|network|param|random|for|in|return|show|mod)\b"
     for found in spots(program, rf"\b(?!{keywords})[^\W\d]\w*"):
         complaint = complain(program[: found.end()] + "zz" + program[found.end() :], limits=SMALL)

@@ -41,6 +41,24 @@ show nngp(f, X)
     assert np.isfinite(found.results[0].value).all()
 
 
+def test_what_is_divided_by_may_hold_an_average():
+    """Whose number is not known when a line's poles are looked for."""
+    text = """
+width n
+random x : [n] ~ N(0, 2)
+random W : [n, n] ~ N(0, 1 / n)
+q = avg(tanh(x)^2)
+y = W @ (x / (1 + q * x^2))
+show avg(y^2)
+"""
+    run = tpl.loads(text).run()
+    z = np.arange(-12, 12, 0.01)
+    bell, x = np.exp(-(z**2) / 2), z * np.sqrt(2)
+    q = np.sum(bell * np.tanh(x) ** 2) / np.sum(bell)
+    expected = np.sum(bell * (x / (1 + q * x**2)) ** 2) / np.sum(bell)
+    assert abs(run.results[0].value - expected) < 1e-9
+
+
 SINGULAR = ["phi(z)=1/z"]
 
 

@@ -14,6 +14,8 @@ from tpl.core.values import Mistake, TooLarge
 from tpl.language.source import Source, Span
 
 MAX_EXPRESSION_DEPTH = 200
+_SQUARE = Expr("pow", (ref(0), number(2)))
+_PRODUCT = Expr("mul", (ref(0), ref(1)))
 
 
 def gram_name(i: int, j: int) -> str:
@@ -46,6 +48,7 @@ class Builder:
         self._names: dict[str, int] = {}
         self._temporary: set[int] = set()
         self._memo: dict[tuple, int] = {}
+        self._inner: dict[tuple[int, int], Expr] = {}  # averages of products of two lines
         self._closed: dict[Expr, Expr] = {}
         self._growth: dict[int, Growth] = {}  # of vectors that are no Gaussians
         self._vectors: dict[bytes, tuple[float, ...]] = {}  # of data, each once
@@ -218,10 +221,17 @@ class Builder:
 
     def inner(self, a: int, b: int) -> Expr:
         """avg(a * b), the same line for (b, a)."""
-        a, b = min(a, b), max(a, b)
-        width = self.lines[a].dims[0]
-        square = Expr("pow", (ref(a), number(2)))
-        return ref(self.moment(square if a == b else Expr("mul", (ref(a), ref(b))), str(width)))
+        pair = (a, b) if a <= b else (b, a)
+        found = self._inner.get(pair)
+        if found is None:
+            found = self._inner[pair] = ref(self._inner_line(*pair))
+        return found
+
+    def _inner_line(self, a: int, b: int) -> int:
+        """`moment` for a product, which kernels ask for again and again: nothing here needs to be looked at first."""
+        args, closed = ((a,), _SQUARE) if a == b else ((a, b), _PRODUCT)
+        return self._cached(("moment", args, closed), lambda: Line(
+            "moment", Kind.SCALAR, self._temporary_name(None), args, closed, (), origin=self.origin), args)  # fmt: skip
 
     def output(self, expr: Expr, biases: tuple[tuple[int, Expr], ...], name: str) -> int:
         closed, args = close(expr)

@@ -19,13 +19,14 @@ from tpl.limit.algebra import NoExpectation
 from tpl.limit.law import Law
 from tpl.numeric.affine import Interner
 from tpl.numeric.features import Analyst, within
-from tpl.numeric.integrand import Integrand
+from tpl.numeric.integrand import Integrand, values
 from tpl.numeric.plan import expectation_text
 from tpl.numeric.tails import tail
 
 REACH = 64.0  # poles are looked for as far as this from 0, in standard deviations
 LONGEST = 100  # characters of an expectation in a message
 _SIDES = 3  # places of a hyperplane at which the order is found
+_NEARBY = 1e-2  # standard deviations
 
 
 @dataclass(frozen=True)
@@ -41,16 +42,20 @@ def worst_pole(
 ) -> Pole | None:
     """The pole of the highest order of an integrand over u = factor @ z, [variables, rank]; None: none is certain."""
     suspects = list(_suspects(integrand))
-    if not suspects or any(int(v) not in known for v in leaves(integrand, "quantity")):  # type: ignore[arg-type]
+    if not suspects or not _is_known(integrand, known):
         return None
     numbers = substitute(integrand, lambda x: from_float(known[int(x.value)]) if x.op == "quantity" else x)  # type: ignore[arg-type]
-    analyst = Analyst(Integrand(integrand, factor, env, known), REACH)
+    places = {place for x in suspects for place in _hyperplanes(x, factor, env, known)}
     found = []
-    for direction, position in sorted({place for x in suspects for place in analyst.places(x)}):
+    for direction, position in sorted(places):
         order = _order(numbers, factor, np.array(direction), position, env)
         if order > 0:
             found.append(Pole(position, order))
     return max(found, key=lambda pole: pole.order, default=None)
+
+
+def _is_known(integrand: Expr, known: Mapping[int, float]) -> bool:
+    return all(int(v) in known for v in leaves(integrand, "quantity"))  # type: ignore[arg-type]
 
 
 def may_have_poles(integrand: Expr) -> bool:
@@ -72,13 +77,11 @@ class Poles:
         A law takes products of sums apart, and the poles of the parts may cancel, as in the square of the derivative of
         z/tanh(z): certain is what is one of a product with a whole vector, or of a whole average.
         """
-        if not may_have_poles(integrand):
+        line = self._line_with_pole(env) if may_have_poles(integrand) else None
+        if line is None:
             return
         pole = worst_pole(integrand, factor, env, known)
         if pole is None or pole.order < 1:
-            return
-        line = self._line_with_pole(env)
-        if line is None:
             return
         raise NoExpectation(_words(integrand, len(factor), pole), line)
 
@@ -108,8 +111,16 @@ def infinite_average(
     program: Program, z: Mapping[int, Expr], env: Mapping[str, float], known: Mapping[int, float] = MappingProxyType({})
 ) -> Infinite | None:
     """The first expectation of a program that is certain not to exist. z: vector lines over Gaussian leaves."""
+    vanishing: dict[Expr, bool] = {}  # of what is divided by; lines share it
+
+    def may_vanish(suspect: Expr) -> bool:
+        if suspect not in vanishing:
+            closed, used = close(suspect)
+            vanishing[suspect] = any(_hyperplanes(closed, np.eye(len(used)), env, known))
+        return vanishing[suspect]
+
     for line, whole in _averaged(program, z):
-        if may_have_poles(whole):
+        if _is_known(whole, known) and any(may_vanish(x) for x in _suspects(whole)):
             integrand, used = close(whole)
             pole = worst_pole(integrand, np.eye(len(used)), env, known)  # of any covariance poles are the same
             if pole is not None and pole.order >= 1:
@@ -191,6 +202,20 @@ def _suspects(integrand: Expr) -> Iterator[Expr]:
             exponent = node.args[1]
             if not (exponent.is_number and float(exponent.value) >= 0):  # type: ignore[arg-type]
                 yield node.args[0]
+
+
+def _hyperplanes(
+    suspect: Expr, factor: np.ndarray, env: Mapping[str, float], known: Mapping[int, float]
+) -> Iterator[tuple[tuple[float, ...], float]]:
+    """Directions and positions at which it may vanish as a whole: there it is less than nearby. No sum of squares is."""
+    aside = np.random.default_rng(1).standard_normal(factor.shape[1])
+    for direction, position in Analyst(Integrand(suspect, factor, env, known), REACH).places(suspect):
+        d = np.array(direction)
+        steps = position + _NEARBY * np.array([-1.0, 0.0, 1.0])
+        points = factor @ ((aside - (d @ aside) * d)[:, None] + np.multiply.outer(d, steps))
+        at = np.abs(values(suspect, points, env, known))
+        if not at[1] > at[[0, 2]].max() / 2:  # nor where it is not a number
+            yield direction, position
 
 
 def _order(
