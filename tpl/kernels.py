@@ -70,7 +70,8 @@ class PairKernel:
         """Kernels of all pairs of inputs; see `kernel_matrix`."""
         sides = [None if x is None else self._rows(x) for x in (left, right)]
         assert sides[0] is not None
-        identity = print_program(self.core) if options.get("out") is not None else ""
+        asked = ", ".join(self.program.outputs)
+        identity = f"{asked} of {print_program(self.core)}" if options.get("out") is not None else ""
         return kernel_matrix(self.program, sides[0], sides[1], identity=identity, **options)
 
     def diagonal(self, array: np.ndarray, name: str) -> np.ndarray:
