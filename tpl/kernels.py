@@ -113,7 +113,8 @@ def pair_kernel(
         raise NotPairwise("entries of the inputs that act on their own")
     if _meets_others(program, rows):
         raise NotPairwise("a matrix that is applied to the inputs and to other data")
-    asked = {k: x for k, x in zip(wanted, program.shows, strict=True) if k in kernels}
+    shows = dict(zip(wanted, program.shows, strict=True))
+    asked = {k: shows[k] for k in kernels}  # in the order in which a file holds them
     most = max(map(_vectors, shapes))
     if len(program.lines) > WAVES_FROM:
         found = _in_waves(program, rows, asked, most, shape[-1])
