@@ -21,6 +21,12 @@ def gram_name(i: int, j: int) -> str:
     return f"gram_{min(i, j)}_{max(i, j)}"
 
 
+def entry_name(name: str) -> str:
+    """The constant that stands for an entry of generic data: `G[1, 2]` is entry_G_1_2."""
+    base, _, indices = name.rstrip("]").partition("[")
+    return "_".join(["entry", base, *indices.split(", ")])
+
+
 class Builder:
     """A core program under construction.
 
@@ -43,9 +49,11 @@ class Builder:
         self.trained: list[bool] = []
         # Data vectors that stay generic, and their numbers: see `dot`.
         self.generic_rows: dict[tuple[float, ...], int] | None = None
+        self.generic_entries: frozenset[str] = frozenset()
         self._names: dict[str, int] = {}
         self._temporary: set[int] = set()
         self._memo: dict[tuple, int] = {}
+        self._inner: dict[tuple[int, int], Expr] = {}
         self._closed: dict[Expr, Expr] = {}
         self._growth: dict[int, Growth] = {}  # of vectors that are no Gaussians
         self._vectors: dict[bytes, tuple[float, ...]] = {}  # of data, each once
@@ -72,6 +80,13 @@ class Builder:
         name = gram_name(self.generic_rows[a], self.generic_rows[b])
         if name not in self.constants:
             self.define_constant(name, number(value))
+        return symbol(name)
+
+    def entry(self, name: str, value: float) -> Expr:
+        """An entry of data, `G[1, 2]`, as a named constant."""
+        name = entry_name(name)
+        if name not in self.constants:
+            self.define_constant(name, from_float(value))
         return symbol(name)
 
     def data_vector(self, array: np.ndarray) -> tuple[float, ...]:
@@ -218,10 +233,12 @@ class Builder:
 
     def inner(self, a: int, b: int) -> Expr:
         """avg(a * b), the same line for (b, a)."""
-        a, b = min(a, b), max(a, b)
-        width = self.lines[a].dims[0]
-        square = Expr("pow", (ref(a), number(2)))
-        return ref(self.moment(square if a == b else Expr("mul", (ref(a), ref(b))), str(width)))
+        key = min(a, b), max(a, b)
+        if key not in self._inner:
+            parts = (ref(key[0]), ref(key[1]))
+            product = Expr("mul", parts) if a != b else Expr("pow", (ref(a), number(2)))
+            self._inner[key] = ref(self.moment(product, str(self.lines[a].dims[0])))
+        return self._inner[key]
 
     def output(self, expr: Expr, biases: tuple[tuple[int, Expr], ...], name: str) -> int:
         closed, args = close(expr)
