@@ -6,15 +6,17 @@ pair is the law of every pair.
 
 import math
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 
+from tpl.core.builder import gram_name
 from tpl.core.elaborate import Limits, elaborate
-from tpl.core.program import Program, verify
+from tpl.core.program import Program, Show, verify
+from tpl.core.text import print_program
 from tpl.data import DataError, Dataset, from_array, load_source, sequences
 from tpl.language import syntax as s
 from tpl.language.source import Diagnostic, Source, TplError
@@ -24,12 +26,15 @@ from tpl.numeric.pairwise_code import PairProgram
 from tpl.numeric.pairwise_law import NotPairwise
 from tpl.numeric.plan import Choice, grouped
 from tpl.numeric.sequence_kernel import diagonals, sequence_kernel
+from tpl.numeric.wave_pairs import WavePairs
 from tpl.pipeline import Compiled, compile_program
 
 KERNELS = ("nngp", "ntk")
-MAX_LINES = 10_000  # of the core program of a pair; beyond, its law takes long
+MAX_LINES = 10_000  # of the core program of a pair that is to be written out as formulas; beyond, that takes long
 RUN_LINES = 2_000  # beyond, sampling answers sooner
+WAVES_FROM = 2_000  # lines from which a pair's numbers are found in waves, if they can be
 MANY = 8  # inputs of which a program is not written out, if pairs say it all
+MANY_VECTORS = 64  # data vectors of all inputs, likewise
 FEW = 3
 _SHOWN = re.compile(r"(nngp|ntk)\((\w+), ?(\w+)\)")
 
@@ -51,13 +56,13 @@ def shown_kernels(compiled: Compiled) -> list[Shown | None]:
 
 @dataclass(frozen=True)
 class PairKernel:
-    """The pair law of a network over data, ready to be evaluated. identity: the text of what it computes.
+    """The pair law of a network over data, ready to be evaluated. core: the two inputs' core program.
 
     rows: data vectors of an input, of the longer one where the inputs of a pair have unequal lengths. width: theirs.
     """
 
-    program: PairProgram
-    identity: str
+    program: PairProgram | WavePairs
+    core: Program
     rows: int
     width: int
 
@@ -65,7 +70,8 @@ class PairKernel:
         """Kernels of all pairs of inputs; see `kernel_matrix`."""
         sides = [None if x is None else self._rows(x) for x in (left, right)]
         assert sides[0] is not None
-        return kernel_matrix(self.program, sides[0], sides[1], identity=self.identity, **options)
+        identity = print_program(self.core) if options.get("out") is not None else ""
+        return kernel_matrix(self.program, sides[0], sides[1], identity=identity, **options)
 
     def diagonal(self, array: np.ndarray, name: str) -> np.ndarray:
         """K(ξ, ξ) of every input, [N]; of every input and output where there are several, [N, …]."""
@@ -99,12 +105,22 @@ def pair_kernel(
     if isinstance(count, s.Name) and _mentions(others, count.name):
         raise NotPairwise(f"the number of inputs, `{count.name}`, is part of the network")
     shapes = (shape, other or shape)
-    first, second = (_elaborated(compiled, limits, shown, kernels, shapes, seed) for seed in (1, 2))
-    if len(first[0].lines) > max_lines:
-        raise NotPairwise(f"the core program of two inputs has {len(first[0].lines):,} lines")
-    if _without_data(first[0]) != _without_data(second[0]):
+    wanted = tuple(dict.fromkeys(("nngp", *kernels)))
+    program, rows = _elaborated(compiled, limits, shown, wanted, shapes, 1)
+    again, _ = _elaborated(compiled, limits, shown, wanted[:1], shapes, 2)  # gradients see the data through these lines
+    if _without_data(program)[: len(again.lines)] != _without_data(again):
         raise NotPairwise("entries of the inputs that act on their own")
-    return _lowered(*first, kernels, max(map(_vectors, shapes)), shape[-1])
+    if _meets_others(program, rows):
+        raise NotPairwise("a matrix that is applied to the inputs and to other data")
+    asked = {k: x for k, x in zip(wanted, program.shows, strict=True) if k in kernels}
+    most = max(map(_vectors, shapes))
+    if len(program.lines) > WAVES_FROM:
+        found = _in_waves(program, rows, asked, most, shape[-1])
+        if found is not None:
+            return found
+    if len(program.lines) > max_lines:
+        raise NotPairwise(f"the core program of two inputs has {len(program.lines):,} lines")
+    return _lowered(program, rows, asked, most, shape[-1])
 
 
 def _mentions(node: Any, name: str) -> bool:
@@ -142,6 +158,15 @@ def _elaborated(
     return verify(program), rows
 
 
+def _meets_others(program: Program, rows: Mapping[tuple[float, ...], int]) -> bool:
+    """Is a matrix applied to inputs and to other data? Their inner products are no numbers of a pair alone."""
+    kinds: dict[int, set[bool]] = {}
+    for line in program.lines:
+        if line.op == "input":
+            kinds.setdefault(line.args[0], set()).add(line.row in rows)
+    return any(len(found) == 2 for found in kinds.values())
+
+
 def _call(file: s.File, shown: Shown) -> s.Call:
     for show in (x for x in file.statements if isinstance(x, s.Show)):
         for item in show.items:
@@ -156,12 +181,27 @@ def _without_data(program: Program) -> list[Any]:
     return [replace(line, row=()) for line in program.lines]
 
 
+def _in_waves(
+    program: Program, rows: dict[tuple[float, ...], int], asked: Mapping[str, Show], most: int, width: int
+) -> PairKernel | None:
+    """The pair's numbers in waves; None where they are none for it."""
+    from tpl.numeric.wave_reading import NotInWaves, Reading
+
+    try:
+        products = {gram_name(i, j): (i, j) for i in rows.values() for j in rows.values() if i <= j}
+        lines = [line for show in asked.values() for line in show.lines]
+        reading = Reading(program, lines, dict(rows), products)
+        outputs, diagonals = _nodes(asked, reading.scalar)
+        waves = WavePairs(reading, outputs, diagonals, most, _outputs_of(asked))
+    except (NotInWaves, ArithmeticError):
+        return None
+    return PairKernel(waves, program, most, width)
+
+
 def _lowered(
-    program: Program, rows: dict[tuple[float, ...], int], kernels: Sequence[str], most: int, width: int
+    program: Program, rows: dict[tuple[float, ...], int], asked: Mapping[str, Show], most: int, width: int
 ) -> PairKernel:
-    """most: data vectors of an input; those of the second are numbered from there."""
-    from tpl.core.builder import gram_name
-    from tpl.core.text import print_program
+    """The pair's numbers as formulas. most: data vectors of an input; those of the second are numbered from there."""
     from tpl.limit.algebra import constant_symbol
     from tpl.limit.law import Law
     from tpl.numeric.pairwise_law import Lowering
@@ -169,16 +209,27 @@ def _lowered(
     def dot(a: tuple[float, ...], b: tuple[float, ...]) -> Any:
         return constant_symbol(gram_name(rows[a], rows[b])) if a in rows and b in rows else None
 
-    law = Law(program, dot)
-    lowering = Lowering(law, most, program.constant_values())
-    extra = program.shows[0].shape[1 : len(program.shows[0].shape) // 2]  # [2, …, 2, …]
-    count = math.prod(extra)
-    scalars = np.vectorize(lowering.scalar, otypes=[int])
-    asked = {k: np.reshape(x.lines, (2, count, 2, count)) for k, x in zip(kernels, program.shows, strict=True)}
-    outputs = {k: scalars(lines[0, :, 1]) for k, lines in asked.items()}
-    diagonals = {k: scalars(lines[0, :, 0]) for k, lines in asked.items()}
-    pairs = PairProgram(lowering.graph, outputs, diagonals, grouped(lowering.chosen), extra)
-    return PairKernel(pairs, print_program(program), most, width)
+    lowering = Lowering(Law(program, dot), most, program.constant_values())
+    outputs, diagonals = _nodes(asked, lowering.scalar)
+    pairs = PairProgram(lowering.graph, outputs, diagonals, grouped(lowering.chosen), _outputs_of(asked))
+    return PairKernel(pairs, program, most, width)
+
+
+def _outputs_of(asked: Mapping[str, Show]) -> tuple[int, ...]:
+    """The shape of the outputs of one input, of a kernel [2, …, 2, …]."""
+    shape = next(iter(asked.values())).shape
+    return shape[1 : len(shape) // 2]
+
+
+def _nodes(
+    asked: Mapping[str, Show], node: Callable[[int], int]
+) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray]]:
+    """By kernel the numbers of the two inputs, and of the first with itself, [E, E] each."""
+    count = math.prod(_outputs_of(asked))
+    lines = {k: np.reshape(x.lines, (2, count, 2, count)) for k, x in asked.items()}
+    found = np.vectorize(node, otypes=[int])
+    outputs, diagonals = ({k: found(x[0, :, side]) for k, x in lines.items()} for side in (1, 0))
+    return outputs, diagonals
 
 
 def kernel_over_data(
@@ -300,13 +351,16 @@ def kernels_of_run(
 def compiled_for_few(
     source: Source, data: Mapping[str, Any], settings: Sequence[str], limits: Limits
 ) -> tuple[Compiled, dict[str, Dataset]] | None:
-    """A program with the first few of many inputs, and all its data; None unless kernels over those are all it shows."""
+    """A program with the first few of many inputs, and all its data; None unless kernels over those are all it shows.
+
+    Many are also a few with many data vectors each, such as images: kernels hold pairs of those.
+    """
     try:
         whole = {name: _dataset(name, given, limits) for name, given in data.items()}
         cut = {
-            name: Dataset(x.array[:FEW], x.description) if x.lengths is None else _few_sequences(x)
+            name: Dataset(x.array[: _few_of(x)], x.description) if x.lengths is None else _few_sequences(x)
             for name, x in whole.items()
-            if len(np.atleast_2d(x.array) if x.lengths is None else x.lengths) > MANY
+            if _is_many(x)
         }
         few = compile_program(source, {**whole, **cut}, settings, limits) if cut else None
     except (DataError, TplError):  # compiling all of it will say so
@@ -323,6 +377,20 @@ def _dataset(name: str, given: Any, limits: Limits) -> Dataset:
         return given
     size = limits.max_memory // 4
     return load_source(given, size) if isinstance(given, str) else from_array(name, given, size)
+
+
+def _is_many(data: Dataset) -> bool:
+    """Are there many inputs, or inputs of many vectors?"""
+    if data.lengths is not None:
+        return len(data.lengths) > MANY
+    shape = np.atleast_2d(data.array).shape
+    return shape[0] > MANY or (shape[0] > 1 and math.prod(shape[:-1]) > MANY_VECTORS)
+
+
+def _few_of(data: Dataset) -> int:
+    """How many inputs of equal shapes stand for all."""
+    each = math.prod(np.atleast_2d(data.array).shape[1:-1])
+    return max(1, min(FEW, MANY_VECTORS // each))
 
 
 def _few_sequences(data: Dataset) -> Dataset:

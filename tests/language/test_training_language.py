@@ -163,6 +163,20 @@ def test_set_says_what_is_wrong():
     assert "did you mean `steps`?" in complain(RIGHT, ["stepz=10"])
     assert "--set:1:" in complain(RIGHT, ["parametrization=mip"])
     assert "the program has no const `steps`" in complain(NETWORK + "show L", ["steps=10"])
+    assert "did you mean `rate`?" in complain(RIGHT, ["lr=0.1"])
+    assert "help: it has `L`" in complain(NETWORK + "show L", ["lr=0.1"])
+
+
+@pytest.mark.parametrize("setting", ["rate=0.1,0.2", "L = 1, 2", "phi(z)=tanh(z),relu(z)"])
+def test_set_takes_one_value(setting):
+    with pytest.raises(TplError, match="these are several values of") as caught:
+        complain(RIGHT, [setting])
+    assert f"`tpl sweep FILE {setting}` runs over several" in str(caught.value)
+    assert complain(RIGHT, ["parametrization=abc(a=[1, 2, 3], b=1, c=0)", "order=shuffled(seed=3)"]) == ""
+
+
+def test_vectors_of_the_network_are_listed_where_a_measure_knows_none():
+    assert "help: `f` has " in complain(RIGHT + "show feature_change(xyzzy)\n")
 
 
 # ---------------------------------------------------------------------------------------------- any text at all

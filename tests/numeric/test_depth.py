@@ -246,6 +246,45 @@ def test_residual_networks_grow():
     assert abs(bounded.growth.rate.value - 0.5) <= 2 * bounded.growth.rate.error
 
 
+GATED = """
+const L = 4
+const s = 0.5
+def phi(z) = z
+width n
+data X[N, d] = sphere(4, 10, seed=0)
+network f(xi[d]):
+    param U : [n, d] ~ N(0, 1 / d)
+    x[0] = U @ xi
+    for l in 1..L:
+        param W[l] : [n, n] ~ N(0, 1 / n)
+        param G[l] : [n, n] ~ N(0, s^2 / n)
+        x[l] = x[l-1] + sigmoid(G[l] @ x[l-1]) * (W[l] @ phi(x[l-1]))
+    param v : [1, n] ~ N(0, 1 / n)
+    return v @ x[L]
+show nngp(f, X)
+"""
+
+
+def test_gates_have_an_infinite_chi_at_infinity():
+    """The gate's part of chi_1 is s^2 E[sigmoid'(s sqrt(q) z)^2] q, which grows like sqrt(q)."""
+    program = tpl.loads(GATED)
+    layer = Layer(find_step(program.derive().derivation))
+    found = find_dynamics(Maps(layer, program.program.constants, {}))
+    assert [(p.kind, p.chi.value) for p in found.points] == [("zero", pytest.approx(1.25)), ("infinity", np.inf)]
+    assert found.growth.rate.value == pytest.approx(1.5, rel=1e-6)
+    q, chi = PlaneMaps(layer, program.program.constants, "s", None).at(np.array([0.0, 0.5]), np.zeros(2))
+    assert list(q) == [np.inf, np.inf]
+    assert list(chi) == [pytest.approx(1.25, rel=1e-12), np.inf]
+    assert "chi_1 grows without bound" in str(program.phase(x="s=0..1", grid=2))
+
+
+def test_growth_beyond_a_fixed_point():
+    """silu with a bias: variances shrink below 7e4, above they grow by sigma_b^2 a layer in the end."""
+    growth = dynamics("mlp", "phi(z)=silu(z)", sigma_w=np.sqrt(2), sigma_b=0.1).growth
+    assert growth.kind == "linear"
+    assert abs(growth.rate.value - 0.01) <= 2 * growth.rate.error < 4e-3
+
+
 def test_layer_norm_has_one_fixed_point():
     """Without epsilon the variance is that of one layer at variance 1, from the first layer on."""
     (point,) = dynamics("layernorm_mlp", TANH, eps=0.0).points
@@ -334,6 +373,24 @@ def test_the_edge_of_erf_without_bias():
     """chi_1 = sigma_w^2 4/pi at q = 0."""
     crossing = edge("mlp", "phi(z)=erf(z)")[0]
     assert abs(crossing.x - np.sqrt(np.pi) / 2) <= 2 * crossing.error < 1e-5
+
+
+@pytest.mark.parametrize("axis", [(0.0, 1.0), (-1.0, 1.0), (-2.0, 0.0)])
+def test_an_edge_where_the_branch_is_switched_off_is_zero(axis):
+    """chi_1 = 1 + a^2 of a residual relu network: 1 at a = 0 only, whatever end or middle of the axis that is."""
+    layer, definitions = layer_of("resnet")
+    maps = PlaneMaps(layer, definitions, "a", None)
+    (crossing,) = find_edge(maps, find_plane(maps, Axis("a", np.linspace(*axis, 5)), None))
+    assert crossing.x == 0
+    assert 1e-8 < crossing.error < 1e-4  # a^2 is lost in the rounding of 1 + a^2 below 1e-7
+    assert not crossing.leaps
+
+
+def test_variances_that_grow_by_less_than_rounding_are_not_fixed():
+    """x + tanh(W x): 1/q is below rounding from 1e14 on, where q* is no number."""
+    layer, definitions = layer_of("resnet", TANH)
+    q, _ = PlaneMaps(layer, definitions, "a", None).at(np.array([0.0, 0.01, 1.0]), np.zeros(3))
+    assert list(q) == [1.0, np.inf, np.inf]
 
 
 @pytest.mark.slow

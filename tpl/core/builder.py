@@ -14,6 +14,8 @@ from tpl.core.values import Mistake, TooLarge
 from tpl.language.source import Source, Span
 
 MAX_EXPRESSION_DEPTH = 200
+_SQUARE = Expr("pow", (ref(0), number(2)))
+_PRODUCT = Expr("mul", (ref(0), ref(1)))
 
 
 def gram_name(i: int, j: int) -> str:
@@ -53,11 +55,11 @@ class Builder:
         self._names: dict[str, int] = {}
         self._temporary: set[int] = set()
         self._memo: dict[tuple, int] = {}
-        self._inner: dict[tuple[int, int], Expr] = {}
+        self._inner: dict[tuple[int, int], Expr] = {}  # averages of products of two lines
         self._closed: dict[Expr, Expr] = {}
         self._growth: dict[int, Growth] = {}  # of vectors that are no Gaussians
         self._vectors: dict[bytes, tuple[float, ...]] = {}  # of data, each once
-        self._dots: dict[tuple[int, int], tuple[tuple[float, ...], tuple[float, ...], float]] = {}
+        self._dots: dict[tuple[int, int], tuple[tuple[float, ...], tuple[float, ...], Expr]] = {}
 
     # ------------------------------------------------------------------------------------------ constants
     def define_constant(self, name: str, expr: Expr) -> None:
@@ -74,7 +76,13 @@ class Builder:
 
     def dot(self, a: tuple[float, ...], b: tuple[float, ...]) -> Expr:
         """The inner product of two data vectors: a number, or its symbol where the inputs are to stay generic."""
-        value = self._dot(a, b)
+        key = (id(a), id(b))  # the value keeps both alive, so that no other vectors can take their places
+        if key not in self._dots:
+            self._dots[key] = (a, b, self._new_dot(a, b))
+        return self._dots[key][2]
+
+    def _new_dot(self, a: tuple[float, ...], b: tuple[float, ...]) -> Expr:
+        value = sum(x * y for x, y in zip(a, b, strict=True))
         if self.generic_rows is None or a not in self.generic_rows or b not in self.generic_rows:
             return from_float(value)
         name = gram_name(self.generic_rows[a], self.generic_rows[b])
@@ -95,12 +103,6 @@ class Builder:
         if key not in self._vectors:
             self._vectors[key] = tuple(array.tolist())
         return self._vectors[key]
-
-    def _dot(self, a: tuple[float, ...], b: tuple[float, ...]) -> float:
-        key = (id(a), id(b))  # the value keeps both alive, so that no other vectors can take their places
-        if key not in self._dots:
-            self._dots[key] = (a, b, sum(x * y for x, y in zip(a, b, strict=True)))
-        return self._dots[key][2]
 
     def define_width(self, name: str, expr: Expr) -> None:
         """A width as a multiple of another, in constants and widths."""
@@ -197,6 +199,8 @@ class Builder:
 
     def _growth_of(self, expr: Expr, args: tuple[int, ...]) -> Growth:
         known = [self._growth.get(a, GAUSSIAN) if self.lines[a].kind is Kind.VECTOR else CONSTANT for a in args]
+        if all(x is CONSTANT for x in known):
+            return CONSTANT
         try:
             return growth(expr, known, self.values)
         except TooFast:
@@ -233,12 +237,17 @@ class Builder:
 
     def inner(self, a: int, b: int) -> Expr:
         """avg(a * b), the same line for (b, a)."""
-        key = min(a, b), max(a, b)
-        if key not in self._inner:
-            parts = (ref(key[0]), ref(key[1]))
-            product = Expr("mul", parts) if a != b else Expr("pow", (ref(a), number(2)))
-            self._inner[key] = ref(self.moment(product, str(self.lines[a].dims[0])))
-        return self._inner[key]
+        pair = (a, b) if a <= b else (b, a)
+        found = self._inner.get(pair)
+        if found is None:
+            found = self._inner[pair] = ref(self._inner_line(*pair))
+        return found
+
+    def _inner_line(self, a: int, b: int) -> int:
+        """`moment` for a product, which kernels ask for again and again: nothing here needs to be looked at first."""
+        args, closed = ((a,), _SQUARE) if a == b else ((a, b), _PRODUCT)
+        return self._cached(("moment", args, closed), lambda: Line(
+            "moment", Kind.SCALAR, self._temporary_name(None), args, closed, (), origin=self.origin), args)  # fmt: skip
 
     def output(self, expr: Expr, biases: tuple[tuple[int, Expr], ...], name: str) -> int:
         closed, args = close(expr)

@@ -29,7 +29,7 @@ MAX_BYTES = 256 << 20
 STALE = 3600.0  # seconds after which a folder that was never finished is given up
 TEXT, CHECKSUMS = "compiled.py", "checksums.json"
 SHAPING = (  # their text is part of every key
-    "elementary.py", "sweep.py", "codegen.py", "cache.py",
+    "vectors.py", "elementary.py", "sweep.py", "codegen.py", "cache.py",
     "pairwise_code.py", "pairwise_duals.py", "pairwise_fused.py", "pairwise_loops.py", "pairwise_series.py",
 )  # fmt: skip
 _LOADED: dict[str, ModuleType] = {}
@@ -79,15 +79,15 @@ def key_of(text: str) -> str:
 def shape() -> tuple[str, ...]:
     """All that shapes machine code but the text itself."""
     import llvmlite
-    import llvmlite.binding as llvm
     import numba
     import numpy as np
 
+    from tpl.numeric.vectors import target
+
     here = Path(__file__).parent
     sources = hashlib.sha256(b"\0".join((here / name).read_bytes() for name in SHAPING)).hexdigest()
-    features = ",".join(sorted(f for f, on in llvm.get_host_cpu_features().items() if on))
     versions = (numba.__version__, llvmlite.__version__, np.__version__, sys.version)
-    return _project_version(), sources, *versions, llvm.get_process_triple(), llvm.get_host_cpu_name(), features
+    return _project_version(), sources, *versions, *target()
 
 
 def _project_version() -> str:

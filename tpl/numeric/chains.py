@@ -37,6 +37,13 @@ class Chain:
     log2_points: int
     jitter: float = 0.0
     known: dict[int, float] = field(default_factory=dict)
+    entries: dict[Any, float] = field(default_factory=dict)  # of covariance matrices; most stand in many of them
+
+    def entry(self, value: Any) -> float:
+        found = self.entries.get(value)
+        if found is None:
+            found = self.entries[value] = number(value, self.env, self.known)
+        return found
 
 
 def students_error(rows: np.ndarray) -> np.ndarray:
@@ -93,7 +100,7 @@ def covariance_of(atom: Atom, chain: Chain) -> np.ndarray:
     covariance = np.zeros((size, size))
     for i, row in enumerate(atom.covariance):
         for j, entry in enumerate(row):
-            covariance[i, j] = covariance[j, i] = number(entry, chain.env, chain.known)
+            covariance[i, j] = covariance[j, i] = chain.entry(entry)
     if chain.jitter:
         variances = np.diag(covariance)
         parallel = covariance**2 == np.outer(variances, variances)  # exactly: the same vector, or a multiple

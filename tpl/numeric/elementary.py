@@ -12,8 +12,10 @@ from typing import Any
 
 import numpy as np
 from llvmlite import ir
-from numba import njit, types
+from numba import types
 from numba.extending import intrinsic
+
+from tpl.numeric.vectors import njit
 
 # Fusing a product with a sum is the one liberty taken: nan and infinity keep their meaning.
 inline: Callable[..., Any] = njit(forceinline=True, error_model="numpy", fastmath={"contract"})

@@ -193,5 +193,8 @@ class _Evaluator:
         """From now on there are independent fine chains."""
         if len(self.fine) == 1:
             first = self.fine[0]
-            more = [replace(first, seed=first.seed + 7919 * r, known=dict(first.known)) for r in range(1, REPLICATES)]
+            more = [
+                replace(first, seed=first.seed + 7919 * r, known=dict(first.known), entries={})
+                for r in range(1, REPLICATES)
+            ]
             self.fine += more

@@ -22,6 +22,7 @@ LEAST, MOST = 1e-15, 1e15  # variances looked at
 PER_DECADE = 12
 SURE = 8.0  # a difference counts as one beyond so many times its error
 CRITICAL = 1e-10  # |χ₁ - 1| below which a slope counts as 1, if its error is smaller
+GROWING = 1.05  # χ₁ that grows by such a factor over a decade of large variances grows without bound
 REPRESENTATIVE = 1.0  # the variance that stands for a line of fixed points
 
 
@@ -284,8 +285,11 @@ def _at_infinity(maps: Maps, q: Floats, along: Along, grows: bool) -> list[Fixed
     if not grows:
         return []
     slope = Estimate(float(along.value[-1] / q[-1]), float(along.value_error[-1] / q[-1]))
-    at = maps.correlation(q[-13:])
-    chi = Estimate(float(at.slope[-1]), float(at.slope_error[-1] + abs(at.slope[-1] - at.slope[0]) / 9))
+    at = maps.correlation(q[[-1 - PER_DECADE, -1]])
+    if at.slope[1] > GROWING * at.slope[0] or np.isposinf(at.slope[1]):
+        chi = Estimate(inf, 0.0)
+    else:
+        chi = Estimate(float(at.slope[1]), float(at.slope_error[1] + abs(at.slope[1] - at.slope[0]) / 9))
     end = Estimate(inf, 0.0)
     return [FixedPoint("infinity", end, inf, inf, slope, "stable", Estimate(np.nan, 0.0), chi, phase_of(chi))]
 
@@ -303,10 +307,12 @@ def _growth(maps: Maps, q: Floats, signs: Floats) -> Growth:
     # Increments, where they are large next to rounding.
     last = q[np.flatnonzero(signs)[-1]] * 1e-5
     places = last * np.array([1e-4, 1e-2, 1.0])
+    if maps.variance(places[:1]).value[0] <= places[0]:  # that far down variances still shrink
+        places *= 100
     at = maps.variance(places)
     added = at.value - places
     with np.errstate(all="ignore"):
-        first, power = (float(p) for p in np.diff(np.log(added)) / np.log(100.0))
+        first, power = (float(p) for p in np.diff(np.log(np.maximum(added, 0))) / np.log(100.0))
     if abs(power) < 0.01 or (abs(power) < 0.1 and abs(power) < abs(first) / 3):
         return Growth("linear", Estimate(float(added[2]), float(abs(added[2] - added[1]) + at.value_error[2])))
     return Growth("power", Estimate(1 / (1 - power), abs(1 / (1 - power) - 1 / (1 - first)) + 1e-3))

@@ -16,6 +16,7 @@ from tpl.numeric.pairwise_code import Inputs, PairProgram
 from tpl.numeric.pairwise_fused import can_be_fused
 from tpl.numeric.pairwise_graph import ArrayOp
 from tpl.numeric.pairwise_series import REMAINDER
+from tpl.numeric.wave_pairs import WavePairs
 
 BLOCK = 256  # inputs a side
 COMPILE_FROM = 1 << 16  # pairs from which compiling pays
@@ -75,7 +76,7 @@ class Kernel:
 
 
 def kernel_matrix(
-    program: PairProgram,
+    program: PairProgram | WavePairs,
     left: np.ndarray,
     right: np.ndarray | None = None,
     dtype: Any = np.float64,
@@ -100,15 +101,19 @@ def kernel_matrix(
 
 
 def _kernel_matrix(
-    program: PairProgram, left: np.ndarray, right: np.ndarray | None, dtype: np.dtype,
+    program: PairProgram | WavePairs, left: np.ndarray, right: np.ndarray | None, dtype: np.dtype,
     out: str | os.PathLike[str] | None, identity: str, workers: "Elsewhere | _Here", progress: Progress | None,
 ) -> Kernel:  # fmt: skip
     sides = program.prepare(left, right)
     names = tuple(program.outputs)
     counts = (len(left), len(left if right is None else right))
-    relative = _accuracy(program, sides, right is None, dtype)
+    if isinstance(program, WavePairs):
+        relative, side = program.accuracy(sides, dtype), min(workers.block, program.side)
+    else:
+        relative = _accuracy(program, sides, right is None, dtype)
+        side = max(workers.block // program.count, 1)
     diagonals = {name: (_own(sides[0], name, program), _own(sides[1], name, program)) for name in names}
-    blocks = list(_blocks(*counts, max(workers.block // program.count, 1), right is None))
+    blocks = list(_blocks(*counts, side, right is None))
     shape = (len(names), counts[0], *program.extra, counts[1], *program.extra)
     with ExitStack() as stack:
         if out is None:
@@ -123,7 +128,7 @@ def _kernel_matrix(
     return Kernel(dict(zip(names, arrays, strict=True)), relative, diagonals, f"{methods}, every pair")
 
 
-def _own(inputs: Inputs, name: str, program: PairProgram) -> np.ndarray:
+def _own(inputs: Inputs, name: str, program: PairProgram | WavePairs) -> np.ndarray:
     """K(ξ, ξ) of every input and output, [N, …]."""
     return np.einsum("nee->ne", inputs.diagonal[name]).reshape(-1, *program.extra)
 
@@ -200,7 +205,9 @@ class _Here:
     def block(self) -> int:
         return BLOCK
 
-    def fill(self, target: _Target, program: PairProgram, sides: tuple[Inputs, Inputs]) -> None:
+    def fill(self, target: _Target, program: PairProgram | WavePairs, sides: tuple[Inputs, Inputs]) -> None:
+        if isinstance(program, WavePairs):
+            return self._fill_in_waves(target, program, sides)
         compiled = target.arrays[0].size >= COMPILE_FROM * target.count**2
         fused = compiled and can_be_fused(program, target.arrays)
         if compiled:
@@ -217,6 +224,15 @@ class _Here:
         with ThreadPoolExecutor(count) as pool:
             target.run(lambda k: pool.submit(work, k), 2 * count, lambda k, _: None)
 
+    def _fill_in_waves(self, target: _Target, program: WavePairs, sides: tuple[Inputs, Inputs]) -> None:
+        def work(k: int) -> None:
+            rows, columns = target.blocks[k]
+            target.place(k, program.block(sides[0].block(rows), sides[1].block(columns)))
+
+        count = self.threads or os.cpu_count() or 1
+        with ThreadPoolExecutor(count) as pool:
+            target.run(lambda k: pool.submit(work, k), 2 * count, lambda k, _: None)
+
 
 @dataclass(frozen=True)
 class Elsewhere:
@@ -227,7 +243,7 @@ class Elsewhere:
     block: int
     ahead: int
 
-    def fill(self, target: _Target, program: PairProgram, sides: tuple[Inputs, Inputs]) -> None:
+    def fill(self, target: _Target, program: PairProgram | WavePairs, sides: tuple[Inputs, Inputs]) -> None:
         def submit(k: int) -> Future:
             rows, columns = target.blocks[k]
             return self.executor.submit(self.compute, sides[0].rows[rows], sides[1].rows[columns])

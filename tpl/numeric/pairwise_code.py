@@ -51,7 +51,7 @@ class Inputs:
         return Inputs(self.rows[part], values, {k: v[part] for k, v in self.diagonal.items()}, labels)
 
 
-def _labelled(left: np.ndarray, right: np.ndarray | None) -> tuple[np.ndarray | None, np.ndarray | None]:
+def labelled(left: np.ndarray, right: np.ndarray | None) -> tuple[np.ndarray | None, np.ndarray | None]:
     """Numbers of distinct inputs."""
     sums = np.concatenate([x.reshape(len(x), -1).sum(axis=1) for x in (left, right) if x is not None])
     if len(np.unique(sums)) == len(sums):
@@ -122,7 +122,7 @@ class PairProgram:
         second = first if right is None else evaluate_single(graph, again, right, coarse)
         diagonals = [{name: self._square(found, nodes) for name, nodes in self.diagonals.items()}
                      for found in (first, second)]  # fmt: skip
-        labels = _labelled(left, right)
+        labels = labelled(left, right)
         return (
             Inputs(left, {n: first[n] for n in own}, diagonals[0], labels[0]),
             Inputs(left if right is None else right, {n: second[r] for n, r in roots.items()}, diagonals[1], labels[1]),

@@ -1,7 +1,8 @@
 """Loops over blocks that numba compiles. Import only where numba is wanted."""
 
 import numpy as np
-from numba import njit
+
+from tpl.numeric.vectors import njit
 
 
 @njit(

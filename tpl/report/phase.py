@@ -159,16 +159,16 @@ def edge_rows(edge: Edge) -> list[tuple[str, ...]]:
     rows: list[tuple[str, ...]] = []
     for c in edge.crossings:
         first = (f"{c.y:.6g}",) if c.y is not None else ()
-        rows.append((*first, compact(c.x, c.error), _edge_variance(c), "chi_1 leaps over 1" if c.leaps else ""))
+        rows.append((*first, compact(c.x, c.error), _edge_variance(c, edge.x), "chi_1 leaps over 1" if c.leaps else ""))
     return rows
 
 
-def _edge_variance(crossing: "Crossing") -> str:
+def _edge_variance(crossing: "Crossing", axis: "Axis") -> str:
     if crossing.leaps:
         return f"{crossing.low:.4g} -> {crossing.high:.4g}"
     if crossing.low != crossing.high:
         return "every q"
-    if crossing.low <= 10 * crossing.error / max(abs(crossing.x), 1e-300):
+    if crossing.low <= 10 * crossing.error / float(axis.values[-1] - axis.values[0]):
         return "0"
     return "inf" if isinf(crossing.low) else f"{crossing.low:.6g}"
 
@@ -186,7 +186,9 @@ def sentences(phase: Phase) -> list[str]:
         }[growth.kind]
         found.append(f"large variances grow without bound, {how}")
         end = phase.fixed_points[-1]
-        if end.kind == "infinity" and growth.kind != "superlinear":
+        if end.kind == "infinity" and isinf(end.chi.value):
+            found.append("there chi_1 grows without bound: inputs part however near they are")
+        elif end.kind == "infinity" and growth.kind != "superlinear":
             ratio = end.chi._replace(value=end.chi.value / end.slope.value, error=end.chi.error + end.slope.error)
             found.append(f"there 1 - correlation changes by a factor of {number_text(ratio)} a layer")
     if phase.dynamics.reach < 9e14:

@@ -14,7 +14,8 @@ from tpl.data import Dataset
 from tpl.pipeline import Compiled
 from tpl.report.results import Result, Run
 from tpl.stages.common import Progress, heading
-from tpl.stages.simulate import INDEPENDENCE, simulated_limit
+from tpl.stages.means import output_means
+from tpl.stages.simulate import INDEPENDENCE, pole_notes, simulated_limit
 
 if TYPE_CHECKING:
     from tpl.numeric.evaluate import Evaluation
@@ -62,12 +63,17 @@ class RunOptions:
 def run_limit(
     compiled: Compiled, limits: Limits, options: RunOptions | None = None, progress: Progress | None = None
 ) -> Run:
-    """The limit of everything that is shown. Raises TplError for values that are not finite, or have no limit, and for
-    runs beyond the limits."""
+    """The limit of everything that is shown, and means of outputs whose covariance is. Raises TplError for values that are
+    not finite, or have no limit, and for runs beyond the limits."""
     options = options or RunOptions()
     if compiled.program.training is not None:
         return _run_training(compiled, limits, options, progress)
-    return _run_shows(compiled, limits, options, progress)
+    return _with_means(compiled, _run_shows(compiled, limits, options, progress))
+
+
+def _with_means(compiled: Compiled, run: Run) -> Run:
+    means = output_means(compiled.program, run.results)
+    return replace(run, results=(*run.results, *means)) if means else run
 
 
 def _run_training(compiled: Compiled, limits: Limits, options: RunOptions, progress: Progress | None) -> Run:
@@ -91,7 +97,7 @@ def _run_training(compiled: Compiled, limits: Limits, options: RunOptions, progr
 
 def _run_shows(compiled: Compiled, limits: Limits, options: RunOptions, progress: Progress | None) -> Run:
     if options.exact:
-        found = run_pairs(compiled, compiled.inputs, limits, options, progress)
+        found = _run_by_pairs(compiled, compiled.inputs, limits, options, progress)
         if found is not None:
             return found
     if options.exact or options.method in ("law", "mc"):
@@ -138,6 +144,7 @@ def _run_sweeps(compiled: Compiled, steps: "Steps", options: RunOptions) -> Run 
     """The law sweep by sweep; None where that is no way, or takes much longer than sampling the program would."""
     from tpl.limit.refusal import no_limit_reported
     from tpl.numeric.family_law import evaluate_families, predicted_seconds
+    from tpl.numeric.poles import refuse_poles
     from tpl.numeric.series import Declined
     from tpl.sampling.cost import estimate_cost
     from tpl.sampling.estimate import DEFAULT_REPLICATES, DEFAULT_SAMPLES
@@ -149,6 +156,7 @@ def _run_sweeps(compiled: Compiled, steps: "Steps", options: RunOptions) -> Run 
         if predicted_seconds(steps) > MUCH_LONGER * sampling:
             return None
     with no_limit_reported(program.source):
+        refuse_poles(program)
         found = evaluate_families(program, steps, _shown_lines(program), options.seed, _sampling(options))
     return None if isinstance(found, Declined) else _law_run(compiled, options, found, start)
 
@@ -196,7 +204,7 @@ def _run_sampled(compiled: Compiled, limits: Limits, options: RunOptions, progre
         for shown, e in zip(compiled.program.shows, estimates, strict=True)
     )
     notes = [INDEPENDENCE] if options.gradient_independence else []
-    notes += _heavy_tails(compiled.program, values)
+    notes += [*pole_notes(compiled.program), *_heavy_tails(compiled.program, values)]
     seconds = time.perf_counter() - start
     return Run(**heading(compiled), seed=options.seed, results=results, notes=tuple(notes), seconds=seconds)
 
@@ -205,6 +213,13 @@ def run_pairs(
     compiled: Compiled, inputs: Mapping[str, Dataset], limits: Limits, options: RunOptions, progress: Progress | None
 ) -> Run | None:
     """A program that shows kernels over data, input by input; None where that does not answer."""
+    found = _run_by_pairs(compiled, inputs, limits, options, progress)
+    return found and _with_means(compiled, found)
+
+
+def _run_by_pairs(
+    compiled: Compiled, inputs: Mapping[str, Dataset], limits: Limits, options: RunOptions, progress: Progress | None
+) -> Run | None:
     from tpl.kernels import kernels_of_run, shown_kernels
     from tpl.numeric.pairwise_law import NotPairwise
 

@@ -7,7 +7,7 @@ from typing import Any, TypeVar
 import numpy as np
 
 from tpl.core.elaborate import Limits
-from tpl.core.expr import ZERO
+from tpl.core.expr import ZERO, divisors
 from tpl.core.program import Program
 from tpl.core.wording import named
 from tpl.language.source import Diagnostic, TplError
@@ -80,6 +80,20 @@ def refuse_unsettled_jumps(program: Program) -> None:
             raise
         except (NoLaw, TooLong):
             return
+
+
+def pole_notes(program: Program) -> tuple[str, ...]:
+    """A note on a program that takes an expectation which is certain not to exist."""
+    if not any(line.expr is not None and any(divisors(line.expr)) for line in program.lines):
+        return ()  # most programs, without sympy's import
+    from tpl.numeric.poles import certain_pole
+
+    found = certain_pole(program)
+    if found is None:
+        return ()
+    row = found.line.origin.span[0] if found.line.origin.span is not None else None
+    where = f"line {row}" if row is not None else named(found.line)
+    return (f"{where}: {found}; samples of it do not settle",)
 
 
 def guarded(program: Program, work: Callable[[], T]) -> T:

@@ -16,7 +16,7 @@ from tpl.pipeline import Compiled
 from tpl.report.results import Result
 from tpl.sampling.train_many import Measured, train_many
 from tpl.stages.common import Progress, Steps
-from tpl.stages.simulate import guarded
+from tpl.stages.simulate import guarded, pole_notes
 
 if TYPE_CHECKING:
     from tpl.sampling.checkpoint import Checkpoint
@@ -69,7 +69,8 @@ def train_limit(
         largest = int(found["ranks"].max()) if found.get("ranks", np.zeros(0)).size else 0
         if not largest or training.regime.kind != "features":
             return found, None
-        return found, truncation_effect(training, one, largest, threads, told.advance(2 * PAIRS * ticks))
+        rest = told.advance(2 * PAIRS * ticks)
+        return found, truncation_effect(training, one, largest, threads, rest, checkpoint)
 
     try:
         with _checkpoint(training, one, options.checkpoint) as checkpoint:
@@ -88,7 +89,13 @@ def train_limit(
         Result(shown.name, e.value, e.error, e.method, shown.span, steps, axes)
         for shown, e, axes in zip(training.shows, estimates, Measured(training).axes(), strict=True)
     ]
-    notes = [*training.regime.reasons, *_stationary(training, found), *_ranks(training, found), *notes]
+    notes = [
+        *training.regime.reasons,
+        *pole_notes(program),
+        *_stationary(training, found),
+        *_ranks(training, found),
+        *notes,
+    ]
     return results, notes + [note for e in estimates for note in e.notes]
 
 

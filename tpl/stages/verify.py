@@ -10,7 +10,7 @@ from tpl.language.source import Diagnostic, TplError
 from tpl.pipeline import Compiled
 from tpl.report.results import Verification, value_names
 from tpl.stages.common import Progress, Steps, heading
-from tpl.stages.simulate import INDEPENDENCE, guarded, simulated_limit
+from tpl.stages.simulate import INDEPENDENCE, guarded, pole_notes, simulated_limit
 
 DEFAULT_WIDTHS = (64, 128, 256, 512, 1024)
 DEFAULT_SEEDS = 40
@@ -59,7 +59,7 @@ def verify_limit(
     how = f"finite networks: {seeds} seeds at each of the widths {', '.join(map(str, chosen))}"
     if lazily:
         how += f"; at {', '.join(map(str, lazily))} the matrices do not fit in memory and are revealed lazily, exact in law"
-    notes = (how, *((INDEPENDENCE,) if gradient_independence else ()))
+    notes = (how, *((INDEPENDENCE,) if gradient_independence else ()), *pole_notes(program))
     return Verification(
         **heading(compiled), seed=seed, agreement=agreement, names=names, methods=(method,) * len(names), notes=notes,
         seconds=time.perf_counter() - start,
@@ -114,7 +114,7 @@ def _verify_training(
     how = f"networks trained: {seeds} seeds at each of the widths {', '.join(map(str, chosen))}"
     return Verification(
         **heading(compiled), seed=seed, agreement=agreement, names=tuple(names), methods=(method,) * len(names),
-        notes=(how, *training.regime.reasons), seconds=time.perf_counter() - start,
+        notes=(how, *training.regime.reasons, *pole_notes(program)), seconds=time.perf_counter() - start,
     )  # fmt: skip
 
 
