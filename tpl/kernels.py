@@ -191,7 +191,8 @@ def _in_waves(
         products = {gram_name(i, j): (i, j) for i in rows.values() for j in rows.values() if i <= j}
         lines = [line for show in asked.values() for line in show.lines]
         reading = Reading(program, lines, dict(rows), products)
-        waves = WavePairs(reading, *_nodes(asked, reading.scalar), most, _outputs_of(asked))
+        outputs, diagonals = _nodes(asked, reading.scalar)
+        waves = WavePairs(reading, outputs, diagonals, most, _outputs_of(asked))
     except (NotInWaves, ArithmeticError):
         return None
     return PairKernel(waves, program, most, width)
@@ -220,12 +221,15 @@ def _outputs_of(asked: Mapping[str, Show]) -> tuple[int, ...]:
     return shape[1 : len(shape) // 2]
 
 
-def _nodes(asked: Mapping[str, Show], node: Callable[[int], int]) -> tuple[dict[str, np.ndarray], ...]:
+def _nodes(
+    asked: Mapping[str, Show], node: Callable[[int], int]
+) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray]]:
     """By kernel the numbers of the two inputs, and of the first with itself, [E, E] each."""
     count = math.prod(_outputs_of(asked))
     lines = {k: np.reshape(x.lines, (2, count, 2, count)) for k, x in asked.items()}
     found = np.vectorize(node, otypes=[int])
-    return tuple({k: found(x[0, :, side]) for k, x in lines.items()} for side in (1, 0))
+    outputs, diagonals = ({k: found(x[0, :, side]) for k, x in lines.items()} for side in (1, 0))
+    return outputs, diagonals
 
 
 def kernel_over_data(

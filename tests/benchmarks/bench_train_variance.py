@@ -12,8 +12,6 @@ import time
 from collections.abc import Callable
 
 import numpy as np
-from scipy.special import ndtri
-from scipy.stats import qmc
 from threadpoolctl import threadpool_limits
 
 from tpl.api import load
@@ -24,7 +22,7 @@ from tpl.sampling.train_many import Measured
 
 SETTINGS = ("steps=20", "record=20")
 TOLERANCE = 1e-2
-REFERENCE = (8192, 24)  # samples and runs
+REFERENCE = (8192, 12)  # samples and runs
 SHOWS = {
     "f": "f",
     "loss": "loss",
@@ -44,8 +42,8 @@ def training() -> Training:
     return found
 
 
-def started(what: Training, samples: int, seed: int, matched: bool = False) -> TrainingRun:
-    return TrainingRun(what, TrainOptions(samples, False, "lazy", TOLERANCE, 0, matched=matched), seed)
+def started(what: Training, samples: int, seed: int, quasi: bool = False) -> TrainingRun:
+    return TrainingRun(what, TrainOptions(samples, False, "lazy", TOLERANCE, 0, quasi=quasi), seed)
 
 
 def plain(what: Training, samples: int, group: int) -> list[TrainingRun]:
@@ -53,7 +51,14 @@ def plain(what: Training, samples: int, group: int) -> list[TrainingRun]:
 
 
 def matched(what: Training, samples: int, group: int) -> list[TrainingRun]:
-    return [started(what, samples, group, matched=True)]
+    """The draws behind the first layer orthogonal, each of the norm that it has in the limit."""
+    run = started(what, samples, group)
+    for matrix, images in run.images.items():
+        factor = np.linalg.cholesky(run._input_grams[matrix]) * run._deviation(run.training.parameters[0], matrix)
+        normals = combine(np.linalg.inv(factor), images.value)
+        triangle = np.linalg.cholesky(inner(normals, normals) / samples)
+        images.value[:] = combine(factor @ np.linalg.inv(triangle), normals)
+    return [run]
 
 
 def antithetic(what: Training, samples: int, group: int) -> list[TrainingRun]:
@@ -79,23 +84,23 @@ def zero(what: Training, samples: int, group: int) -> list[TrainingRun]:
 
 
 def matched_zero(what: Training, samples: int, group: int) -> list[TrainingRun]:
-    return [no_outputs(started(what, samples, group, matched=True))]
+    return [no_outputs(run) for run in matched(what, samples, group)]
+
+
+def first_layer(what: Training, samples: int, group: int) -> list[TrainingRun]:
+    """The first layer's preactivations and the readout from a net, matrices from independent samples."""
+    run = started(what, samples, group, quasi=True)
+    for operator in run.operators.values():
+        operator._net = None
+    return [run]
 
 
 def quasi(what: Training, samples: int, group: int) -> list[TrainingRun]:
-    """The first layer's preactivations and the readout from scrambled Sobol points, one dimension each."""
-    run = started(what, samples, group)
-    dimensions = sum(len(x.value) for x in run.images.values()) + len(run.vectors)
-    points = qmc.Sobol(dimensions, rng=np.random.default_rng(group)).random(samples)
-    normals = ndtri(np.clip(points, 2.0**-54, 1 - 2.0**-53)).T
-    for matrix, images in run.images.items():
-        gram = run._input_grams[matrix] * run._deviation(run.training.parameters[0], matrix) ** 2
-        count = len(images.value)
-        images.value[:] = combine(np.linalg.cholesky(gram), normals[:count])
-        normals = normals[count:]
-    for vector, row in zip(run.vectors.values(), normals, strict=True):
-        vector.value[:] = row
-    return [run]
+    return [started(what, samples, group, quasi=True)]
+
+
+def quasi_zero(what: Training, samples: int, group: int) -> list[TrainingRun]:
+    return [no_outputs(started(what, samples, group, quasi=True))]
 
 
 WAYS: dict[str, Callable[[Training, int, int], list[TrainingRun]]] = {
@@ -104,7 +109,9 @@ WAYS: dict[str, Callable[[Training, int, int], list[TrainingRun]]] = {
     "pairs v, -v": antithetic,
     "outputs 0 at the start": zero,
     "moments, outputs 0": matched_zero,
+    "Sobol, first layer": first_layer,
     "Sobol": quasi,
+    "Sobol, outputs 0": quasi_zero,
 }
 
 
@@ -126,7 +133,7 @@ def reference(what: Training) -> dict[str, np.ndarray]:
     """From more samples; the smallest eigenvalues are biased by 1/M in both, so that half the samples extrapolate."""
     samples, runs = REFERENCE
     many, few = (
-        [group_values(what, "plain", m, 1000 + r)[0] for r in range(k)]
+        [group_values(what, "Sobol", m, 1000 + r)[0] for r in range(k)]
         for m, k in ((samples, runs), (samples // 2, runs))
     )
     return {

@@ -112,7 +112,7 @@ def test_rows_chunks_and_keys_are_independent(compiled):
             assert abs(np.corrcoef(f(base), f(other))[0, 1]) < 4.5 / np.sqrt(len(base) / 2), name
 
 
-@pytest.mark.parametrize("dimension", [1, 2, 7, 40])
+@pytest.mark.parametrize("dimension", [1, 2, 7, 40, 128])
 def test_nets_are_sobols(dimension):
     points = first_points(generators(dimension), np.zeros(dimension, dtype=np.uint64), 1024).T / 2.0**WORD
     theirs = qmc.Sobol(dimension, scramble=False, bits=WORD).random_base2(10)

@@ -88,18 +88,3 @@ def test_float32_products_are_added_up_in_float64():
     exact = 2**25 * float(np.float32(0.1)) ** 2
     assert dot(x, x) == pytest.approx(exact, rel=1e-6)  # a running sum in float32 is off by a third
     assert inner(x[None], x[None])[0, 0] == pytest.approx(exact, rel=1e-6)
-
-
-def test_matched_draws_have_the_moments_of_the_limit_and_stay_one_matrix():
-    rng = np.random.default_rng(5)
-    op = TrainedLazy(LENGTH, LENGTH, 1 / LENGTH, np.random.default_rng(0), tolerance=1e-3, matched=True)
-    x, y = (np.linalg.qr(rng.standard_normal((LENGTH, 6)))[0].T * np.sqrt(LENGTH) for _ in range(2))
-    wx = op.product(x, tuple(range(6)), False)
-    assert np.allclose(wx @ wx.T / LENGTH, np.eye(6), atol=1e-10)  # E Z^{Wx} Z^{Wx'} = E Z^x Z^{x'}
-    wy = op.product(y, tuple(range(6, 12)), True)
-    assert np.allclose(y @ wx.T, (x @ wy.T).T)
-    # Of W.T y, what is off the x's is fresh: it has the variance of the limit, not that of LENGTH - 6 dimensions.
-    off = wy - wy @ x.T @ x / LENGTH
-    assert np.allclose(off @ off.T / LENGTH, np.eye(6), atol=1e-10)
-    again = op.product(x, tuple(range(12, 18)), False)
-    assert np.allclose(again, wx)

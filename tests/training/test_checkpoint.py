@@ -3,6 +3,7 @@
 import signal
 import subprocess
 import sys
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -10,6 +11,7 @@ import pytest
 
 from tpl.api import loads
 from tpl.sampling.checkpoint import Checkpoint, CheckpointError, fingerprint
+from tpl.sampling.companion import truncation_effect
 from tpl.sampling.train import TrainOptions
 from tpl.sampling.train_many import train_many
 
@@ -38,7 +40,8 @@ show loss, f
 show min_eig(joint_gram(h))
 """
 
-# Run with a folder, a precision, and where to be killed: at the tick-th step, or while the save-th state is written.
+# Run with what to do, a folder, a precision, and where to be killed: at the tick-th step, or while the save-th state is
+# written.
 CHILD = """
 import os, signal, sys
 import test_checkpoint as t
@@ -47,7 +50,7 @@ from tpl.sampling import checkpoint
 def die():
     os.kill(os.getpid(), signal.SIGKILL)
 
-folder, dtype, place, count = sys.argv[1:]
+what, folder, dtype, place, count = sys.argv[1:]
 left = [int(count)]
 
 def counted(happens):
@@ -63,19 +66,34 @@ def replacing(path, content):
         at_save()
     replace(path, content)
 checkpoint._replace = replacing
-t.trained(folder, dtype, threads=2, progress=at_step)
+getattr(t, what)(folder, dtype, threads=2, progress=at_step)
 """
 
 
-def trained(folder, dtype, threads=1, progress=None):
-    training = loads(PROGRAM)._compiled.program.training
-    options = TrainOptions(700, False, "lazy", 1e-3, 3, dtype)
-    checkpoint = None if folder is None else Checkpoint(folder, fingerprint(training, options), every=0.0)
+TRAINING = loads(PROGRAM)._compiled.program.training
+SAMPLES = 700
+
+
+@contextmanager
+def kept(folder, options):
+    checkpoint = None if folder is None else Checkpoint(folder, fingerprint(TRAINING, options), every=0.0)
     try:
-        return train_many(training, options, 2, threads, progress, checkpoint=checkpoint)
+        yield checkpoint
     finally:
         if checkpoint is not None:
             checkpoint.close()
+
+
+def trained(folder, dtype, threads=1, progress=None):
+    options = TrainOptions(SAMPLES, False, "lazy", 1e-3, 3, dtype)
+    with kept(folder, options) as checkpoint:
+        return train_many(TRAINING, options, 2, threads, progress, checkpoint=checkpoint)
+
+
+def compared(folder, dtype, threads=1, progress=None):
+    options = TrainOptions(SAMPLES, False, "lazy", 1e-2, 3, dtype)
+    with kept(folder, options) as checkpoint:
+        return truncation_effect(TRAINING, options, 30, threads, progress, checkpoint)
 
 
 @pytest.fixture(scope="module", params=["float64", "float32"])
@@ -83,9 +101,9 @@ def undisturbed(request):
     return request.param, trained(None, request.param)
 
 
-def killed(folder, dtype, place, count):
+def killed(folder, dtype, place, count, what="trained"):
     here = Path(__file__).parent
-    arguments = [sys.executable, "-c", CHILD, str(folder), dtype, place, str(count)]
+    arguments = [sys.executable, "-c", CHILD, what, str(folder), dtype, place, str(count)]
     return subprocess.run(arguments, cwd=here, timeout=120).returncode
 
 
@@ -102,6 +120,21 @@ def test_killed_and_resumed_gives_the_same_bits(undisturbed, tmp_path, places):
     assert not list(tmp_path.glob("*.rows"))
     again = trained(tmp_path, dtype)
     assert all(np.array_equal(again[name], values) for name, values in whole.items())
+
+
+@pytest.mark.parametrize("places", [[("step", 40)], [("save", 12), ("step", 70)]])
+def test_companions_killed_and_resumed_find_the_same_effect(tmp_path, places):
+    """Each pair is a training whose matrices are drawn whole and revealed, and one that multiplies by them."""
+    whole = compared(None, "float32")
+    for place, count in places:
+        assert killed(tmp_path, "float32", place, count, "compared") == -signal.SIGKILL
+        assert list(tmp_path.glob("companion-*.npz"))
+    resumed, again = compared(tmp_path, "float32"), compared(tmp_path, "float32")
+    assert not list(tmp_path.glob("*.rows"))
+    for change, same, read in zip(whole.changes, resumed.changes, again.changes, strict=True):
+        assert change.max() > 0
+        assert np.array_equal(same, change)
+        assert np.array_equal(read, change)
 
 
 def test_damage_is_found(tmp_path):

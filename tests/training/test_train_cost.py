@@ -16,9 +16,10 @@ MEASURE = """
 import sys
 import numpy as np
 from tpl.api import load
+from tpl.sampling.companion import truncation_effect
 from tpl.sampling.train import TrainOptions
 from tpl.sampling.train_many import train_many
-name, settings, samples, tolerance, dtype = sys.argv[1:]
+name, settings, samples, tolerance, dtype, with_companions = sys.argv[1:]
 
 def peak():  # of this process; getrusage counts what it was forked from, too
     with open("/proc/self/status") as lines:
@@ -27,12 +28,19 @@ def peak():  # of this process; getrusage counts what it was forked from, too
 training = load(name, None, settings.split(","))._compiled.program.training
 np.linalg.eigh(np.ones((300, 300)) @ np.ones((300, 300)))  # the library's own buffers
 before = peak()
-train_many(training, TrainOptions(int(samples), False, "lazy", float(tolerance), 0, dtype), 1, 1)
+options = TrainOptions(int(samples), False, "lazy", float(tolerance), 0, dtype)
+ranks = train_many(training, options, 1, 1)["ranks"]
+if with_companions == "True":
+    truncation_effect(training, options, int(ranks.max()), 1)
 print(1024 * (peak() - before))
 """
 CASES = {
     "few steps": ("paper/features", "steps=6,L=2", 32768, 1e-3, "float64"),
     "float32": ("training/cifar10", "images=24,T=6", 32768, 1e-2, "float32"),
+}
+COMPANIONS = {  # that take more memory than what they accompany
+    "companions": ("paper/features", "steps=25", 2048, 1e-6, "float64"),
+    "companions, momentum": ("paper/features", "steps=25,momentum=0.5", 2048, 1e-6, "float64"),
 }
 SLOW = {
     "paper": ("paper/features", "steps=50", 16384, 1e-3, "float64"),
@@ -47,9 +55,10 @@ SLOW = {
 pytestmark = pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="peak memory is read from /proc")
 
 
-def measured(case):
+def measured(case, with_companions=False):
     name, settings, samples, tolerance, dtype = case
-    arguments = [sys.executable, "-c", MEASURE, name, settings, str(samples), str(tolerance), dtype]
+    words = (name, settings, samples, tolerance, dtype, with_companions)
+    arguments = [sys.executable, "-c", MEASURE, *map(str, words)]
     return int(subprocess.run(arguments, capture_output=True, check=True, text=True, timeout=600).stdout)
 
 
@@ -63,6 +72,14 @@ def predicted(case):
 @pytest.mark.parametrize("case", CASES.values(), ids=CASES)
 def test_peak_memory_is_as_predicted(case):
     assert predicted(case) == pytest.approx(measured(case), rel=0.2)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("case", COMPANIONS.values(), ids=COMPANIONS)
+def test_companions_count(case):
+    found = measured(case, with_companions=True)
+    assert found > 1.5 * measured(case)
+    assert predicted(case) == pytest.approx(found, rel=0.2)
 
 
 @pytest.mark.slow

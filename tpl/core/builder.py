@@ -52,7 +52,7 @@ class Builder:
         self._closed: dict[Expr, Expr] = {}
         self._growth: dict[int, Growth] = {}  # of vectors that are no Gaussians
         self._vectors: dict[bytes, tuple[float, ...]] = {}  # of data, each once
-        self._dots: dict[tuple[int, int], tuple[tuple[float, ...], tuple[float, ...], float]] = {}
+        self._dots: dict[tuple[int, int], tuple[tuple[float, ...], tuple[float, ...], Expr]] = {}
 
     # ------------------------------------------------------------------------------------------ constants
     def define_constant(self, name: str, expr: Expr) -> None:
@@ -69,7 +69,13 @@ class Builder:
 
     def dot(self, a: tuple[float, ...], b: tuple[float, ...]) -> Expr:
         """The inner product of two data vectors: a number, or its symbol where the inputs are to stay generic."""
-        value = self._dot(a, b)
+        key = (id(a), id(b))  # the value keeps both alive, so that no other vectors can take their places
+        if key not in self._dots:
+            self._dots[key] = (a, b, self._new_dot(a, b))
+        return self._dots[key][2]
+
+    def _new_dot(self, a: tuple[float, ...], b: tuple[float, ...]) -> Expr:
+        value = sum(x * y for x, y in zip(a, b, strict=True))
         if self.generic_rows is None or a not in self.generic_rows or b not in self.generic_rows:
             return from_float(value)
         name = gram_name(self.generic_rows[a], self.generic_rows[b])
@@ -83,12 +89,6 @@ class Builder:
         if key not in self._vectors:
             self._vectors[key] = tuple(array.tolist())
         return self._vectors[key]
-
-    def _dot(self, a: tuple[float, ...], b: tuple[float, ...]) -> float:
-        key = (id(a), id(b))  # the value keeps both alive, so that no other vectors can take their places
-        if key not in self._dots:
-            self._dots[key] = (a, b, sum(x * y for x, y in zip(a, b, strict=True)))
-        return self._dots[key][2]
 
     def define_width(self, name: str, expr: Expr) -> None:
         """A width as a multiple of another, in constants and widths."""
@@ -185,6 +185,8 @@ class Builder:
 
     def _growth_of(self, expr: Expr, args: tuple[int, ...]) -> Growth:
         known = [self._growth.get(a, GAUSSIAN) if self.lines[a].kind is Kind.VECTOR else CONSTANT for a in args]
+        if all(x is CONSTANT for x in known):
+            return CONSTANT
         try:
             return growth(expr, known, self.values)
         except TooFast:

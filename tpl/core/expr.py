@@ -6,7 +6,7 @@ nodes as if they did not, so that a bound on `size` bounds every walk.
 """
 
 import math
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from fractions import Fraction
 
 Value = Fraction | float | str | int | None
@@ -126,6 +126,8 @@ def neg(a: Expr) -> Expr:
 
 def mul(*args: Expr) -> Expr:
     """Product of any number of factors; ones vanish, a zero wins, numbers fold."""
+    if len(args) > 1 and not any(a.op == "number" for a in args):
+        return Expr("mul", args)
     factors = [a for a in args if not a.is_value(1)]
     if any(a.is_value(0) for a in factors):
         return ZERO
@@ -173,6 +175,28 @@ _ARITHMETIC: dict[str, Callable[..., Expr]] = {
 }  # fmt: skip
 
 
+def within(expr: Expr) -> Iterator[Expr]:
+    """An expression's nodes, each once."""
+    stack, seen = [expr], set()
+    while stack:
+        node = stack.pop()
+        if id(node) not in seen:
+            seen.add(id(node))
+            yield node
+            stack.extend(node.args)
+
+
+def divisors(expr: Expr) -> Iterator[Expr]:
+    """What varies and is divided by, or taken to a power that is not a whole positive one."""
+    for node in within(expr):
+        if node.op == "div" and leaves(node.args[1], "ref"):
+            yield node.args[1]
+        elif node.op == "pow" and leaves(node.args[0], "ref"):
+            exponent = node.args[1]
+            if not (exponent.is_number and float(exponent.value) >= 0):  # type: ignore[arg-type]
+                yield node.args[0]
+
+
 def leaves(expr: Expr, op: str) -> dict[Value, None]:
     """The distinct values of all leaves of one kind, in order of first occurrence."""
     found: dict[Value, None] = {}
@@ -205,23 +229,27 @@ def substitute(expr: Expr, leaf: Callable[[Expr], Expr]) -> Expr:
 
 def close(expr: Expr) -> tuple[Expr, tuple[int, ...]]:
     """Replace line references by argument positions. Returns the closed expression and the lines, by position."""
-    lines = tuple(int(v) for v in leaves(expr, "ref"))  # type: ignore[arg-type]
-    position = {line: ref(i) for i, line in enumerate(lines)}
+    position: dict[Value, Expr] = {}  # in order of first occurrence
+    memo: dict[int, Expr] = {}
 
     def rename(node: Expr) -> Expr:
-        return position[int(node.value)] if node.op == "ref" else node  # type: ignore[arg-type]
-
-    memo: dict[int, Expr] = {}
+        if node.op != "ref":
+            return node
+        found = position.get(node.value)
+        if found is None:
+            found = position[node.value] = ref(len(position))
+        return found
 
     def walk(node: Expr) -> Expr:
         # Unlike substitute, this must not simplify: a closed expression is what was written.
+        if not node.args:
+            return rename(node)
         done = memo.get(id(node))
         if done is None:
-            done = Expr(node.op, tuple(map(walk, node.args))) if node.args else rename(node)
-            memo[id(node)] = done
+            done = memo[id(node)] = Expr(node.op, tuple([walk(a) for a in node.args]))
         return done
 
-    return walk(expr), lines
+    return walk(expr), tuple(int(v) for v in position)  # type: ignore[arg-type]
 
 
 def evaluate(expr: Expr, env: Mapping[str, float]) -> float:

@@ -232,25 +232,30 @@ def _verify_line(program: Program, index: int, line: Line, symbols: set[str]) ->
 def _verify_expr(line: Line, symbols: set[str]) -> None:
     _require(line.expr is not None, "has no expression")
     assert line.expr is not None
-    used = leaves(line.expr, "ref")
-    _require(set(used) == set(range(len(line.args))), "its expression and its arguments differ")
-    unknown = set(leaves(line.expr, "symbol")) - symbols
-    _require(not unknown, f"unknown constants {sorted(map(str, unknown))}")
-    _verify_functions(line.expr)
+    used, named = _verify_functions(line.expr)
+    _require(used == set(range(len(line.args))), "its expression and its arguments differ")
+    _require(named <= symbols, f"unknown constants {sorted(named - symbols)}")
 
 
-def _verify_functions(expr: Expr) -> None:
+def _verify_functions(expr: Expr) -> tuple[set[int], set[str]]:
+    """The references and symbols in an expression, whose functions are known ones."""
+    used: set[int] = set()
+    named: set[str] = set()
     stack, seen = [expr], set()
     while stack:
         node = stack.pop()
-        if not node.args or id(node) in seen:
-            continue
-        seen.add(id(node))
-        record = FUNCTIONS.get(node.op)
-        _require(record is not None, f"unknown function {node.op}")
-        assert record is not None
-        _require(record.arity in (None, len(node.args)), f"{node.op} of {len(node.args)} arguments")
-        stack.extend(node.args)
+        if node.op == "ref":
+            used.add(int(node.value))  # type: ignore[arg-type]
+        elif node.op == "symbol":
+            named.add(str(node.value))
+        elif node.args and id(node) not in seen:
+            seen.add(id(node))
+            record = FUNCTIONS.get(node.op)
+            _require(record is not None, f"unknown function {node.op}")
+            assert record is not None
+            _require(record.arity in (None, len(node.args)), f"{node.op} of {len(node.args)} arguments")
+            stack.extend(node.args)
+    return used, named
 
 
 def _verify_matrix(program: Program, line: Line, symbols: set[str]) -> None:

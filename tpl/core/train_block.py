@@ -119,7 +119,8 @@ class TrainBlock:
         node = self.settings.get("test")
         if node is None:
             return [], []
-        assert isinstance(node, s.ListOf)
+        if not isinstance(node, s.ListOf):  # reported by the check
+            raise Silent
         arrays = [self._data(x) for x in node.items if isinstance(x, s.Name)]
         if len(arrays) not in (count, count + 1):
             raise Mistake(node.span, "`test` names the network's inputs and, if there are any, the targets: `[Xt, yt]`")

@@ -107,10 +107,12 @@ def _kernel_matrix(
     sides = program.prepare(left, right)
     names = tuple(program.outputs)
     counts = (len(left), len(left if right is None else right))
-    in_waves = isinstance(program, WavePairs)
-    relative = program.accuracy(sides, dtype) if in_waves else _accuracy(program, sides, right is None, dtype)
+    if isinstance(program, WavePairs):
+        relative, side = program.accuracy(sides, dtype), min(workers.block, program.side)
+    else:
+        relative = _accuracy(program, sides, right is None, dtype)
+        side = max(workers.block // program.count, 1)
     diagonals = {name: (_own(sides[0], name, program), _own(sides[1], name, program)) for name in names}
-    side = min(workers.block, program.side) if in_waves else max(workers.block // program.count, 1)
     blocks = list(_blocks(*counts, side, right is None))
     shape = (len(names), counts[0], *program.extra, counts[1], *program.extra)
     with ExitStack() as stack:

@@ -8,6 +8,8 @@ from functools import lru_cache
 
 import numpy as np
 
+from tpl.numeric.sobol import sobol_generators
+
 BITS = 20  # of a point's number
 WORD = 32  # bits of the net itself
 DIGITS = 53  # bits of a randomised point
@@ -15,20 +17,9 @@ MAX_DIMENSION = 64  # beyond, nets of a size that we can afford are no better th
 
 
 @lru_cache(maxsize=16)
-def generators(dimension: int) -> np.ndarray:
-    """The generator of each bit, [dimension, BITS]: fractions of 2^WORD. Joe and Kuo's 2008 Sobol points, through scipy."""
-    from scipy.stats import qmc
-
-    sequence = qmc.Sobol(dimension, scramble=False, bits=WORD)
-    found = np.zeros((dimension, BITS), dtype=np.uint64)
-    at = 0
-    for bit in range(BITS):
-        sequence.fast_forward((1 << bit) - at)
-        point = (sequence.random(1)[0] * 2.0**WORD).astype(np.uint64)
-        at = (1 << bit) + 1
-        # scipy's points come in Gray's order: point 2^b is that of the number 2^b ^ 2^(b-1).
-        found[:, bit] = point ^ (found[:, bit - 1] if bit else np.uint64(0))
-    return found
+def generators(dimension: int, bits: int = BITS) -> np.ndarray:
+    """The generator of each bit of a point's number, [dimension, bits]: fractions of 2^WORD."""
+    return sobol_generators(dimension, bits, WORD)
 
 
 def scrambled(net: np.ndarray, count: int, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:

@@ -96,7 +96,10 @@ class Numbers:
     def product(self, *factors: int) -> int:
         found = self.one
         for factor in factors:
-            found = self.total([(1.0, found, factor)])
+            if found == self.one:
+                found = factor
+            elif factor != self.one:
+                found = self.total([(1.0, found, factor)])
         return found
 
     def apply(self, op: str, *args: int) -> int:

@@ -6,7 +6,6 @@ of them, of a dozen kinds. Here numbers of a kind are an array.
 
 from collections.abc import Mapping
 from math import prod
-from typing import Any
 
 import numpy as np
 

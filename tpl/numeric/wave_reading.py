@@ -11,16 +11,20 @@ correlated, where a function is of several vectors at once, or where three forms
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
-from tpl.core.expr import Expr, add, apply, evaluate, from_float, leaves, mul, ref, substitute
+import numpy as np
+
+from tpl.core.expr import Expr, add, apply, evaluate, from_float, mul, ref, substitute
 from tpl.core.program import Kind, Line, Program, ancestors
 from tpl.limit.algebra import parity
-from tpl.limit.jumps import JUMPING, jumps
-from tpl.numeric.poles import may_have_poles
+from tpl.limit.jumps import jumps
+from tpl.numeric.poles import may_have_poles, worst_pole
 from tpl.numeric.wave_numbers import IDENTITY, Numbers
 
 MAX_TERMS = 2000  # of one Z
 MAX_POWER = 6
+MAX_SIZE = 500  # of a function, as a tree
 
 Factor = tuple[int, int]  # a function and a form, by their numbers
 Term = tuple[Factor, ...]  # a product; () is 1
@@ -38,8 +42,7 @@ class Z:
     terms: dict[Term, int] = field(default_factory=dict)
 
 
-@dataclass(frozen=True)
-class Family:
+class Family(NamedTuple):
     """Jointly Gaussian variables: products of one matrix in one orientation, or one draw.
 
     strength: what their covariance is a multiple of. kind: "matmul", "input" or "draw".
@@ -71,6 +74,7 @@ class Reading:
         self.variables: list[tuple[int, int]] = []  # family; and a z, a row, or nothing
         self.forms: list[tuple[tuple[int, int], ...]] = []
         self.form_families: list[frozenset[int]] = []
+        self._parts: list[dict[int, list[tuple[int, int]]]] = []  # of a form, by family: arguments and coefficients
         self.zs: list[Z] = [Z({}, {(): self.numbers.one})]
         self._entries: list[list[tuple[int, Term]] | None] = [None]
         self._z: dict[int, int] = {}  # of a vector line
@@ -81,6 +85,7 @@ class Reading:
         self._seconds: dict[tuple[int, int], int] = {}
         self._covariances: dict[tuple[int, int], int] = {}
         self._zero_means: dict[int, bool] = {}
+        self._sound: set[Expr] = set()
         for index in sorted(ancestors(program, lines)):
             self._read(index, program.lines[index])
 
@@ -91,9 +96,6 @@ class Reading:
     def _read(self, index: int, line: Line) -> None:
         if line.op == "state":
             raise NotInWaves("a number that training changes")
-        if line.kind is Kind.SCALAR and any(x.op in JUMPING for x in jumps(line.expr or ref(0))):
-            if line.op == "map":
-                raise NotInWaves("a jump in a number of the limit")
         if line.op == "gaussian" and line.kind is Kind.VECTOR:
             self._keep(index, self._draw(index, line))
         elif line.op == "input":
@@ -103,6 +105,8 @@ class Reading:
         elif line.op == "map" and line.kind is Kind.VECTOR:
             self._keep(index, self._vector(self._opened(line)))
         elif line.op == "map":
+            if jumps(line.expr or ref(0)):
+                raise NotInWaves("a jump in a number of the limit")
             found = self._opened(line)
             assert isinstance(found, int)
             self._scalars[index] = found
@@ -216,6 +220,11 @@ class Reading:
         if not node.args:
             rows = self.products.get(str(node.value)) if node.op == "symbol" else None
             return self.numbers.dot(*rows) if rows is not None else self.numbers.constant(evaluate(node, self.env))
+        if node.op == "add":
+            terms = [self._term(a, walk) for a in node.args]
+            numbers = [(1.0, a, b) for a, b in terms if isinstance(a, int) and isinstance(b, int)]
+            if len(numbers) == len(terms):
+                return self.numbers.total(numbers)
         parts = [walk(a) for a in node.args]
         if all(isinstance(p, int) for p in parts):
             return self._number(node.op, parts)
@@ -223,8 +232,6 @@ class Reading:
 
     def _number(self, op: str, parts: list[int]) -> int:
         numbers, one = self.numbers, self.numbers.one
-        if op == "add":
-            return numbers.total([x for p in parts for x in self._flat(p)])
         if op == "sub":
             return numbers.total([(1.0, parts[0], one), (-1.0, parts[1], one)])
         if op == "neg":
@@ -237,12 +244,13 @@ class Reading:
             return numbers.product(parts[0], parts[0])
         return numbers.apply(op, *parts)
 
-    def _flat(self, node: int) -> list[tuple[float, int, int]]:
-        """A number as terms of a sum: a product of two numbers is one term, and needs no array of its own."""
-        args = self.numbers.args[node]
-        if self.numbers.kinds[node] == "total" and len(args) == 2:
-            return [(self.numbers.details[node][0], *args)]  # type: ignore[index,list-item]
-        return [(1.0, node, self.numbers.one)]
+    def _term(self, node: Expr, walk) -> tuple[int | Z, int | Z]:  # type: ignore[no-untyped-def]
+        """A term of a sum as two factors: a product of two numbers needs no number of its own."""
+        if node.op == "mul" and len(node.args) == 2:
+            first, second = walk(node.args[0]), walk(node.args[1])
+            if isinstance(first, int) and isinstance(second, int):
+                return first, second
+        return walk(node), self.numbers.one
 
     def _of_vectors(self, op: str, parts: list) -> Z:  # type: ignore[type-arg]
         numbers = self.numbers
@@ -333,11 +341,14 @@ class Reading:
         return add(*found)
 
     def _checked(self, function: Expr) -> int:
-        """The number of a function, which must have no pole: expectations that may not exist are no case for waves."""
-        if may_have_poles(function):
-            raise NotInWaves("a function with a pole")
-        if leaves(function, "ref") and function.size > 200:
-            raise NotInWaves("a long function")
+        """The number of a function that has no pole: whether expectations exist is a question for the whole law."""
+        if function not in self._sound:
+            if function.size > MAX_SIZE:
+                raise NotInWaves("a long function")
+            pole = worst_pole(function, np.eye(1), self.env, {}) if may_have_poles(function) else None
+            if pole is not None and pole.order > 0:
+                raise NotInWaves("a function with a pole")
+            self._sound.add(function)
         return self.numbers.function(function)
 
     # ------------------------------------------------------------------------------------------ terms and forms
@@ -346,7 +357,12 @@ class Reading:
         if key not in self._form:
             self._form[key] = len(self.forms)
             self.forms.append(key)
-            self.form_families.append(frozenset(self.variables[v][0] for v, _ in key))
+            parts: dict[int, list[tuple[int, int]]] = {}
+            for v, c in key:
+                family, argument = self.variables[v]
+                parts.setdefault(family, []).append((argument, c))
+            self._parts.append(parts)
+            self.form_families.append(frozenset(parts))
         return self._form[key]
 
     def _as_entries(self, z: Z) -> list[tuple[int, Term]]:
@@ -392,11 +408,19 @@ class Reading:
                             yield from self._behind(*pair)
 
     def _behind(self, x: int, y: int) -> Iterable[tuple[int, int]]:
-        for v, _ in self.forms[x]:
-            for w, _ in self.forms[y]:
-                (family, i), (other, j) = self.variables[v], self.variables[w]
-                if family == other and self.families[family].kind == "matmul":
-                    yield (i, j) if i <= j else (j, i)
+        for (kind, _), i, _, j, _ in self._shared(x, y):
+            if kind == "matmul":
+                yield (i, j) if i <= j else (j, i)
+
+    def _shared(self, x: int, y: int) -> Iterable[tuple[tuple[str, float], int, int, int, int]]:
+        """Variables of one family in two forms: the family, and arguments and coefficients of both."""
+        others = self._parts[y]
+        for family, mine in self._parts[x].items():
+            if family in others:
+                own = self.families[family]
+                for i, c in mine:
+                    for j, d in others[family]:
+                        yield own, i, c, j, d
 
     def _second(self, a: int, b: int) -> int:
         terms = []
@@ -431,7 +455,9 @@ class Reading:
         if any(len(others) > 1 for others in partners):
             raise NotInWaves("three Gaussian variables and more that hang together")
         alone = [(f, (_ALONE, f[1])) for f, others in zip(factors, partners, strict=True) if not others]
-        return alone + [(f, factors[o[0]]) for i, (f, o) in enumerate(zip(factors, partners, strict=True)) if o and o[0] > i]
+        return alone + [
+            (f, factors[o[0]]) for i, (f, o) in enumerate(zip(factors, partners, strict=True)) if o and o[0] > i
+        ]
 
     def _integral(self, first: Factor, second: Factor) -> int:
         """E f(u) g(v) over two forms."""
@@ -450,21 +476,18 @@ class Reading:
         key = (x, y) if x <= y else (y, x)
         found = self._covariances.get(key)
         if found is None:
-            terms = [t for v, c in self.forms[x] for w, d in self.forms[y] for t in self._shared(v, w, c, d)]
+            terms = [
+                (strength, self.numbers.product(c, d), self._of_arguments(kind, i, j))
+                for (kind, strength), i, c, j, d in self._shared(x, y)
+            ]
             found = self._covariances[key] = self.numbers.total(terms)
         return found
 
-    def _shared(self, v: int, w: int, c: int, d: int) -> list[tuple[float, int, int]]:
-        """c · d · Cov(Ẑ_v, Ẑ_w), as terms of a sum."""
-        (family, i), (other, j) = self.variables[v], self.variables[w]
-        if family != other:
-            return []
-        kind, strength = self.families[family].kind, self.families[family].strength
+    def _of_arguments(self, kind: str, i: int, j: int) -> int:
+        """A covariance in units of a family's strength."""
         if kind == "draw":
-            node = self.numbers.one
-        else:
-            node = self.numbers.dot(i, j) if kind == "input" else self._seconds[(i, j) if i <= j else (j, i)]
-        return [(strength, self.numbers.product(c, d), node)]
+            return self.numbers.one
+        return self.numbers.dot(i, j) if kind == "input" else self._seconds[(i, j) if i <= j else (j, i)]
 
 
 _ALONE = -1  # no second function

@@ -117,11 +117,14 @@ class Waves:
         if self.settle_jumps:
             self._check_jumps(group, arguments)
         if group.kind == "mean":
-            return self.integrals.mean(group.detail, *arguments, coarse=coarse)
-        return self.integrals.dual(*group.detail, *arguments, coarse=coarse)
+            return self.integrals.mean(group.detail, arguments[0], coarse)
+        q, r, c = arguments
+        f, g = group.detail
+        return self.integrals.dual(f, g, q, r, c, coarse)
 
     def _totals(self, group: Group, found: np.ndarray) -> np.ndarray:
-        assert group.weights is not None and group.starts is not None
+        assert group.weights is not None
+        assert group.starts is not None
         totals = np.empty((len(group.nodes), found.shape[1]))
         ends = np.append(group.starts[1:], len(group.weights))
         most = max(ENTRIES // found.shape[1], 1)
@@ -220,9 +223,7 @@ class Integrals:
 
     def _coefficients(self, f: int, variance: np.ndarray, coarse: bool) -> tuple[Coefficients, np.ndarray]:
         """Of the distinct variances, and which of them every entry has."""
-        operation: ArrayOp = self._known(
-            ("coefficients", f), lambda: coefficients_op(self.functions[f], self.env)
-        )
+        operation: ArrayOp = self._known(("coefficients", f), lambda: coefficients_op(self.functions[f], self.env))
         run = operation.coarse if coarse and operation.coarse is not None else operation.function
         distinct, back = np.unique(variance, return_inverse=True)
         return run(distinct), back.ravel()

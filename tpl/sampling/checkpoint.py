@@ -1,6 +1,7 @@
 """Training that survives being killed: replicates on disk, resumed to the same bits.
 
-A folder holds `key` (what it is a checkpoint of), and for every replicate either `N.done.npz`, what was recorded, or
+A folder holds `key` (what it is a checkpoint of), and for every replicate N, and every companion that measures what
+truncation does, either `N.done.npz`, what was recorded, or
 
     N.rows   rows that only ever grow in number (bases and images of matrices), appended as they come
     N.npz    everything else, with the length of N.rows that belongs to it
@@ -63,8 +64,9 @@ class Checkpoint:
         elif path.read_text(encoding="utf-8", errors="replace") != key:
             raise CheckpointError(f"{self.folder} is the checkpoint of another program, or of other options")
 
-    def replicate(self, number: int) -> "ReplicateFiles":
-        return ReplicateFiles(self.folder, number, self.every)
+    def replicate(self, name: int | str) -> "ReplicateFiles":
+        """Files for a replicate, by its number, or for another training that belongs to the run."""
+        return ReplicateFiles(self.folder, str(name), self.every)
 
     def close(self) -> None:
         """Let others use the folder."""
@@ -89,8 +91,8 @@ def _locked(path: Path) -> int:
 class ReplicateFiles:
     """What is on disk of one replicate."""
 
-    def __init__(self, folder: Path, number: int, every: float):
-        self._done, self._state, self._rows = (folder / f"{number}{end}" for end in (".done.npz", ".npz", ".rows"))
+    def __init__(self, folder: Path, name: str, every: float):
+        self._done, self._state, self._rows = (folder / f"{name}{end}" for end in (".done.npz", ".npz", ".rows"))
         self._every = every
         self._next = time.monotonic() + every
         self._names: list[str] = []  # of buffers

@@ -11,9 +11,10 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from tpl.core.training import Training
+from tpl.sampling.checkpoint import Checkpoint
 from tpl.sampling.estimate import Cancel, Progress, Tick, run_many
 from tpl.sampling.train import Statistics, TrainOptions, train
-from tpl.sampling.train_many import Measured
+from tpl.sampling.train_many import Measured, known_or_found
 
 FEWEST, MOST = 512, 4096  # samples
 _ROOM = 4  # samples to the largest rank, where that is affordable
@@ -37,24 +38,45 @@ def samples_of(options: TrainOptions, largest_rank: int) -> int:
     return min(max(wanted, FEWEST), options.base_width)
 
 
+def chosen(options: TrainOptions, largest_rank: int) -> tuple[TrainOptions, TrainOptions, int]:
+    """How the two runs of a pair are run, with truncation and without, and how many pairs there are."""
+    samples = samples_of(options, largest_rank)
+    revealed = replace(options, base_width=samples, operator="lazy", stored=True)
+    whole = replace(options, base_width=samples, operator="dense", dtype="float64")
+    return revealed, whole, PAIRS if samples <= MOST // 2 else 1
+
+
 def truncation_effect(
     training: Training,
     options: TrainOptions,
     largest_rank: int,
     threads: int | None = None,
     progress: Progress | None = None,
+    checkpoint: Checkpoint | None = None,
 ) -> Effect:
-    """Run companions of a training in the limit whose ranks grow to `largest_rank`."""
+    """Run companions of a training in the limit whose ranks grow to `largest_rank`.
+
+    checkpoint: that of the training, which keeps its companions, too.
+    """
     samples = samples_of(options, largest_rank)
     pairs = PAIRS if samples <= MOST // 2 else 1
     revealed = replace(options, base_width=samples, operator="lazy", stored=True)
     whole = replace(options, base_width=samples, operator="dense", dtype="float64")
 
+    ticks = training.schedule.steps + 1
+
     def one(index: int, tick: Tick, cancelled: Cancel) -> Statistics:
         chosen = (revealed, whole)[index % 2]
-        return train(training, chosen, index // 2, cancelled=cancelled, tick=tick)
+        # Ranks may be others in a run with more replicates, and the samples then, too.
+        files = checkpoint.replicate(f"companion-{samples}-{index}") if checkpoint is not None else None
+        return known_or_found(
+            files,
+            lambda: train(training, chosen, index // 2, cancelled=cancelled, tick=tick, files=files),
+            ticks,
+            tick,
+        )
 
-    found = run_many(one, 2 * pairs, threads, progress, training.schedule.steps + 1)
+    found = run_many(one, 2 * pairs, threads, progress, ticks)
     measured = Measured(training)
     first, second = (measured.single(_stacked(found[k::2])) for k in (0, 1))
     changes = tuple(np.sqrt(np.mean((a - b) ** 2, axis=0)) for a, b in zip(first, second, strict=True))

@@ -16,6 +16,7 @@ Stack = Sequence[Rows]  # matrices one below the other
 _MULTIPLICATIONS = 2**20
 _LONGEST, _SHORTEST = 16384, 512
 _FLOAT32_PIECE = 4096  # numbers that are added up in float32
+_FEW = 4  # rows of float32
 CHUNK = 256  # rows that a buffer grows by
 
 
@@ -40,7 +41,15 @@ def _inner(x: Rows, y: Rows) -> np.ndarray:
     n = x.shape[1]
     step = _piece(len(x), len(y), n)
     if x.dtype != np.float64:
+        if _FEW <= len(x) < len(y):  # one and a half times as fast that way round
+            return _added_up(y, x, _FLOAT32_PIECE).T
         step = min(step, _FLOAT32_PIECE)
+    return _added_up(x, y, step)
+
+
+def _added_up(x: Rows, y: Rows, step: int) -> np.ndarray:
+    """x @ y.T, from pieces of `step` columns."""
+    n = x.shape[1]
     total = (x[:, :step] @ y[:, :step].T).astype(float, copy=False)
     for start in range(step, n, step):
         total += x[:, start : start + step] @ y[:, start : start + step].T
@@ -82,7 +91,12 @@ def _accumulate(x: Rows, c: np.ndarray, y: Rows, out: Rows) -> None:
 
 def squared_norms(x: Rows) -> np.ndarray:
     """Of each row, float64."""
-    return np.array([dot(row, row) for row in x])
+    step = max(1, x.shape[1]) if x.dtype == np.float64 else _FLOAT32_PIECE
+    total = np.zeros(len(x))
+    for start in range(0, x.shape[1], step):
+        piece = x[:, start : start + step]
+        total += (piece[:, None, :] @ piece[:, :, None])[:, 0, 0]
+    return total
 
 
 def dot(x: np.ndarray, y: np.ndarray) -> float:

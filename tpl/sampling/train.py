@@ -20,10 +20,11 @@ from tpl.sampling.checkpoint import ReplicateFiles
 from tpl.sampling.errors import Cancelled, NumericalError
 from tpl.sampling.interpreter import OperatorKind, _NotFinite, _Run, _Settings, gather
 from tpl.sampling.plan import Draw, Input, Numbers, Product, Schedule
+from tpl.sampling.quasi import SobolNormals
 from tpl.sampling.rows import RowBuffer, combine, inner
 from tpl.sampling.schedule import make_schedule
 from tpl.sampling.streams import FINITE_RUN, LIMIT_RUN, stream
-from tpl.sampling.trained import Motion, Moving, Outer, TrainedDense, TrainedLazy, orthonormal
+from tpl.sampling.trained import Motion, Moving, Outer, TrainedDense, TrainedLazy
 
 # Statistics of a replicate, by name: `f` [records, inputs, k], and for each variable `gram:` and `cross:` [records, N, N].
 Statistics = dict[str, np.ndarray]
@@ -38,7 +39,8 @@ class TrainOptions:
     base_width: M, or n. finite: with the powers of the width as they are at n, rather than in the limit. operator: how
     matrices are held. tolerance: below which share of its argument's norm a new direction is dropped. dtype: of vectors;
     averages and whatever is recorded are float64. stored: lazy matrices are drawn whole and revealed, as a companion of a
-    run with operator "dense" (`tpl.sampling.companion`). matched: fresh draws get the second moments of the limit.
+    run with operator "dense" (`tpl.sampling.companion`). quasi: in the limit, samples are points of a randomised net
+    (`tpl.sampling.quasi`) rather than independent; networks are networks.
     """
 
     base_width: int
@@ -48,7 +50,7 @@ class TrainOptions:
     seed: int = 0
     dtype: str = "float64"
     stored: bool = False
-    matched: bool = False
+    quasi: bool = True
 
 
 def train(
@@ -100,6 +102,8 @@ class TrainingRun:
         self._schedules: dict[tuple, Schedule] = {}
         self.adjoints = _adjoints(training)
         self._roles = {role.parameter.name: role for role in training.regime.roles}
+        even = options.quasi and not options.finite
+        self.net = SobolNormals(options.seed, self.domain, options.base_width, replicate) if even else None
         self._initialise()
 
     @property
@@ -115,12 +119,12 @@ class TrainingRun:
         self.numbers: dict[int, Moving] = {}
         self.images: dict[int, Moving] = {}  # matrix of finitely many columns -> its products with all rows needed
         self.image_rows: dict[int, dict[int, int]] = {}  # ... and where an input line's product stands
+        self._input_grams: dict[int, np.ndarray] = {}
+        self._image_columns: dict[tuple[int, tuple[int, ...]], list[int]] = {}
         rows: dict[int, list[int]] = {}
         for i, line in enumerate(lines):
             if line.op == "gaussian" and line.dims:
-                draw = stream(self.options.seed, self.domain, self.options.base_width, self.replicate, i)
-                deviation = self._deviation(owner.get(i), i)
-                value = draw.standard_normal(self.sizes[str(line.dims[0])]) * deviation
+                value = self._normals(i, 1, self.sizes[str(line.dims[0])])[0] * self._deviation(owner.get(i), i)
                 self.vectors[i] = Moving((value + self._number(line.mean)).astype(self.dtype, copy=False))
             elif line.op in ("state", "gaussian"):
                 draw = stream(self.options.seed, self.domain, self.options.base_width, self.replicate, i)
@@ -169,21 +173,27 @@ class TrainingRun:
             return TrainedDense(n_out, n_in, variance, rng)
         options = self.options
         return TrainedLazy(
-            n_out, n_in, variance, rng, tolerance=options.tolerance, dtype=self.dtype, stored=options.stored
-        )
+            n_out, n_in, variance, rng,
+            tolerance=options.tolerance, dtype=self.dtype, stored=options.stored, net=self.net,
+        )  # fmt: skip
+
+    def _normals(self, line: int, count: int, size: int) -> np.ndarray:
+        """What a line draws, [count, size]."""
+        found = None if self.net is None else self.net.draw(count, size)
+        if found is None:
+            rng = stream(self.options.seed, self.domain, self.options.base_width, self.replicate, line)
+            return rng.standard_normal((count, size))
+        return found
 
     def _draw_images(self, matrix: int, inputs: list[int], parameter: Trained | None) -> None:
         rows = np.array([self.program.lines[i].row for i in inputs])
         k, d = rows.shape
         factor = np.transpose(np.linalg.qr(rows.T, mode="r")) if k < d else rows
         size = self.sizes[str(self.program.lines[matrix].dims[0])]
-        rng = stream(self.options.seed, self.domain, self.options.base_width, self.replicate, matrix)
-        normals = rng.standard_normal((factor.shape[1], size))
-        normals = orthonormal(normals) if self.options.matched else normals
+        normals = self._normals(matrix, factor.shape[1], size)
         images = combine(factor * self._deviation(parameter, matrix), normals)
         self.images[matrix] = Moving(images.astype(self.dtype, copy=False))
         self.image_rows[matrix] = {line: place for place, line in enumerate(inputs)}
-        self._input_grams = getattr(self, "_input_grams", {})
         self._input_grams[matrix] = rows @ rows.T
 
     # ------------------------------------------------------------------------------------------ steps
@@ -315,11 +325,12 @@ class TrainingRun:
 
     def _image_gradient(self, run: "_StepRun", matrix: int, pairs: list, size: float) -> np.ndarray:
         """Σ g ⟨ξ, ξ'⟩ for every row ξ' that the matrix is applied to."""
-        places = self.image_rows[matrix]
-        known = {self.program.lines[line].row: place for line, place in places.items()}
-        columns = [known[row] for _, row in pairs]
-        gram = self._input_grams[matrix][:, columns]
-        return combine(gram * size, run.rows(tuple(g for g, _ in pairs)))
+        lines = tuple(g for g, _ in pairs)
+        if (matrix, lines) not in self._image_columns:  # rows are long: comparing them takes time
+            known = {self.program.lines[line].row: place for line, place in self.image_rows[matrix].items()}
+            self._image_columns[matrix, lines] = [known[row] for _, row in pairs]
+        gram = self._input_grams[matrix][:, self._image_columns[matrix, lines]]
+        return combine(gram * size, run.rows(lines))
 
     def _vector_gradient(self, run: "_StepRun", line: int, updates: list, size: float) -> np.ndarray:
         """Of a readout's row Σ χ x, of a layer's bias Σ g."""

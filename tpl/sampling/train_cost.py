@@ -13,6 +13,7 @@ from math import log, sqrt
 import numpy as np
 
 from tpl.core.training import Training
+from tpl.sampling.companion import chosen
 from tpl.sampling.cost import _COUNT, _FLOAT, Cost, _is_copied, _Walk
 from tpl.sampling.errors import MemoryRefused, NumericalError
 from tpl.sampling.plan import Draw, Input, Numbers, Product, Schedule, Step
@@ -26,6 +27,7 @@ _LINE = 2500  # bytes that a line takes in a schedule, and in what a walk keeps 
 _MATRICES = 5  # arrays of the size of an update's coefficients while it moves, itself included
 
 Ranks = dict[int, tuple[int, int]]  # matrix -> dimensions of the spaces on which it and its transpose are known
+RanksAt = Callable[[int], Ranks]  # after so many steps
 
 
 @dataclass(frozen=True)
@@ -66,11 +68,13 @@ def estimate_training(
         one = _at_rest(training, options)
         return Cost(workers * one.memory_bytes, replicates * one.flops, rounds * one.seconds), None
     trial = try_out(training, options)
-    one = cost_of_one(training, options, trial.at)
+    one, after = cost_of_one(training, options, trial.at), companions(training, options, trial.at, threads)
     few, last = replace(options, base_width=trial.samples), trial.at(trial.steps)
     counted = _walked(training, few, last, _schedule(training, recorded=False)).seconds
-    seconds = rounds * one.seconds * trial.seconds / max(counted, 1e-12)  # as fast as this machine is now
-    return Cost(workers * one.memory_bytes, replicates * one.flops, seconds), trial
+    seconds = rounds * one.seconds + after.seconds
+    seconds *= trial.seconds / max(counted, 1e-12)  # as fast as this machine is now
+    memory = max(workers * one.memory_bytes, after.memory_bytes)
+    return Cost(memory, replicates * one.flops + after.flops, seconds), trial
 
 
 def affordable_threads(
@@ -81,15 +85,22 @@ def affordable_threads(
     if max_memory is None:
         return workers
     if training.regime.kind in ("kernel", "trivial"):
-        needed = _at_rest(training, options).memory_bytes
+        one = _at_rest(training, options).memory_bytes
+        needed = [n * one for n in range(1, workers + 1)]
     else:
         most = _most_ranks(training, options)
-        needed = cost_of_one(training, options, lambda step: most).memory_bytes
-        if needed * workers > max_memory:
-            needed = cost_of_one(training, options, try_out(training, options).at).memory_bytes
-    if needed > max_memory:
-        raise MemoryRefused(needed, max_memory)
-    return min(workers, max_memory // needed)
+        needed = _needed(training, options, lambda step: most, workers)
+        if needed[-1] > max_memory:
+            needed = _needed(training, options, try_out(training, options).at, workers)
+    if needed[0] > max_memory:
+        raise MemoryRefused(needed[0], max_memory)
+    return sum(memory <= max_memory for memory in needed)
+
+
+def _needed(training: Training, options: TrainOptions, ranks: RanksAt, workers: int) -> list[int]:
+    """Bytes for one replicate at a time, for two, and so on; the companions that follow them included."""
+    one = cost_of_one(training, options, ranks).memory_bytes
+    return [max(n * one, companions(training, options, ranks, n).memory_bytes) for n in range(1, workers + 1)]
 
 
 # ---------------------------------------------------------------------------------------------- the trial
@@ -148,7 +159,7 @@ def _most_ranks(training: Training, options: TrainOptions) -> Ranks:
 # ---------------------------------------------------------------------------------------------- the count
 
 
-def cost_of_one(training: Training, options: TrainOptions, ranks: Callable[[int], Ranks]) -> Cost:
+def cost_of_one(training: Training, options: TrainOptions, ranks: RanksAt) -> Cost:
     """One replicate, from the ranks after each step; seconds in the units of `tpl.sampling.cost`."""
     steps = training.schedule.steps
     walk = _walked(training, options, ranks(steps + 1), _schedule(training, recorded=True))
@@ -158,6 +169,44 @@ def cost_of_one(training: Training, options: TrainOptions, ranks: Callable[[int]
     spread = [float(np.interp(np.arange(steps + 1), places, x).sum())
               for x in ([w.seconds for w in walks], [w.flops for w in walks])]  # fmt: skip
     return Cost(int(walk.peak + held), spread[1], spread[0])
+
+
+def companions(training: Training, options: TrainOptions, ranks: RanksAt, threads: int) -> Cost:
+    """The runs that show what truncation does (`tpl.sampling.companion`), which come after all replicates."""
+    largest = max((max(pair) for pair in ranks(training.schedule.steps + 1).values()), default=0)
+    if not largest:
+        return Cost(0, 0.0, 0.0)
+    revealed, whole, pairs = chosen(options, largest)
+    known = cost_of_one(training, revealed, ranks)
+    known = replace(known, memory_bytes=known.memory_bytes + _whole_matrices(training, revealed.base_width))
+    stored = _cost_of_stored(training, whole)
+    memory, flops, seconds = ((getattr(known, x), getattr(stored, x)) for x in ("memory_bytes", "flops", "seconds"))
+    workers = max(1, min(threads, 2 * pairs))
+    rounds = -(-2 * pairs // workers)
+    held = -(-workers // 2) * max(memory) + workers // 2 * min(memory)  # those of a pair run at the same time
+    return Cost(held, pairs * sum(flops), rounds * max(seconds) if workers > 1 else pairs * sum(seconds))
+
+
+def _whole_matrices(training: Training, samples: int) -> int:
+    """Bytes of matrices that are stored."""
+    sizes = training.program.sizes(samples)
+    shapes = (line.dims for line in training.program.lines if line.op == "matrix")
+    return sum(_FLOAT * sizes[a] * sizes[b] for a, b in shapes if isinstance(a, str) and isinstance(b, str))
+
+
+def _cost_of_stored(training: Training, options: TrainOptions) -> Cost:
+    """One training whose matrices are stored. An update makes a matrix of its own, and another, scaled."""
+    walk = _StepWalk(training.program, _schedule(training, recorded=True), options.base_width, "dense")
+    walk.known = {}
+    walk.walk()
+    walk.descend(training)
+    whole, steps = _whole_matrices(training, options.base_width), training.schedule.steps + 1
+    kept = _held(training, options, walk, {}) + (_copies(training) - 1) * whole
+    largest = max((walk.operator_bytes(m) for m in walk.ranks), default=0)
+    updates = 2.0 * len(training.examples) * whole / _FLOAT
+    return Cost(
+        int(max(walk.peak, walk.live + 2 * largest) + kept), steps * (walk.flops + updates), steps * walk.seconds
+    )
 
 
 def _wanted(training: Training, recorded: bool) -> tuple[tuple[int, ...], tuple[int, ...]]:
@@ -232,6 +281,9 @@ class _StepWalk(_Walk):
 
 
 def _count_product(walk: _StepWalk, step: Product) -> None:
+    if walk.dense:
+        _COUNT[Product](walk, step)
+        return
     rows = len(step.lines)
     n_out, n_in = walk.shape(step.matrix)
     this, other = walk.known.get(step.matrix, (1, 1))

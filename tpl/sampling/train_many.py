@@ -8,7 +8,7 @@ import numpy as np
 
 from tpl.core.training import Axis, Example, Measure, Training, TrainingShow
 from tpl.sampling import measures
-from tpl.sampling.checkpoint import Checkpoint
+from tpl.sampling.checkpoint import Checkpoint, ReplicateFiles
 from tpl.sampling.errors import NoValue
 from tpl.sampling.estimate import Cancel, Estimate, Progress, Tick, run_many
 from tpl.sampling.measures.measure import Measure as Function
@@ -42,21 +42,29 @@ def train_many(
 
     def one(replicate: int, tick: Tick, cancelled: Cancel) -> Statistics:
         files = checkpoint.replicate(first + replicate) if checkpoint is not None else None
-        known = files.finished() if files is not None else None
-        if known is not None:
-            for _ in range(ticks):
-                tick()
-            return known
-        if still:
-            found = train_kernel(training, options, first + replicate, cancelled=cancelled, tick=tick)
-        else:
-            found = train(training, options, first + replicate, cancelled=cancelled, tick=tick, files=files)
-        if files is not None:
-            files.finish(found)
-        return found
+
+        def work() -> Statistics:
+            if still:
+                return train_kernel(training, options, first + replicate, cancelled=cancelled, tick=tick)
+            return train(training, options, first + replicate, cancelled=cancelled, tick=tick, files=files)
+
+        return known_or_found(files, work, ticks, tick)
 
     every = run_many(one, replicates, threads, progress, ticks)
     return {name: np.array([x[name] for x in every]) for name in every[0]}
+
+
+def known_or_found(files: ReplicateFiles | None, work: Callable[[], Statistics], ticks: int, tick: Tick) -> Statistics:
+    """What one training recorded: read, where it has been finished before, or worked out and kept."""
+    known = files.finished() if files is not None else None
+    if known is not None:
+        for _ in range(ticks):
+            tick()
+        return known
+    found = work()
+    if files is not None:
+        files.finish(found)
+    return found
 
 
 class Measured:

@@ -11,13 +11,13 @@ from tpl.sampling.trained import Moving, TrainedLazy
 
 
 def save(run: TrainingRun, files: ReplicateFiles) -> None:
-    """Keep a run on disk. Its matrices must be revealed lazily."""
-    state: State = {"step": np.array(run.step)}
+    """Keep a run on disk. What is drawn at the start and stays is not: it is drawn again."""
+    state: State = {"step": np.array(run.step), "used": np.array(0 if run.net is None else run.net.used)}
     for name, moving in _moving(run):
         state |= {f"{name}/{key}": value for key, value in moving.state().items()}
-    for line, operator in run.operators.items():
-        state[f"random/{line}"] = _of_generator(_lazy(operator).rng)
-        state[f"largest/{line}"] = _lazy(operator).largest
+    for line, operator in _lazy(run).items():
+        state[f"random/{line}"] = _of_generator(operator.rng)
+        state[f"largest/{line}"] = operator.largest
     for name in run.records[0] if run.records else ():
         state[f"record/{name}"] = np.array([record[name] for record in run.records])
     files.save(state, _buffers(run))
@@ -29,11 +29,13 @@ def resume(run: TrainingRun, files: ReplicateFiles) -> None:
     if state is None:
         return
     run.step = int(state["step"])
+    if run.net is not None:
+        run.net.used = int(state["used"])
     for name, moving in _moving(run):
         moving.restore(_below(state, f"{name}/"))
-    for line, operator in run.operators.items():
-        _to_generator(_lazy(operator).rng, state[f"random/{line}"])
-        _lazy(operator).largest = state[f"largest/{line}"]
+    for line, operator in _lazy(run).items():
+        _to_generator(operator.rng, state[f"random/{line}"])
+        operator.largest = state[f"largest/{line}"]
     records = _below(state, "record/")
     count = len(next(iter(records.values()), ()))
     run.records = [{name: values[k] for name, values in records.items()} for k in range(count)]
@@ -43,9 +45,9 @@ def _below(state: State, prefix: str) -> State:
     return {name.removeprefix(prefix): value for name, value in state.items() if name.startswith(prefix)}
 
 
-def _lazy(operator: object) -> TrainedLazy:
-    assert isinstance(operator, TrainedLazy), "only lazily revealed matrices are kept"
-    return operator
+def _lazy(run: TrainingRun) -> dict[int, TrainedLazy]:
+    """The matrices that go on drawing."""
+    return {line: operator for line, operator in run.operators.items() if isinstance(operator, TrainedLazy)}
 
 
 def _moving(run: TrainingRun) -> Iterator[tuple[str, Moving]]:
@@ -53,15 +55,16 @@ def _moving(run: TrainingRun) -> Iterator[tuple[str, Moving]]:
         for line, moving in table.items():
             yield f"{kind}/{line}", moving
     for line, operator in run.operators.items():
-        for name, moving in _lazy(operator).moving.items():
+        parts = operator.moving if isinstance(operator, TrainedLazy) else {"whole": operator.moving}
+        for name, moving in parts.items():
             yield f"matrix/{line}/{name}", moving
 
 
 def _buffers(run: TrainingRun) -> dict[str, RowBuffer]:
     found = {
         f"matrix/{line}/{name}": buffer
-        for line, operator in run.operators.items()
-        for name, buffer in _lazy(operator).buffers.items()
+        for line, operator in _lazy(run).items()
+        for name, buffer in operator.buffers.items()
     }
     return found | {f"start/{name}": buffer for name, buffer in run.start.items()}
 

@@ -12,7 +12,8 @@ from typing import NamedTuple
 import numpy as np
 
 from tpl.sampling.operator import DenseGaussian, LazyGaussian, _Side
-from tpl.sampling.rows import CHUNK, RowBuffer, Rows, Stack, accumulate, combine, inner, squared_norms
+from tpl.sampling.quasi import SobolNormals
+from tpl.sampling.rows import CHUNK, RowBuffer, Rows, Stack, accumulate, combine, squared_norms
 from tpl.sampling.truncate import SMALLEST, expand_leading
 
 _SHARE_OF_ROUNDING = 1e-14  # of a squared norm: a difference below is none
@@ -59,7 +60,11 @@ class Moving:
         return {"value": self.value} if self.velocity is None else {"value": self.value, "velocity": self.velocity}
 
     def restore(self, state: Mapping[str, np.ndarray]) -> None:
-        self.value, self.velocity = state["value"], state.get("velocity")
+        if self.value.shape == state["value"].shape:
+            self.value[...] = state["value"]  # others may hold it, too
+        else:
+            self.value = state["value"]
+        self.velocity = state.get("velocity")
 
     def grow(self, shape: tuple[int, ...]) -> None:
         """Room for more, filled with zeros."""
@@ -79,8 +84,8 @@ class TrainedLazy(LazyGaussian):
 
     lost: what truncation has cost since the last `forget`: the largest trace of the Gram matrix of W_0 r over a
     product's rows, r what was dropped of its arguments; adjoints apart. stored: draw all of W_0 at the start, as `TrainedDense` does from
-    the same generator, and reveal that: the two then differ by nothing but truncation and rounding. matched: fresh draws
-    of a block get the second moments that they have in the limit of many samples (`orthonormal`).
+    the same generator, and reveal that: the two then differ by nothing but truncation and rounding. net: where fresh
+    draws come from as long as it has some, `rng` after that.
     """
 
     def __init__(
@@ -93,11 +98,11 @@ class TrainedLazy(LazyGaussian):
         tolerance: float,
         dtype: type = np.float64,
         stored: bool = False,
-        matched: bool = False,
+        net: SobolNormals | None = None,
     ):
         super().__init__(rows, columns, variance, rng, tolerance=tolerance, capacity=(CHUNK, CHUNK), dtype=dtype)
         self._stored = rng.standard_normal((rows, columns)) if stored else None
-        self._matched = matched
+        self._net = net
         self.initial = Moving(np.ones(()))  # α
         self.update = Moving(np.zeros((0, 0)))  # C, [q, p]
         self.lost = 0.0
@@ -142,11 +147,11 @@ class TrainedLazy(LazyGaussian):
         images[:] = np.concatenate([part @ matrix for part in directions])
 
     def _draw(self, images: Rows, known: Stack) -> None:
-        super()._draw(images, known)
-        if self._matched:
-            if len(known[0]):
-                accumulate(images, -inner(images, known), known, out=images)
-            images[:] = orthonormal(images)
+        found = None if self._net is None else self._net.draw(*images.shape)
+        if found is None:
+            super()._draw(images, known)
+        else:
+            images[:] = found
 
     def _note_lost(self, x: Rows, coefficients: np.ndarray) -> None:
         squares = squared_norms(x)
@@ -197,16 +202,6 @@ class TrainedLazy(LazyGaussian):
     @property
     def rng(self) -> np.random.Generator:
         return self._rng
-
-
-def orthonormal(rows: Rows) -> Rows:
-    """Rows of n standard normals made orthogonal, each of squared norm n: moment matching, which leaves their law in the
-    limit of long rows as it is. As they are, where there are too many of them."""
-    count, n = rows.shape
-    if 4 * count > n:
-        return rows
-    triangle = np.linalg.cholesky(inner(rows, rows) / n)
-    return combine(np.linalg.inv(triangle), rows)
 
 
 def _columns(rows: list[np.ndarray], count: int) -> np.ndarray:

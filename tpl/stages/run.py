@@ -14,6 +14,7 @@ from tpl.data import Dataset
 from tpl.pipeline import Compiled
 from tpl.report.results import Result, Run
 from tpl.stages.common import Progress, heading
+from tpl.stages.means import output_means
 from tpl.stages.simulate import INDEPENDENCE, pole_notes, simulated_limit
 
 if TYPE_CHECKING:
@@ -62,12 +63,17 @@ class RunOptions:
 def run_limit(
     compiled: Compiled, limits: Limits, options: RunOptions | None = None, progress: Progress | None = None
 ) -> Run:
-    """The limit of everything that is shown. Raises TplError for values that are not finite, or have no limit, and for
-    runs beyond the limits."""
+    """The limit of everything that is shown, and means of outputs whose covariance is. Raises TplError for values that are
+    not finite, or have no limit, and for runs beyond the limits."""
     options = options or RunOptions()
     if compiled.program.training is not None:
         return _run_training(compiled, limits, options, progress)
-    return _run_shows(compiled, limits, options, progress)
+    return _with_means(compiled, _run_shows(compiled, limits, options, progress))
+
+
+def _with_means(compiled: Compiled, run: Run) -> Run:
+    means = output_means(compiled.program, run.results)
+    return replace(run, results=(*run.results, *means)) if means else run
 
 
 def _run_training(compiled: Compiled, limits: Limits, options: RunOptions, progress: Progress | None) -> Run:
@@ -91,7 +97,7 @@ def _run_training(compiled: Compiled, limits: Limits, options: RunOptions, progr
 
 def _run_shows(compiled: Compiled, limits: Limits, options: RunOptions, progress: Progress | None) -> Run:
     if options.exact:
-        found = run_pairs(compiled, compiled.inputs, limits, options, progress)
+        found = _run_by_pairs(compiled, compiled.inputs, limits, options, progress)
         if found is not None:
             return found
     if options.exact or options.method in ("law", "mc"):
@@ -207,6 +213,13 @@ def run_pairs(
     compiled: Compiled, inputs: Mapping[str, Dataset], limits: Limits, options: RunOptions, progress: Progress | None
 ) -> Run | None:
     """A program that shows kernels over data, input by input; None where that does not answer."""
+    found = _run_by_pairs(compiled, inputs, limits, options, progress)
+    return found and _with_means(compiled, found)
+
+
+def _run_by_pairs(
+    compiled: Compiled, inputs: Mapping[str, Dataset], limits: Limits, options: RunOptions, progress: Progress | None
+) -> Run | None:
     from tpl.kernels import kernels_of_run, shown_kernels
     from tpl.numeric.pairwise_law import NotPairwise
 

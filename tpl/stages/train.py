@@ -69,7 +69,8 @@ def train_limit(
         largest = int(found["ranks"].max()) if found.get("ranks", np.zeros(0)).size else 0
         if not largest or training.regime.kind != "features":
             return found, None
-        return found, truncation_effect(training, one, largest, threads, told.advance(2 * PAIRS * ticks))
+        rest = told.advance(2 * PAIRS * ticks)
+        return found, truncation_effect(training, one, largest, threads, rest, checkpoint)
 
     try:
         with _checkpoint(training, one, options.checkpoint) as checkpoint:
