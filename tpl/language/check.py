@@ -425,9 +425,10 @@ class Checker:
 
     def _indexed(self, node: s.Indexed, scope: Scope) -> None:
         self.value(node.base, scope)
-        for index in node.indices:
-            for part in (index.start, index.stop) if isinstance(index, s.Slice) else (index,):
-                self.operand(part, scope)
+        with self.allowing(otherwise=None):
+            for index in node.indices:
+                for part in (index.start, index.stop) if isinstance(index, s.Slice) else (index,):
+                    self.operand(part, scope)
         if isinstance(node.base, s.Name):
             self._count_indices(node, node.base.name, scope.get(node.base.name))
 
