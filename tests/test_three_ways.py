@@ -11,6 +11,7 @@ from tpl.sampling.agreement import compare
 from tpl.sampling.estimate import sample, sample_finite
 
 SLOW = {"batchnorm_batches", "batchnorm_mlp", "gru", "lstm"}  # laws of hundreds of expectations in many dimensions
+FEWER = {"batchnorm_mlp": {"X": "sphere:5,10"}, "batchnorm_batches": {"X": "sphere:2,5,10"}}  # more take minutes
 PROGRAMS = [pytest.param(n, marks=pytest.mark.slow if n in SLOW else ()) for n in bundled_programs()]
 
 
@@ -34,7 +35,7 @@ show nngp(f, X), ntk(f, X)
 
 @pytest.mark.parametrize("name", PROGRAMS)
 def test_law_particles_and_networks_agree(name):
-    check_agreement(tpl.load(name).program)
+    check_agreement(tpl.load(name, data=FEWER.get(name)).program)
 
 
 def test_they_agree_for_an_output_over_two_widths():

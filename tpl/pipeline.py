@@ -20,6 +20,7 @@ from tpl.core.program import Program, verify
 from tpl.data import DataError, Dataset, from_array, load_source
 from tpl.language import syntax as s
 from tpl.language.check import check, merge
+from tpl.language.foreign import SETTINGS_OTHERWISE
 from tpl.language.parse import parse
 from tpl.language.source import Diagnostic, Source, TplError, nearest
 from tpl.language.spell_out import Introduced, spell_out
@@ -85,11 +86,13 @@ def compile_program(
     generic_rows: dict[tuple[float, ...], int] | None = None,
     name_all: bool = False,
     meanings: Meanings | None = None,
+    generic_entries: frozenset[str] = frozenset(),
+    entries: bool = True,
 ) -> Compiled:
     """From text to a verified core program. Raises TplError with every mistake found.
 
     data: name -> array, Dataset, or a source as `--data` takes it. settings: `L=10`, `phi(z)=tanh(z)`.
-    generic_rows, meanings: see `elaborate`. name_all: what networks leave nameless gets a name (`spell_out`).
+    generic_rows, generic_entries, entries, meanings: see `elaborate`. name_all: what networks leave nameless gets a name (`spell_out`).
     """
     source = _with_settings(source, settings)
     file, diagnostics, lost = parse(source)
@@ -101,7 +104,10 @@ def compile_program(
     introduced: tuple[Introduced, ...] = ()
     if name_all:
         file, introduced = spell_out(file, source, frozenset(CALLABLE))
-    program, inputs = elaborate(file, source, datasets, limits, diagnostics, generic_rows, meanings=meanings)
+    program, inputs = elaborate(
+        file, source, datasets, limits, diagnostics, generic_rows, meanings=meanings, generic_entries=generic_entries,
+        entries=entries,
+    )  # fmt: skip
     return Compiled(verify(program), file, inputs, introduced)
 
 
@@ -146,8 +152,20 @@ def _setting(text: str, source: Source) -> str:
     if not re.match(r"\s*[^\W\d]\w*\s*(\([^)]*\)\s*)?=", text) or "\n" in text:
         hint = "`--set L=10` sets a const or a setting of training, `--set 'phi(z)=tanh(z)'` a def"
         raise TplError(source, [Diagnostic(None, f"--set {text}: this is no setting", hint)])
+    if _several(text.partition("=")[2]):
+        name = text.split("=")[0].strip()
+        hint = f"`--set` takes one value; `tpl sweep FILE {text.strip()}` runs over several"
+        raise TplError(source, [Diagnostic(None, f"--set {text}: these are several values of `{name}`", hint)])
     keyword = "def" if "(" in text.split("=")[0] else "const"
     return f"{keyword} {text.strip()}"
+
+
+def _several(text: str) -> bool:
+    """Is there a comma outside of brackets and quotes?"""
+    bare = re.sub(r"\"[^\"]*\"|'[^']*'", "", text)
+    while bare != (shorter := re.sub(r"\([^()]*\)|\[[^\[\]]*\]", "", bare)):
+        bare = shorter
+    return "," in bare
 
 
 def _override(file: s.File, source: Source) -> tuple[s.File, list[Diagnostic]]:
@@ -168,7 +186,10 @@ def _override(file: s.File, source: Source) -> tuple[s.File, list[Diagnostic]]:
             continue
         kind = "const" if isinstance(setting, s.Const) else "def"
         close = nearest(setting.name, [*(x.name for x in own if isinstance(x, type(setting))), *words])
-        hint = f"did you mean `{close}`?" if close else None
+        if training is not None and isinstance(setting, s.Const):
+            close = SETTINGS_OTHERWISE.get(setting.name.lower(), (None, None))[0] or close
+        there = ", ".join(f"`{x.name}`" for x in own if isinstance(x, type(setting)))
+        hint = f"did you mean `{close}`?" if close else f"it has {there}" if there else None
         diagnostics.append(Diagnostic(setting.name_span, f"the program has no {kind} `{setting.name}`", hint))
     return replace(file, statements=tuple(own)), diagnostics
 

@@ -838,7 +838,7 @@ f.tp:2:1: error: this line is indented, but begins no block
 f.tp:5:1: error: this line's indentation fits no block
     5 |   d = 3
       | ^^
-  help: indent all statements of a block alike
+  help: line 4 is indented by 4 spaces: indent all statements of a block alike
 
 === line_goes_on
 y = 1
@@ -2309,6 +2309,7 @@ f.tp:2:11: error: `d` is 10, but the data of `X` have 7 there
 f.tp:3:8: error: `N` is 4, but the data of `Y` have 3 there
     3 | data Y[N, k] = gaussian(3, 2)
       |        ^
+  help: `N` is the size of `X`: `Y` must have as much there
 
 === generators
 data A[N, d] = spheer(2, 3)
@@ -2423,6 +2424,7 @@ show nngp(f, Y)
 f.tp:4:14: error: `d` is 3, but the data of `xi` have 4 there
     4 | network f(xi[d]):
       |              ^
+  help: `d` is the size of `X`: `xi` must have as much there
 
 === mistake_inside_a_def
 width n
@@ -2547,4 +2549,153 @@ f.tp:6:44: error: the option `lengths` takes a word in quotes
 f.tp:6:56: error: `one` is not defined here
     6 | data Z[3, T, d] = sphere(3, 5, 10, lengths=short, seed=one)
       |                                                        ^^^
+
+=== first_line_of_a_block_indented_too_far
+width n
+data X[N, d] = sphere(4, 10, seed=0)
+network f(xi[d]):
+      param U : [n, d] ~ N(0, 1 / d)
+    param v : [1, n] ~ N(0, 1 / n)
+    return v @ tanh(U @ xi)
+show nngp(f, X)
+---
+f.tp:4:1: error: this line is indented by 6 spaces
+    4 |       param U : [n, d] ~ N(0, 1 / d)
+      | ^^^^^^
+  help: the lines below it are indented by 4 spaces: indent all statements of a block alike
+
+=== first_line_of_a_loop_indented_too_little
+width n
+data X[N, d] = sphere(4, 10, seed=0)
+network f(xi[d]):
+    param U : [n, d] ~ N(0, 1 / d)
+    param v : [1, n] ~ N(0, 1 / n)
+    for l in 1..2:
+      g[l] = tanh(U @ xi)
+        h[l] = g[l]
+        k[l] = h[l]
+    return v @ k[2]
+show nngp(f, X)
+---
+f.tp:7:1: error: this line is indented by 6 spaces
+    7 |       g[l] = tanh(U @ xi)
+      | ^^^^^^
+  help: the lines below it are indented by 8 spaces: indent all statements of a block alike
+
+=== two_lines_of_a_block_differ
+width n
+data X[N, d] = sphere(4, 10, seed=0)
+network f(xi[d]):
+    param U : [n, d] ~ N(0, 1 / d)
+    param v : [1, n] ~ N(0, 1 / n)
+    for l in 1..2:
+          g[l] = tanh(U @ xi)
+        h[l] = g[l]
+    return v @ h[2]
+show nngp(f, X)
+---
+f.tp:8:1: error: this line's indentation fits no block
+    8 |         h[l] = g[l]
+      | ^^^^^^^^
+  help: line 7 is indented by 10 spaces: indent all statements of a block alike
+
+=== a_line_lost_its_indentation
+width n
+data X[N, d] = sphere(4, 10, seed=0)
+network f(xi[d]):
+    param U : [n, d] ~ N(0, 1 / d)
+    param v : [1, n] ~ N(0, 1 / n)
+g = tanh(U @ xi)
+    h = tanh(g)
+    return v @ h
+show nngp(f, X)
+---
+f.tp:6:1: error: this line has lost its indentation: the next one goes on with the block
+    6 | g = tanh(U @ xi)
+      | ^^^^^^^^^^^^^^^^
+  help: indent it like the lines above and below
+
+=== a_line_after_a_block_is_none_of_it
+width n
+data X[N, d] = sphere(4, 10, seed=0)
+network f(xi[d]):
+    param U : [n, d] ~ N(0, 1 / d)
+    param v : [1, n] ~ N(0, 1 / n)
+    return v @ tanh(U @ xi)
+show nngp(f, X)
+    show ntk(f, X)
+---
+f.tp:8:1: error: this line is indented, but begins no block
+    8 |     show ntk(f, X)
+      | ^^^^
+  help: only `network …:`, `for …:` and `train …:` begin a block
+
+=== width_not_declared
+width n
+data X[N, d] = sphere(4, 10, seed=0)
+network f(xi[d]):
+    param U : [m, d] ~ N(0, 1 / d)
+    param v : [1, m] ~ N(0, 1 / m)
+    return v @ tanh(U @ xi)
+show nngp(f, X)
+---
+f.tp:4:16: error: `m` is not defined here
+    4 |     param U : [m, d] ~ N(0, 1 / d)
+      |                ^
+  help: declare it above: `width m` goes to infinity, `const m = 3` does not
+
+=== a_whole_family_read_out
+width n
+data X[N, d] = sphere(4, 10, seed=0)
+network f(xi[d]):
+    param U : [n, d] ~ N(0, 1 / d)
+    param v : [1, n] ~ N(0, 1 / n)
+    param W : [n, n] ~ N(0, 1 / n)
+    h[1] = U @ xi
+    h[2] = W @ tanh(h[1])
+    k = tanh(h)
+    p = W @ h
+    q = h + 1
+    return v @ h
+show nngp(f, X)
+---
+f.tp:9:14: error: `tanh` applies to numbers, scalars and vectors, but `h` is a family of values
+    9 |     k = tanh(h)
+      |              ^
+  help: name one of its members: `h[2]` is the last
+
+f.tp:10:13: error: `@` needs a vector on its right, but `h` is a family of values
+   10 |     p = W @ h
+      |             ^
+  help: name one of its members: `h[2]` is the last
+
+f.tp:11:9: error: `h` is a family of values, and `1` is a number: `+` does not join them
+   11 |     q = h + 1
+      |         ^^^^^
+  help: name one of its members: `h[2]` is the last
+
+f.tp:12:16: error: `@` needs a vector on its right, but `h` is a family of values
+   12 |     return v @ h
+      |                ^
+  help: name one of its members: `h[2]` is the last
+
+=== kernel_of_no_network
+width n
+data X[N, d] = sphere(4, 10, seed=0)
+network f(xi[d]):
+    param U : [n, d] ~ N(0, 1 / d)
+    param v : [1, n] ~ N(0, 1 / n)
+    return v @ tanh(U @ xi)
+show nngp(net, X)
+show ntk(F, X)
+---
+f.tp:7:11: error: `net` is not defined here
+    7 | show nngp(net, X)
+      |           ^^^
+  help: the network here is `f`
+
+f.tp:8:10: error: `F` is not defined here
+    8 | show ntk(F, X)
+      |          ^
+  help: did you mean `f`?
 '''

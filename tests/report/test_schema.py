@@ -9,7 +9,7 @@ import pytest
 
 from tests.report.samples import make_check, make_run, make_verification
 from tpl.language.source import Diagnostic, Source, Span, TplError
-from tpl.report.results import Result
+from tpl.report.results import Result, Run
 from tpl.report.schema import SCHEMAS, dumps, error_json
 
 jsonschema = pytest.importorskip("jsonschema", reason="jsonschema is in the test extra")
@@ -23,8 +23,19 @@ def _error():
     return TplError(text, found)
 
 
+def _closed(schema):
+    """The schema with no other fields than it names."""
+    if isinstance(schema, list):
+        return [_closed(x) for x in schema]
+    if not isinstance(schema, dict):
+        return schema
+    closed = {key: _closed(x) for key, x in schema.items()}
+    return {**closed, "additionalProperties": False} if isinstance(schema.get("required"), list) else closed
+
+
 def _check(document):
-    schema = SCHEMAS[document["schema"]]
+    """It matches its schema, and has no field that is not in it."""
+    schema = _closed(SCHEMAS[document["schema"]])
     jsonschema.Draft202012Validator.check_schema(schema)
     jsonschema.Draft202012Validator(schema).validate(document)
 
@@ -74,7 +85,44 @@ def test_numbers_survive():
     assert document["results"][1]["value"] == 0.1
 
 
-def test_a_schema_is_strict():
+# What readers of a version rely on: fields may be added to it, none of these may go.
+FIELDS = {
+    "tpl.run/1": "schema program title class inputs notes seed results plan seconds",
+    "tpl.verify/1": "schema program title class inputs notes seed agrees level comparisons samples replicates widths seeds values chi_square_dof deviations rate seconds",
+    "tpl.check/1": "schema program title class inputs notes counts estimate shows training activations input_assumptions",
+    "tpl.phase/1": "schema program title class inputs notes kernel activation constants phase fixed_points growth reach method edge seconds",
+    "tpl.error/1": "schema errors",
+    "tpl.labelled/1": "schema name dims coords value error methods reasons at",
+    "tpl.sweep/1": "schema title program seed swept results failures notes seconds",
+}
+OF_A_RESULT = ["name", "value", "error", "method", "span", "steps"]
+
+
+def test_no_field_of_a_version_goes():
+    for name, fields in FIELDS.items():
+        assert set(fields.split()) <= set(SCHEMAS[name]["required"])
+    assert set(OF_A_RESULT) <= set(SCHEMAS["tpl.run/1"]["properties"]["results"]["items"]["required"])
+
+
+def test_readers_pass_over_fields_that_they_do_not_know():
+    document = json.loads(make_run().to_json())
+    document["results"][0]["later"] = document["later"] = 1
+    jsonschema.Draft202012Validator(SCHEMAS["tpl.run/1"]).validate(document)
+    assert Run.from_dict(document).to_json() == make_run().to_json()
+
+
+def test_axes_of_training_are_optional():
+    """They were added within version 1."""
+    axes = (("l", (1, 2)),)
+    trained = make_run(Result("rms(h[l])", np.ones((3, 2)), 0.0, "m", None, (0, 1, 2), axes))
+    document = json.loads(trained.to_json())
+    assert document["results"][0]["axes"] == [{"name": "l", "labels": [1, 2]}]
+    _check(document)
+    del document["results"][0]["axes"]
+    _check(document)
+
+
+def test_what_is_printed_is_in_the_schema():
     document = json.loads(make_run().to_json())
     for broken in ({**document, "extra": 1}, {k: v for k, v in document.items() if k != "seed"}):
         with pytest.raises(jsonschema.ValidationError):

@@ -6,9 +6,13 @@ import numpy as np
 import pytest
 
 import tpl
+from tpl.report import curve_picture
+from tpl.report.axes import band_of
+from tpl.report.course_plot import _draw
 from tpl.report.curve_picture import draw_courses
 from tpl.report.heat_picture import draw_matrix
 from tpl.report.labelled import Labelled
+from tpl.report.labelled_plot import _curves
 from tpl.report.results import Result
 from tpl.report.schema import run_document
 from tpl.report.sweep import Sweep
@@ -103,3 +107,39 @@ def test_a_sweep_shows_the_first_and_the_last_step():
     lines = [" ".join(line.split()) for line in file.getvalue().splitlines()]
     assert "rate step 0 step 2 step 3 step 5" in lines
     assert "0.2 6 8 9 11" in lines
+
+
+@pytest.mark.parametrize(
+    ("name", "bounds"),
+    [("accuracy", (0, 1)), ("test_accuracy", (0, 1)), ("min_eig(gram(x))", (0, np.inf)), ("loss", (-np.inf, np.inf)),
+     ("f", (-np.inf, np.inf)), ("feature_change(x)", (0, np.inf))],
+)  # fmt: skip
+def test_bands_end_where_measures_do(name, bounds):
+    value, error = np.array([-0.001, 0.02, 0.5, 0.99]), np.array([0.1, 0.1, 0.1, 0.1])
+    low, high = band_of(name, value, error)
+    assert low == pytest.approx(np.minimum(value, np.maximum(value - 0.2, bounds[0])))
+    assert high == pytest.approx(np.maximum(value, np.minimum(value + 0.2, bounds[1])))
+
+
+def test_pictures_of_accuracy_stay_between_0_and_1(monkeypatch):
+    """The band reaches neither below 0 nor beyond 1, on the page and in matplotlib's pictures."""
+    Figure = pytest.importorskip("matplotlib.figure").Figure
+    value, error = np.array([0.05, 0.5, 0.97]), np.array([0.1, 0.1, 0.1])
+    result = Result("accuracy", value, error, "m", None, (0, 1, 2))
+    drawn = []
+    figure = Figure()
+    _draw(figure.subplots(), result)
+    drawn += [c.get_paths()[0].vertices[:, 1] for c in figure.axes[0].collections]
+    figure = Figure()
+    labelled = Labelled("accuracy", ("step",), {"step": (0, 1, 2)}, value, error, np.array("m"), np.array(""))
+    _curves(figure.subplots(), labelled)
+    drawn += [c.get_paths()[0].vertices[:, 1] for c in figure.axes[0].collections]
+    assert [(heights.min(), heights.max()) for heights in drawn] == [(0, 1), (0, 1)]
+    heights = []
+    monkeypatch.setattr(curve_picture, "band", lambda on, xs, low, high, css: heights.extend([*low, *high]) or "")
+    curve_picture._course(result)
+    assert (min(heights), max(heights)) == (0, 1)
+
+
+def test_check_counts_the_outputs_of_training():
+    assert tpl.loads(PROGRAM).check().outputs == 3

@@ -284,3 +284,16 @@ def test_widths_are_sorted_and_the_result_is_frozen():
     assert found.seeds == (10,) * 5
     with pytest.raises(AttributeError):
         found.level = 0.5
+
+
+def test_sizes_of_what_moves_in_a_kernel_regime_are_series_in_its_power():
+    """0.9/√n exactly tends to 0; a series in 1/n through it does not."""
+    rng = np.random.default_rng(0)
+    networks = {n: (0.9 / np.sqrt(n)) * (1 + 0.1 * rng.standard_normal((400, 2))) for n in (64, 128, 256, 512, 1024)}
+    limit = np.zeros((4, 2))
+    found = compare(limit, networks, exponents=[0.5, 1.0])
+    assert list(found.ok) == [True, False]
+    assert abs(found.extrapolated[0]) <= 3 * found.extrapolated_error[0]
+    assert found.coefficients[0, 1] == pytest.approx(0.9, abs=0.05)
+    assert list(found.exponents) == [0.5, 1.0]
+    assert compare(limit, networks).z == pytest.approx(compare(limit, networks, exponents=np.ones(2)).z)

@@ -93,3 +93,10 @@ def test_the_independence_of_transposes_has_a_limit_of_its_own():
         program.run(method="sample")
     found = program.run(method="sample", gradient_independence=True, replicates=24).results[0]
     assert abs(found.value + 1 / np.sqrt(2 * np.pi)) < 5 * found.error
+
+
+def test_kernels_of_inputs_that_do_not_fit_name_both_shapes():
+    with pytest.raises(TplError, match=r"another shape for another input: \[n, 10\] and \[n, 9\]"):
+        tpl.load("mlp").kernel(np.ones((3, 10)), np.ones((3, 9)))
+    with pytest.raises(TplError, match=r"inputs are numbers with 2 axes; these are float64 of shape \[2, 3, 4\]"):
+        tpl.load("mlp").kernel(np.ones((2, 3, 4)))

@@ -11,7 +11,7 @@ import tpl
 from tpl.cli import app
 from tpl.language.source import Source
 from tpl.report.sweep import Sweep
-from tpl.stages.sweep import read_sweep
+from tpl.stages.sweep import _notes, read_sweep
 
 BARE = """\
 const s = 1
@@ -218,3 +218,19 @@ def test_the_command_prints_what_python_gives(tmp_path):
     assert {**as_json, "seconds": 0} == {**sweep.to_dict(), "seconds": 0, "program": "bare.tp"}
     refused = CliRunner().invoke(app, ["sweep", str(tmp_path / "bare.tp"), "q=1,2"])
     assert refused.exit_code == 2
+
+
+def test_notes_name_the_points_they_are_on():
+    run = {0: ("all", "one"), 1: ("all",), 2: ("all", "one", "two")}
+    labels = {"s": (1, 2.5, "a b")}
+    found = list(_notes({(i,): notes for i, notes in run.items()}, labels))
+    assert found == ["all", "s = 1; s = a b: one", "s = a b: two"]
+    many = {(i, 0): ("x",) if i else () for i in range(8)}
+    (found,) = _notes(many, {"L": tuple(range(8)), "s": (1,)})
+    assert found == "L = 1, s = 1; L = 2, s = 1; L = 3, s = 1; L = 4, s = 1 and 3 more: x"
+
+
+def test_a_sweep_tells_apart_what_only_some_points_say():
+    swept = tpl.load("mlp").sweep(phi=["tanh(z)", "1 / z"], run={"samples": 64, "replicates": 2, "method": "sample"})
+    (singular,) = [note for note in swept.notes if "at a pole" in note]
+    assert singular.startswith("phi = 1 / z: line")

@@ -6,9 +6,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+import tpl
 from tpl.core.elaborate import Limits
 from tpl.language.source import Source
 from tpl.pipeline import compile_program
+from tpl.report.layout import remarks
 from tpl.sampling.operator import LazyGaussian
 from tpl.sampling.train import TrainingRun, TrainOptions
 from tpl.sampling.train_many import Measured
@@ -285,3 +287,35 @@ def test_networks_of_all_kinds_tend_to_their_limits(name):
     found = verify_limit(compiled, Limits(), (64, 128, 256, 512), 48, 1e-3 / len(NETWORKS), 4096, 16)
     wrong = found.agreement.p_corrected < found.agreement.level
     assert not wrong.any(), [n for n, bad in zip(found.names, wrong, strict=True) if bad]
+
+
+KERNEL_REGIME = """
+width n
+data X[N, d] = sphere(2, 4, seed=0)
+data y[N] = [1, -1]
+network f(xi[d]):
+    param U : [n, d] ~ N(0, 1 / d)
+    param v : [1, n] ~ N(0, 1 / n)
+    h = U @ xi
+    return v @ tanh(h)
+train f on X, y:
+    parametrization = ntp
+    loss = (f - y)^2 / 2
+    rate = 0.5
+    steps = 2
+show feature_change(h), rms(h), loss
+"""
+
+
+@pytest.mark.parametrize(("regime", "exponent"), [("ntp", 0.5), ("mup", 1.0)])
+def test_verify_extrapolates_feature_change_in_the_power_of_its_regime(regime, exponent):
+    program = tpl.loads(KERNEL_REGIME, settings=[f"parametrization={regime}"])
+    options = {"widths": [16, 32, 64, 128], "seeds": 12, "samples": 64, "replicates": 2}
+    found = program.verify(**options)
+    change = [name.startswith("feature_change") for name in found.names]
+    assert sum(change) == 3
+    assert np.all(found.agreement.exponents[change] == exponent)
+    assert np.all(found.agreement.exponents[~np.array(change)] == 1)
+    said = [x for x in remarks(found.agreement) if "extrapolated in powers of n^-0.5" in x]
+    assert len(said) == (exponent == 0.5)
+    assert found.agreement.agrees

@@ -21,6 +21,7 @@ from tpl.core.values import (
     Readout,
     Unknown,
 )
+from tpl.core.wording import shape_text
 from tpl.language import syntax as s
 from tpl.language.check import misfit_law
 from tpl.language.source import Span
@@ -46,6 +47,7 @@ class Draws:
             False  # may variances have any power of the width? A `train` block with rates at params allows it
         )
         self._in_call: set[tuple[str, tuple[int, ...]]] = set()
+        self._sized: dict[str, str] = {}  # whose size a name is
 
     def begin_call(self, label: str) -> None:
         self.label = self.builder.label = label
@@ -102,11 +104,14 @@ class Draws:
             if declared != size:
                 text = dim.name if isinstance(dim, s.Name) else str(declared)
                 what = f"`{text}` is {declared}" if text != str(declared) else f"this size is {declared}"
-                raise Mistake(dim.span, f"{what}, but the data of `{owner}` have {size} there")
+                other = self._sized.get(text)
+                hint = f"`{text}` is the size of `{other}`: `{owner}` must have as much there" if other else None
+                raise Mistake(dim.span, f"{what}, but the data of `{owner}` have {size} there", hint)
             if isinstance(dim, s.Name):
                 scope.setdefault(dim.name, Coordinatewise(number(size)))
             return
         assert isinstance(dim, s.Name)
+        self._sized[dim.name] = owner
         if dim.name in self.builder.constants:
             scope[dim.name] = Coordinatewise(number(size))
         else:
@@ -188,8 +193,9 @@ class Draws:
             network.shapes[key] = dims
             network.powers[key] = self._variance_power, self._rate(node, scope)
         elif network.shapes[key] != dims:
-            raise Mistake(node.span, f"`{target.name}` has another shape for another input: {list(network.shapes[key])} "
-                          f"and {list(dims)}", "the inputs of one network must have one length")  # fmt: skip
+            raise Mistake(node.span, f"`{target.name}` has another shape for another input: "
+                          f"{shape_text(network.shapes[key])} and {shape_text(dims)}",
+                          "the inputs of one network must have one length")  # fmt: skip
         self.bind(target, scope, network.parameters[key])
 
     def _drawn(self, node: s.Draw, name: str, dims: tuple[Dim, ...], scope: Scope, trained: bool) -> Any:

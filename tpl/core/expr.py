@@ -6,7 +6,7 @@ nodes as if they did not, so that a bound on `size` bounds every walk.
 """
 
 import math
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from fractions import Fraction
 
 Value = Fraction | float | str | int | None
@@ -173,6 +173,28 @@ def apply(name: str, *args: Expr) -> Expr:
 _ARITHMETIC: dict[str, Callable[..., Expr]] = {
     "add": add, "sub": sub, "neg": neg, "mul": mul, "div": div, "pow": power,
 }  # fmt: skip
+
+
+def within(expr: Expr) -> Iterator[Expr]:
+    """An expression's nodes, each once."""
+    stack, seen = [expr], set()
+    while stack:
+        node = stack.pop()
+        if id(node) not in seen:
+            seen.add(id(node))
+            yield node
+            stack.extend(node.args)
+
+
+def divisors(expr: Expr) -> Iterator[Expr]:
+    """What varies and is divided by, or taken to a power that is not a whole positive one."""
+    for node in within(expr):
+        if node.op == "div" and leaves(node.args[1], "ref"):
+            yield node.args[1]
+        elif node.op == "pow" and leaves(node.args[0], "ref"):
+            exponent = node.args[1]
+            if not (exponent.is_number and float(exponent.value) >= 0):  # type: ignore[arg-type]
+                yield node.args[0]
 
 
 def leaves(expr: Expr, op: str) -> dict[Value, None]:

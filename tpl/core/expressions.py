@@ -35,7 +35,7 @@ from tpl.core.wording import (
     join_hint,
     known_indices,
     matmul_hint,
-    number_hint,
+    operand_hint,
     suggest,
 )
 from tpl.language import syntax as s
@@ -330,7 +330,7 @@ class Evaluator:
             raise Mistake(span, "a product of matrices is not a line of a tensor program",
                           f"apply one matrix at a time: `{bare(one, 'A')} @ ({bare(other, 'B')} @ x)`")  # fmt: skip
         if not isinstance(b, Coordinatewise) or b.width is None:
-            raise Mistake(right, f"`@` needs a vector on its right, but {other} is {describe(b)}", number_hint(b))
+            raise Mistake(right, f"`@` needs a vector on its right, but {other} is {describe(b)}", operand_hint(b))
         if a.columns != b.width:
             raise Mistake(span, f"{one} is [{a.rows}, {a.columns}], but {other} has width {b.width}",
                           self._fitting(a, b.width, one, other))  # fmt: skip
@@ -383,7 +383,7 @@ class Evaluator:
             raise Mistake(span, f"{one} is [{a.rows}, {a.width}], but {other} is {describe(b)}",
                           f"it reads out a vector of width {a.width}")  # fmt: skip
         if not isinstance(b, Coordinatewise) or b.width is None:
-            raise Mistake(right, f"`@` needs a vector on its right, but {other} is {describe(b)}", number_hint(b))
+            raise Mistake(right, f"`@` needs a vector on its right, but {other} is {describe(b)}", operand_hint(b))
         if a.width != b.width:
             raise Mistake(span, f"{one} is [{a.rows}, {a.width}], but {other} has width {b.width}",
                           self._fitting(a, b.width, one, other))  # fmt: skip
@@ -451,7 +451,10 @@ class Evaluator:
         picked = base.member(first)
         if rest:
             return self._pick_axis(picked, rest, name, node)
-        return Coordinatewise(from_float(float(picked.array))) if picked.ndim == 0 else picked
+        if picked.ndim:
+            return picked
+        number = float(picked.array)
+        return Coordinatewise(self.builder.entry(picked.name, number) if picked.named else from_float(number))
 
     def _from_family(self, family: Family, axes: list[int | range], node: s.Indexed) -> Any:
         for position, axis in enumerate(axes):

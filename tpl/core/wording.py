@@ -1,6 +1,7 @@
 """The words of elaboration's messages: what a value is called, and what to do instead."""
 
 import re
+from collections.abc import Iterable
 from typing import Any
 
 from tpl.core.expr import leaves
@@ -81,7 +82,7 @@ def random_hint(value: Any) -> str | None:
         return "data enter through a matrix: `U @ xi`"
     if isinstance(value, (MatrixSum, Readout)):
         return "a matrix stands only in products, as in `W @ x`"
-    return None
+    return member_hint(value)
 
 
 def join_hint(sign: str, a: Any, b: Any, one: str, other: str) -> str | None:
@@ -108,7 +109,22 @@ def matmul_hint(a: Any, b: Any, one: str, other: str) -> str | None:
     return None
 
 
-def number_hint(b: Any) -> str | None:
+def shape_text(dims: Iterable[str | int]) -> str:
+    """A shape as the language writes it: `[n, 10]`."""
+    return f"[{', '.join(map(str, dims))}]"
+
+
+def member_hint(value: Any) -> str | None:
+    """Name one member, where a whole family stands in place of a value."""
+    if not isinstance(value, Family) or not value.entries:
+        return None
+    return f"name one of its members: `{value.name}[{', '.join(map(str, max(value.entries)))}]` is the last"
+
+
+def operand_hint(b: Any) -> str | None:
+    """What to write in place of a right operand of `@` that is no vector."""
+    if isinstance(b, Family):
+        return member_hint(b)
     return "a product with a number is written `*`" if isinstance(b, Coordinatewise) and b.width is None else None
 
 

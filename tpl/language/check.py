@@ -66,6 +66,9 @@ def misfit_law(law: s.Expr) -> tuple[str, str] | None:
     return "after `~` stands a normal law", "write `N(mean, variance)`"
 
 
+_UNDECLARED = "declare it above: `width {name}` goes to infinity, `const {name} = 3` does not"
+
+
 class Checker:
     """Walks a file in program order. `scope` maps every name that is known at a place; loops share their block's."""
 
@@ -80,6 +83,8 @@ class Checker:
         self.training = TrainingCheck(self, file)
         self._widths = False  # may a width stand as a number here?
         self._kernels = False  # may `nngp` and `ntk` stand here?
+        self._otherwise: str | None = None  # what to do about an unknown `{name}` that is like no other
+        self._among: Collection[str] | None = None  # names that an unknown one may have been meant for, if not all
         self._unknown: set[str] = set()
         self._elsewhere = elsewhere(file)
         self._calls = {d.name: set(called(d.body)) for d in file.statements if isinstance(d, s.Def)}
@@ -95,7 +100,7 @@ class Checker:
         self.diagnostics.append(Diagnostic(span, message, hint))
 
     @contextmanager
-    def allowing(self, **flags: bool) -> Iterator[None]:
+    def allowing(self, **flags: Any) -> Iterator[None]:
         before = {name: getattr(self, f"_{name}") for name in flags}
         for name, flag in flags.items():
             setattr(self, f"_{name}", flag)
@@ -206,8 +211,8 @@ class Checker:
         power = name.rstrip("⁰¹²³⁴⁵⁶⁷⁸⁹")
         if power and power != name:
             return f"powers are written `{power}^2`"
-        close = nearest(name, known)
-        return f"did you mean `{close}`?" if close else None
+        close = nearest(name, known if self._among is None else self._among)
+        return f"did you mean `{close}`?" if close else self._otherwise and self._otherwise.format(name=name)
 
     # ------------------------------------------------------------------------------------------ statements
     def statements(self, block: Sequence[s.Statement], scope: Scope) -> None:
@@ -330,7 +335,7 @@ class Checker:
     def draw(self, node: s.Draw, scope: Scope) -> None:
         if node.keyword == "param" and self.network is None and "param" not in self.lost:
             self.report(_keyword_span(node), "`param` stands only inside a network", "write `random` here")
-        with self.allowing(widths=True):
+        with self.allowing(widths=True, otherwise=_UNDECLARED):
             for size in node.shape:
                 self.operand(size, scope)
         wrong = misfit_law(node.law)
@@ -420,9 +425,10 @@ class Checker:
 
     def _indexed(self, node: s.Indexed, scope: Scope) -> None:
         self.value(node.base, scope)
-        for index in node.indices:
-            for part in (index.start, index.stop) if isinstance(index, s.Slice) else (index,):
-                self.operand(part, scope)
+        with self.allowing(otherwise=None):
+            for index in node.indices:
+                for part in (index.start, index.stop) if isinstance(index, s.Slice) else (index,):
+                    self.operand(part, scope)
         if isinstance(node.base, s.Name):
             self._count_indices(node, node.base.name, scope.get(node.base.name))
 
@@ -496,7 +502,12 @@ class Checker:
         network, *inputs = node.arguments
         known = scope.get(network.name) if isinstance(network, s.Name) else None
         if known is None or known.what != "network":
-            self._arguments(node, scope)
+            there = [name for name, what in scope.items() if what.what == "network"]
+            only = f"the network here is `{there[0]}`" if len(there) == 1 else None
+            with self.allowing(otherwise=only, among=there):
+                self.operand(network, scope)
+            for argument in inputs:
+                self.operand(argument, scope)
             return
         assert isinstance(network, s.Name)
         if known.count != len(inputs) and network.name not in self.lost:

@@ -285,7 +285,10 @@ class TrainingCheck:
                 return
         if self.trained.network in self._insides:
             network, scope = self._insides[self.trained.network]
-            with self.checker.inside(network):
+            drawn = {x.name for d in s.walk(network) if isinstance(d, s.Draw) for x in d.targets}
+            there = [k for k, known in scope.items() if known.what in ("value", "family") and k not in drawn]
+            known = f"`{network.name}` has {', '.join(f'`{k}`' for k in there)}" if there else None
+            with self.checker.inside(network), self.checker.allowing(otherwise=known):
                 self.checker.operand(argument, scope)
 
     def unsure(self, name: str) -> bool:

@@ -4,10 +4,12 @@ The only module that imports lark. The grammar says what a line may hold; the bl
 """
 
 import re
-from collections.abc import Iterable, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from fractions import Fraction
-from functools import cache
+from functools import cache, partial
+from itertools import islice, takewhile
 from typing import Any, NamedTuple
 
 import lark
@@ -24,6 +26,7 @@ MAX_SOURCE = 4_000_000  # characters
 UNREAD = "?"  # stands for an expression that could not be read; always among the lost names
 
 Heading = s.Network | s.Loop | s.Train
+Following = Callable[[], Iterable[Line]]  # the lines after one
 
 
 @cache
@@ -45,8 +48,8 @@ def parse(source: Source) -> tuple[s.File, list[Diagnostic], set[str]]:
         return s.File("", ()), [Diagnostic(None, text)], {"show"}
     title, lines, problems = lay_out(source)
     blocks = _Blocks(problems)
-    for line in lines:
-        blocks.add(line)
+    for i, line in enumerate(lines):
+        blocks.add(line, partial(islice, lines, i + 1, None))
     statements = blocks.finish()
     if not lines and not problems:
         blocks.report(Diagnostic(None, "the program is empty", "a program ends with `show …`"))
@@ -80,6 +83,7 @@ class _Block:
 
     heading: Heading | None
     indent: tuple[int, int]
+    first: Line | None = None
     statements: list[s.Statement] = field(default_factory=list)
     excused: set[tuple[int, int]] = field(default_factory=set)  # wrong indentations that were reported
     loose: bool = False  # the only lines so far were unreadable: the next one may be indented otherwise
@@ -100,12 +104,12 @@ class _Blocks:
         if len(self.diagnostics) < MAX_SYNTAX_ERRORS:
             self.diagnostics.append(diagnostic)
 
-    def add(self, line: Line) -> None:
+    def add(self, line: Line, following: Following = tuple) -> None:
         if self._skip is not None and line.indent > self._skip:
             self.lost |= defined_names(line.text)
             return
         self._skip = None
-        astray = self._place(line)
+        astray = self._place(line, following)
         self._read(line, astray)
 
     def finish(self) -> tuple[s.Statement, ...]:
@@ -116,14 +120,18 @@ class _Blocks:
         return tuple(self._open[0].statements)
 
     # ------------------------------------------------------------------------------------------ indentation
-    def _place(self, line: Line) -> bool:
+    def _place(self, line: Line, following: Following) -> bool:
         """Open and close blocks until the line belongs to the innermost. Returns whether its indentation is wrong."""
         if self._heading is not None:
             (heading, above, readable), self._heading = self._heading, None
             if self._deeper(line, above.indent):
-                self._open.append(_Block(heading, line.indent))
+                self._open.append(_Block(heading, line.indent, line))
                 return False
             self._bodiless(heading, above, readable)
+        if self._has_lost_its_indentation(line, following):
+            self.report(Diagnostic(line.whole(), "this line has lost its indentation: the next one goes on with the block",
+                                   "indent it like the lines above and below"))  # fmt: skip
+            return False
         while len(self._open) > 1 and not self._deeper(line, self._open[-2].indent):
             if line.indent == self._open[-1].indent:
                 break
@@ -133,8 +141,30 @@ class _Blocks:
             block.indent, block.loose = line.indent, False
         if line.indent == block.indent or self._same(line, block.indent) or line.indent in block.excused:
             return False
+        if self._first_is_astray(block, line, following):
+            assert block.first is not None
+            self.report(self._astray(block.first, line.indent))
+            block.indent = line.indent
+            return False
         block.excused.add(line.indent)
         return True
+
+    def _has_lost_its_indentation(self, line: Line, following: Following) -> bool:
+        """Would the line end a block that the next line goes on with, and begins none itself?"""
+        block = self._open[-1]
+        if block.heading is None or block.loose or line.indent >= block.indent or _stands_outside(line):
+            return False
+        below = next(iter(following()), None)
+        return below is not None and below.indent == block.indent and not _goes_on(below)
+
+    def _first_is_astray(self, block: _Block, line: Line, following: Following) -> bool:
+        """Are the lines after the first one of a block indented alike, and otherwise than that?"""
+        if block.first is None or len(block.statements) != 1:
+            return False
+        outer = self._open[-2].indent
+        inside = takewhile(lambda x: x.indent > outer, following())
+        alike = Counter(x.indent for x in inside)
+        return alike[line.indent] > alike[block.indent]
 
     def _deeper(self, line: Line, indent: tuple[int, int]) -> bool:
         self._compare(line, indent)
@@ -152,15 +182,24 @@ class _Blocks:
             self.report(Diagnostic(Span(line.row, 1, line.row, max(2, b + 1)), "this indentation mixes tabs and spaces",
                                    "indent every line by spaces"))  # fmt: skip
 
-    def _astray(self, line: Line) -> Diagnostic:
+    def _astray(self, line: Line, others: tuple[int, int] | None = None) -> Diagnostic:
+        """A line of the innermost block, whose lines are indented as `others`, is not."""
         block = self._open[-1]
+        others = others or block.indent
+        wide, usual = (f"{n} space{'s' * (n != 1)}" for n in (line.indent[0], others[0]))
         span = Span(line.row, 1, line.row, max(2, line.indent[1] + 1))
-        if line.indent > block.indent:
+        if line is block.first:
+            hint = f"the lines below it are indented by {usual}: indent all statements of a block alike"
+            return Diagnostic(span, f"this line is indented by {wide}", hint)
+        if line.indent > others:
             hint = "only `network …:`, `for …:` and `train …:` begin a block"
             if _goes_on(line):
                 hint = "a line goes on below only while a bracket is open: put the expression in `( )`"
             return Diagnostic(span, "this line is indented, but begins no block", hint)
-        return Diagnostic(span, "this line's indentation fits no block", "indent all statements of a block alike")
+        hint = "indent all statements of a block alike"
+        if block.first is not None and len(block.statements) == 1:
+            hint = f"line {block.first.row} is indented by {usual}: {hint}"
+        return Diagnostic(span, "this line's indentation fits no block", hint)
 
     def _close(self) -> None:
         block = self._open.pop()
@@ -292,6 +331,12 @@ def _with_colon(line: Line) -> Heading | None:
         return _Build(line.row).line(_tree(line.text + ":"))[0]
     except _Unread:
         return None
+
+
+def _stands_outside(line: Line) -> bool:
+    """Does it begin a block, or is it a statement that no block holds?"""
+    word = re.match(r"\s*(?:network|for|train|const|def|width|data|random|show)\b", line.text)
+    return word is not None or line.text.rstrip().endswith(":")
 
 
 def _goes_on(line: Line) -> bool:

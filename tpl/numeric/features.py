@@ -11,7 +11,7 @@ from itertools import product
 
 import numpy as np
 
-from tpl.core.expr import Expr
+from tpl.core.expr import Expr, within
 from tpl.core.functions import FUNCTIONS
 from tpl.numeric.integrand import Integrand, values
 
@@ -269,16 +269,6 @@ def arguments(nodes: Iterable[Expr]) -> Iterator[tuple[Expr, bool, bool]]:
                 yield node.args[0], False, True
         else:
             yield node.args[0], bool(FUNCTIONS[node.op].kinks), node.op in _RELATIVE
-
-
-def within(expr: Expr) -> Iterator[Expr]:
-    stack, seen = [expr], set()
-    while stack:
-        node = stack.pop()
-        if id(node) not in seen:
-            seen.add(id(node))
-            yield node
-            stack.extend(node.args)
 
 
 def _bracketed(function, grid: np.ndarray) -> list[float]:  # type: ignore[no-untyped-def]

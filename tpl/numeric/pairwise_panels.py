@@ -12,9 +12,9 @@ from functools import lru_cache
 
 import numpy as np
 
-from tpl.core.expr import Expr
+from tpl.core.expr import Expr, within
 from tpl.core.functions import FUNCTIONS
-from tpl.numeric.features import GROWTH, PANEL, Analyst, arguments, within
+from tpl.numeric.features import GROWTH, PANEL, Analyst, arguments
 from tpl.numeric.hermite import hermite_functions
 from tpl.numeric.integrand import Integrand, values
 from tpl.numeric.quadrature import graded, legendre

@@ -13,12 +13,12 @@ from types import MappingProxyType
 
 import numpy as np
 
-from tpl.core.expr import ONE, Expr, add, close, div, from_float, leaves, mul, ref, substitute
+from tpl.core.expr import ONE, Expr, add, close, div, divisors, from_float, leaves, mul, ref, substitute
 from tpl.core.program import Kind, Line, Program, ancestors
 from tpl.limit.algebra import NoExpectation
 from tpl.limit.law import Law
 from tpl.numeric.affine import Interner
-from tpl.numeric.features import Analyst, within
+from tpl.numeric.features import Analyst
 from tpl.numeric.integrand import Integrand, values
 from tpl.numeric.plan import expectation_text
 from tpl.numeric.tails import tail
@@ -41,7 +41,7 @@ def worst_pole(
     integrand: Expr, factor: np.ndarray, env: Mapping[str, float], known: Mapping[int, float]
 ) -> Pole | None:
     """The pole of the highest order of an integrand over u = factor @ z, [variables, rank]; None: none is certain."""
-    suspects = list(_suspects(integrand))
+    suspects = list(divisors(integrand))
     if not suspects or not _is_known(integrand, known):
         return None
     numbers = substitute(integrand, lambda x: from_float(known[int(x.value)]) if x.op == "quantity" else x)  # type: ignore[arg-type]
@@ -60,7 +60,7 @@ def _is_known(integrand: Expr, known: Mapping[int, float]) -> bool:
 
 def may_have_poles(integrand: Expr) -> bool:
     """Is there anything in it that a pole can come from? Quick."""
-    return next(_suspects(integrand), None) is not None
+    return next(divisors(integrand), None) is not None
 
 
 class Poles:
@@ -120,7 +120,7 @@ def infinite_average(
         return vanishing[suspect]
 
     for line, whole in _averaged(program, z):
-        if _is_known(whole, known) and any(may_vanish(x) for x in _suspects(whole)):
+        if _is_known(whole, known) and any(may_vanish(x) for x in divisors(whole)):
             integrand, used = close(whole)
             pole = worst_pole(integrand, np.eye(len(used)), env, known)  # of any covariance poles are the same
             if pole is not None and pole.order >= 1:
@@ -191,17 +191,6 @@ def _averaged(program: Program, z: Mapping[int, Expr]) -> Iterator[tuple[Line, E
 def _over(expr: Expr, arguments: list[Expr]) -> Expr:
     """An expression with other expressions in place of its references."""
     return substitute(expr, partial(_argument, arguments))
-
-
-def _suspects(integrand: Expr) -> Iterator[Expr]:
-    """What is divided by, or taken to a power that is not a whole positive one, and varies."""
-    for node in within(integrand):
-        if node.op == "div" and leaves(node.args[1], "ref"):
-            yield node.args[1]
-        elif node.op == "pow" and leaves(node.args[0], "ref"):
-            exponent = node.args[1]
-            if not (exponent.is_number and float(exponent.value) >= 0):  # type: ignore[arg-type]
-                yield node.args[0]
 
 
 def _hyperplanes(

@@ -2,12 +2,28 @@
 
 from collections.abc import Sequence
 
+import numpy as np
+from numpy.typing import NDArray
+
 from tpl.language import syntax as s
+from tpl.language import training_words as words
 from tpl.language.source import Source
 from tpl.report.labelled import Label
 
+Floats = NDArray[np.float64]
+
+RANGES = {"accuracy": (0.0, 1.0), "test_accuracy": (0.0, 1.0)}  # beyond which a measure cannot be
+NOT_NEGATIVE = (*words.OF_GRAMS, "feature_change", "rms")
 KERNELS = ("nngp", "ntk")
 STEP = "step"
+
+
+def band_of(name: str, value: Floats, error: Floats) -> tuple[Floats, Floats]:
+    """The ends of the band of two errors about the values of a show, no further than what the show can be."""
+    word = name.partition("(")[0].strip()
+    least, most = RANGES.get(word, (0.0 if word in NOT_NEGATIVE else -np.inf, np.inf))
+    low, high = np.maximum(value - 2 * error, least), np.minimum(value + 2 * error, most)
+    return np.minimum(low, value), np.maximum(high, value)
 
 
 def axes_of(

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from tpl.report.along import step_lines
+from tpl.report.axes import band_of
 from tpl.report.plots import COLOURS, new_figure, safe_label, save_figure
 from tpl.report.results import Result, Run
 
@@ -41,6 +42,7 @@ def _draw(axes: "Axes", result: Result) -> None:
     from matplotlib.ticker import MaxNLocator
 
     value, error, what, names = step_lines(result)
+    low, high = band_of(result.name, value, error)
     shown = min(value.shape[1], MOST_LINES)
     seen = np.abs(value[:, :shown]) > 2 * error[:, :shown]  # the rest cannot be told from zero
     positive = value[:, :shown][seen]
@@ -50,9 +52,7 @@ def _draw(axes: "Axes", result: Result) -> None:
         label = names[j] if value.shape[1] > 1 else None
         line = np.where(seen[:, j], value[:, j], np.nan) if logarithmic else value[:, j]
         axes.plot(result.steps, line, color=colour, lw=1.4, ls="-" if j < len(COLOURS) else "--", label=label)
-        axes.fill_between(
-            result.steps, value[:, j] - 2 * error[:, j], value[:, j] + 2 * error[:, j], color=colour, alpha=0.25, lw=0
-        )
+        axes.fill_between(result.steps, low[:, j], high[:, j], color=colour, alpha=0.25, lw=0)
     if logarithmic:
         axes.set_yscale("log")
         axes.set_ylim(bottom=positive.min() / 2)

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from tpl.report.along import step_lines
+from tpl.report.axes import band_of
 from tpl.report.layout import Floats, compact
 from tpl.report.results import Result, Verification
 from tpl.report.svg import Picture, path, shortened, text, words
@@ -70,7 +71,7 @@ def _value(verification: Verification, i: int) -> Picture:
     low, high = on.across.low, on.across.high
     parts.append(band(on, [low, high], [limit - 2 * unsure] * 2, [limit + 2 * unsure] * 2, "f2"))
     parts.append(path([on.point(low, limit), on.point(high, limit)], "limit"))
-    parts.append(_fit(on, found.coefficients[i], widths, end))
+    parts.append(_fit(on, found.coefficients[i], float(found.exponents[i]), widths, end))
     for x, mean, error in zip(widths, means, errors, strict=True):
         title = f"n = {x:.0f}: {words(compact(float(mean), float(error)))}"
         parts += [error_bar(on, x, float(mean), float(error), f"s{colour}"),
@@ -92,11 +93,11 @@ def _thinned(marks: list[tuple[float, str]], most: int = 6) -> list[tuple[float,
     return marks[:: -(-len(marks) // most)]
 
 
-def _fit(on: Frame, coefficients: Floats, widths: Sequence[float], end: float) -> str:
-    """The fitted powers of 1/n up to the widest network, and from there, evenly in 1/n, to infinity."""
+def _fit(on: Frame, coefficients: Floats, exponent: float, widths: Sequence[float], end: float) -> str:
+    """The fitted powers of n^-exponent up to the widest network, and from there, evenly in 1/n, to infinity."""
 
     def at(inverse: float) -> float:
-        value = sum(float(c) * inverse**k for k, c in enumerate(coefficients))
+        value = sum(float(c) * inverse ** (exponent * k) for k, c in enumerate(coefficients))
         return min(max(value, on.up.low), on.up.high)
 
     within = np.geomspace(widths[0], widths[-1], 40)
@@ -152,6 +153,7 @@ def _course(result: Result) -> Picture:
     value, error, what, names = step_lines(result)
     lines = min(value.shape[1], MOST_LINES)
     value, error = value[:, :lines], error[:, :lines]
+    bottom, top = band_of(result.name, value, error)
     seen = np.abs(value) > 2 * error  # the rest cannot be told from zero
     positive = value[seen]
     log = bool(positive.size and positive.min() > 0 and positive.max() / positive.min() > LOGARITHMIC)
@@ -160,7 +162,7 @@ def _course(result: Result) -> Picture:
         low, high = float(positive.min()) / 1.5, float(positive.max())
         heights = [low, high]
     else:
-        heights = [float(x) for x in (*(value - 2 * error).ravel(), *(value + 2 * error).ravel())]
+        heights = [float(x) for x in (*bottom.ravel(), *top.ravel())]
     on = frame(WIDTH, HEIGHT, steps, heights, log_y=log)
     more = f", first {lines}" if lines < len(names) else ""
     parts = [draw_axes(on, shortened(f"{result.name}{what}{more}", 46), "step")]
@@ -170,7 +172,7 @@ def _course(result: Result) -> Picture:
             continue
         xs = [steps[k] for k in shown]
         ys, es = value[shown, j], error[shown, j]
-        parts.append(band(on, xs, list(ys - 2 * es), list(ys + 2 * es), f"f{j}"))
+        parts.append(band(on, xs, list(bottom[shown, j]), list(top[shown, j]), f"f{j}"))
         parts.append(path([on.point(x, float(y)) for x, y in zip(xs, ys, strict=True)], f"line s{j}"))
         every = sorted({0, len(shown) // 2, len(shown) - 1})
         for k in every:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from tpl.report.axes import STEP
+from tpl.report.axes import STEP, band_of
 from tpl.report.course_plot import LOGARITHMIC
 from tpl.report.labelled import Label, Labelled, label_text
 from tpl.report.plots import COLOURS, MARKERS, new_figure, safe_label, save_figure
@@ -49,9 +49,7 @@ def _curves(axes: "Axes", shown: Labelled) -> None:
         colour, marker = COLOURS[i % len(COLOURS)], MARKERS[i % len(MARKERS)] if marked else ""
         style = "-" if i < len(COLOURS) else "--"
         axes.plot(ticks, part.value, color=colour, marker=marker, ms=4, lw=1.4, ls=style, label=safe_label(label))
-        axes.fill_between(
-            ticks, part.value - 2 * part.error, part.value + 2 * part.error, color=colour, alpha=0.25, lw=0
-        )
+        axes.fill_between(ticks, *band_of(shown.name, part.value, part.error), color=colour, alpha=0.25, lw=0)
     if _spread(shown):
         axes.set_yscale("log")
     _label(axes.xaxis, along, shown.coords[along])

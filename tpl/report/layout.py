@@ -221,6 +221,9 @@ def remarks(agreement: "Agreement") -> Iterator[str]:
     duplicates = int(np.count_nonzero(~agreement.distinct))
     if duplicates:
         yield f"{count_text(duplicates, 'entry', 'entries')} equal to a listed one (symmetry) not repeated"
+    for exponent in np.unique(agreement.exponents[agreement.exponents != 1]):
+        some = count_text(int(np.count_nonzero(agreement.exponents == exponent)), "value")
+        yield f"{some} (sizes of what moves like n^-{exponent:.3g}) extrapolated in powers of n^-{exponent:.3g}, not of 1/n"
     misfits = int(np.count_nonzero(agreement.misfit & agreement.distinct))
     if misfits:
         powers = "1/n" if agreement.coefficients.shape[1] == 2 else "1/n and 1/n^2"

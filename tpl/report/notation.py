@@ -416,6 +416,17 @@ def _mathml_scripts(base: str, upper: str, lower: str) -> str:
     return f"<msub>{_row(base)}{_row(lower)}</msub>" if lower else base
 
 
+_WITH_INDEX = re.compile(r"<msub>(<mi>[^<]*</mi>)(<mi>[^<]*</mi>)</msub>")
+
+
+def _mathml_power(base: str, exponent: str) -> str:
+    """A power; over a letter with an index it stands above the index, not behind it."""
+    found = _WITH_INDEX.fullmatch(base)
+    if found is not None:
+        return f"<msubsup>{found[1]}{found[2]}{_row(exponent)}</msubsup>"
+    return f"<msup>{_row(base)}{_row(exponent)}</msup>"
+
+
 def _fenced(left: str, inside: str, right: str) -> str:
     return _row(_mo(left), inside, _mo(right))
 
@@ -447,7 +458,7 @@ MATHML = Notation(
         "dot": "<mover accent='false'><mi>Z</mi><mo stretchy='false' mathsize='150%'>˙</mo></mover>",
     }[mark],
     fraction=lambda a, b: f"<mfrac>{_row(a)}{_row(b)}</mfrac>",
-    power=lambda base, exponent: f"<msup>{_row(base)}{_row(exponent)}</msup>",
+    power=_mathml_power,
     root=lambda x: f"<msqrt>{x}</msqrt>",
     call=_mathml_call,
     bracket=lambda x: _fenced("(", x, ")"),

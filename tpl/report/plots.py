@@ -112,7 +112,7 @@ def _draw_value(
     axes.errorbar(widths * shift, means, errors, label=label, **style)
 
     def fit(inverse: Floats) -> Floats:
-        powers = np.vander(inverse, found.coefficients.shape[1], increasing=True)
+        powers = np.vander(inverse ** found.exponents[i], found.coefficients.shape[1], increasing=True)
         return np.asarray(scale * (powers @ found.coefficients[i] - found.limit[i]))
 
     within = np.geomspace(widths[0], widths[-1], 100)

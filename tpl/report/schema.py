@@ -292,8 +292,8 @@ def _error(diagnostic: Diagnostic, source: Source) -> Document:
 
 
 def _object(**fields: Document) -> Document:
-    """Every field is required, and no other allowed."""
-    return {"type": "object", "properties": fields, "required": list(fields), "additionalProperties": False}
+    """Every field is required; others may be added within a version."""
+    return {"type": "object", "properties": fields, "required": list(fields)}
 
 
 def _array(items: Document) -> Document:

@@ -4,7 +4,8 @@ Goals: an error of the extrapolation that stays honest for few seeds, a stated c
 values together, and a fitted rate. Non-goals: simulation (the caller's), names and pictures (`tpl.report`).
 
 A value of a network of width n has mean a + c1/n + c2/n^2 + ... over seeds, and fluctuations of order n^{-1/2}; a is
-the limit. We fit a by least squares over the widths and test a against the sampled limit.
+the limit. We fit a by least squares over the widths and test a against the sampled limit. What moves like n^-r in a
+kernel regime, and its size is shown, has no such expansion: there the powers are those of n^-r.
 """
 
 from collections.abc import Mapping
@@ -38,7 +39,7 @@ class Rate(NamedTuple):
 class Agreement:
     """The comparison, value by value (arrays [V]; [K, V] over K widths) and as a whole.
 
-    coefficients: [V, p], of 1, 1/n, (1/n^2). Where `misfit` the residuals of the extrapolation are far beyond the
+    coefficients: [V, p], of 1, n^-s, (n^-2s) with s = exponents[V], 1 for most. Where `misfit` the residuals of the extrapolation are far beyond the
     seeds' fluctuations (widths too small for an expansion in 1/n), and its error is scaled up by their ratio.
     z: the t-statistic as the normal deviate with the same tail, at most 37 in size. p_corrected: Holm-Bonferroni.
     constant: neither limit nor networks vary; such values are compared directly, to a relative 1e-9.
@@ -59,6 +60,7 @@ class Agreement:
     extrapolated: Floats
     extrapolated_error: Floats
     coefficients: Floats
+    exponents: Floats
     z: Floats
     p: Floats
     p_corrected: Floats
@@ -89,12 +91,14 @@ class Agreement:
 
 
 def compare(
-    limit: ArrayLike, finite: Mapping[int, ArrayLike], samples: int | None = None, level: float = 1e-3
-) -> Agreement:
+    limit: ArrayLike, finite: Mapping[int, ArrayLike], samples: int | None = None, level: float = 1e-3,
+    exponents: ArrayLike | None = None,
+) -> Agreement:  # fmt: skip
     """Compare R >= 2 independent replicates of the limit, [R, V], with S >= 2 networks a width, {n: [S, V]}.
 
     samples: M of one replicate; its bias O(1/M) is taken to be |c1| / M. None: no bias (exact limits).
     level: the chance that correct limits are said to disagree, over all V values together.
+    exponents: [V], of the powers of the width that means are expanded in, n^-s; 1 if not given.
     Raises ValueError on fewer than two widths, wrong shapes, and numbers that are not finite.
     """
     replicates, networks = _checked(limit, finite)
@@ -107,7 +111,8 @@ def compare(
 
     same_as = _duplicates(np.concatenate([replicates, *networks.values()]))
     distinct = same_as == np.arange(len(same_as))
-    fit = _extrapolate(widths, seeds, means, errors, int(distinct.sum()))
+    powers = np.broadcast_to(1.0 if exponents is None else np.asarray(exponents, float), exact.shape)
+    fit = _extrapolate(widths, seeds, means, errors, int(distinct.sum()), powers)
     constant = (exact_error == 0) & (errors == 0).all(0) & (np.ptp(means, axis=0) <= tolerance)
     value = np.where(constant, means.mean(0), fit.value)
     bias = np.zeros_like(exact) if samples is None else np.abs(fit.coefficients[:, 1]) / samples
@@ -129,6 +134,7 @@ def compare(
         extrapolated=value,
         extrapolated_error=np.where(constant, 0.0, fit.error),
         coefficients=fit.coefficients,
+        exponents=powers,
         z=z,
         p=p,
         p_corrected=corrected,
@@ -188,26 +194,28 @@ class _Fit(NamedTuple):
 
 
 def _extrapolate(
-    widths: tuple[int, ...], seeds: tuple[int, ...], means: Floats, errors: Floats, comparisons: int
-) -> _Fit:
-    """Weighted least squares of a + c1/n, and + c2/n^2 when there are four widths or more."""
+    widths: tuple[int, ...], seeds: tuple[int, ...], means: Floats, errors: Floats, comparisons: int,
+    exponents: Floats,
+) -> _Fit:  # fmt: skip
+    """Weighted least squares of a + c1 n^-s, and + c2 n^-2s when there are four widths or more."""
     order = 3 if len(widths) >= 4 else 2
     weights = _weights(widths, seeds, errors)
-    operator = _least_squares(widths, weights, order)
+    design = _design(widths, order, exponents)
+    operator = _least_squares(design, weights)
     scaled = np.einsum("vpk,kv->vp", operator, means)
     variance, dof, level = _variance(operator[:, 0, :].T ** 2, weights, errors, np.array(seeds) - 1.0)
 
     chi_square_dof = len(widths) - order
-    residuals = means - np.einsum("kp,vp->kv", _design(widths, order), scaled)
+    residuals = means - np.einsum("vkp,vp->kv", design, scaled)
     noisy = (errors > 0).all(0)
     chi_square = np.where(noisy, (weights * residuals**2).sum(0) / np.where(noisy, level, 1.0), 0.0)
     misfit = _tail_of_f(chi_square, chi_square_dof, sum(seeds) - len(widths)) < MISFIT_LEVEL / max(comparisons, 1)
     stretch = np.where(misfit, np.sqrt(chi_square / max(chi_square_dof, 1)), 1.0)
 
     # Where no seed matters the networks are a function of n: the last term's effect is the size of the next one's.
-    lower = np.einsum("vpk,kv->vp", _least_squares(widths, weights, order - 1), means)[:, 0]
+    lower = np.einsum("vpk,kv->vp", _least_squares(design[:, :, : order - 1], weights), means)[:, 0]
     truncation = np.where((errors == 0).all(0), np.abs(lower - scaled[:, 0]), 0.0)
-    coefficients = scaled * float(widths[0]) ** np.arange(order)
+    coefficients = scaled * float(widths[0]) ** (exponents[:, None] * np.arange(order))
     error = np.hypot(np.sqrt(variance) * stretch, truncation)
     return _Fit(scaled[:, 0], error, dof, coefficients, chi_square, chi_square_dof, misfit)
 
@@ -225,15 +233,16 @@ def _variance(squares: Floats, weights: Floats, errors: Floats, dofs: Floats) ->
     return np.maximum(own, smooth), np.minimum(own_dof, smooth_dof), level
 
 
-def _design(widths: tuple[int, ...], order: int) -> Floats:
-    """[K, p]: powers of (narrowest width) / n."""
-    return np.vander(widths[0] / np.array(widths, float), order, increasing=True)
+def _design(widths: tuple[int, ...], order: int, exponents: Floats) -> Floats:
+    """[V, K, p]: powers of ((narrowest width) / n)^s."""
+    relative = (widths[0] / np.array(widths, float)) ** exponents[:, None]
+    return np.asarray(relative[:, :, None] ** np.arange(order))
 
 
-def _least_squares(widths: tuple[int, ...], weights: Floats, order: int) -> Floats:
+def _least_squares(design: Floats, weights: Floats) -> Floats:
     """[V, p, K]: the linear map from means to coefficients."""
     root = np.sqrt(weights.T)[:, :, None]
-    return np.asarray(np.linalg.pinv(root * _design(widths, order)) * root.transpose(0, 2, 1))
+    return np.asarray(np.linalg.pinv(root * design) * root.transpose(0, 2, 1))
 
 
 def _weights(widths: tuple[int, ...], seeds: tuple[int, ...], errors: Floats) -> Floats:

@@ -7,7 +7,7 @@ from typing import Any, TypeVar
 import numpy as np
 
 from tpl.core.elaborate import Limits
-from tpl.core.expr import ZERO
+from tpl.core.expr import ZERO, divisors
 from tpl.core.program import Program
 from tpl.core.wording import named
 from tpl.language.source import Diagnostic, TplError
@@ -84,6 +84,8 @@ def refuse_unsettled_jumps(program: Program) -> None:
 
 def pole_notes(program: Program) -> tuple[str, ...]:
     """A note on a program that takes an expectation which is certain not to exist."""
+    if not any(line.expr is not None and any(divisors(line.expr)) for line in program.lines):
+        return ()  # most programs, without sympy's import
     from tpl.numeric.poles import certain_pole
 
     found = certain_pole(program)

@@ -2,7 +2,7 @@
 
 import re
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from itertools import product
 from typing import Any
 
@@ -10,12 +10,13 @@ import numpy as np
 
 from tpl.language.source import Diagnostic, Source, TplError
 from tpl.report.axes import axes_of
-from tpl.report.labelled import Label, Labelled
+from tpl.report.labelled import Label, Labelled, label_text
 from tpl.report.results import Result, Run
 from tpl.report.sweep import Failure, Sweep
 from tpl.stages.common import Progress
 
 MOST_POINTS = 100_000
+MOST_NAMED = 4  # points before a note
 
 
 def read_sweep(source: Source, texts: Sequence[str]) -> dict[str, tuple[Label, ...]]:
@@ -97,7 +98,7 @@ def sweep_settings(
         raise next(iter(failed.values()))
     reasons = {place: error.diagnostics[0].message for place, error in failed.items()}
     first = next(iter(runs.values()))
-    notes = tuple(dict.fromkeys(note for x in runs.values() for note in x.notes))
+    notes = tuple(_notes({place: x.notes for place, x in runs.items()}, labels))
     return Sweep(
         first.title, first.program_name, first.seed, labels,
         tuple(
@@ -107,6 +108,21 @@ def sweep_settings(
         tuple(Failure(_settings(labels, place), reason) for place, reason in reasons.items()), notes,
         time.perf_counter() - start,
     )  # fmt: skip
+
+
+def _notes(notes: Mapping[tuple[int, ...], Sequence[str]], labels: Mapping[str, Sequence[Label]]) -> Iterator[str]:
+    """Notes on all points as they are; others with the points that they are on, as `sigma_w = 1; sigma_w = 2: …`."""
+    points: dict[str, list[tuple[int, ...]]] = {}
+    for place, found in notes.items():
+        for note in dict.fromkeys(found):
+            points.setdefault(note, []).append(place)
+    for note, places in points.items():
+        if len(places) == len(notes):
+            yield note
+            continue
+        named = [", ".join(f"{k} = {label_text(x)}" for k, x in _settings(labels, p).items()) for p in places]
+        more = f" and {len(named) - MOST_NAMED} more" if len(named) > MOST_NAMED else ""
+        yield f"{'; '.join(named[:MOST_NAMED])}{more}: {note}"
 
 
 def _plain(value: Label) -> Label:

@@ -3,6 +3,9 @@
 import time
 from collections.abc import Sequence
 from dataclasses import replace
+from typing import TYPE_CHECKING
+
+import numpy as np
 
 from tpl.core.elaborate import Limits
 from tpl.core.program import Program
@@ -11,6 +14,9 @@ from tpl.pipeline import Compiled
 from tpl.report.results import Verification, value_names
 from tpl.stages.common import Progress, Steps, heading
 from tpl.stages.simulate import INDEPENDENCE, guarded, pole_notes, simulated_limit
+
+if TYPE_CHECKING:
+    from tpl.core.training import Training
 
 DEFAULT_WIDTHS = (64, 128, 256, 512, 1024)
 DEFAULT_SEEDS = 40
@@ -102,7 +108,7 @@ def _verify_training(
             training, width, seeds, seed, threads, steps.advance(ticks * seeds)))
         for width in chosen
     }  # fmt: skip
-    agreement = compare(flat(measured), finite, samples, level)
+    agreement = compare(flat(measured), finite, samples, level, _exponents(training, measured))
     names = [
         f"{name} at step {step}"
         for shown, values in zip(training.shows, measured, strict=True)
@@ -116,6 +122,20 @@ def _verify_training(
         **heading(compiled), seed=seed, agreement=agreement, names=tuple(names), methods=(method,) * len(names),
         notes=(how, *training.regime.reasons, *pole_notes(program)), seconds=time.perf_counter() - start,
     )  # fmt: skip
+
+
+def _exponents(training: "Training", measured: Sequence[np.ndarray]) -> np.ndarray:
+    """Of every compared value, s where its mean over networks is a series in n^-s.
+
+    That is 1/n for averages, the squares of what moves among them. In a kernel regime features move by n^-r, and the size
+    of the move, a root of such a square, is a series in n^-r, of which it is the first term.
+    """
+    moves = training.regime.r
+    found = []
+    for shown, values in zip(training.shows, measured, strict=True):
+        sizes = moves is not None and moves > 0 and any(m.function == "feature_change" for m in shown.measures)
+        found.append(np.full(values[0].size, float(moves) if sizes and moves is not None else 1.0))
+    return np.concatenate(found)
 
 
 def check_widths(program: Program, widths: Sequence[int] | None) -> tuple[int, ...]:
