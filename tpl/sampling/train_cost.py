@@ -69,7 +69,8 @@ def estimate_training(
         one = _at_rest(training, options)
         return Cost(workers * one.memory_bytes, replicates * one.flops, rounds * one.seconds), None
     trial = long_enough(training, options, replicates)
-    one, after = cost_of_one(training, options, trial.at), companions(training, options, trial.at, threads)
+    one = cost_of_one(training, options, trial.at)
+    after = at_once(companions(training, options, trial.at), threads)
     seconds = (rounds * one.seconds + after.seconds) * _pace(training, options, trial)
     memory = max(workers * one.memory_bytes, after.memory_bytes)
     return Cost(memory, replicates * one.flops + after.flops, seconds), trial
@@ -97,8 +98,8 @@ def affordable_threads(
 
 def _needed(training: Training, options: TrainOptions, ranks: RanksAt, workers: int) -> list[int]:
     """Bytes for one replicate at a time, for two, and so on; the companions that follow them included."""
-    one = cost_of_one(training, options, ranks).memory_bytes
-    return [max(n * one, companions(training, options, ranks, n).memory_bytes) for n in range(1, workers + 1)]
+    one, after = cost_of_one(training, options, ranks).memory_bytes, companions(training, options, ranks)
+    return [max(n * one, at_once(after, n).memory_bytes) for n in range(1, workers + 1)]
 
 
 # ---------------------------------------------------------------------------------------------- the trial
@@ -186,20 +187,29 @@ def cost_of_one(training: Training, options: TrainOptions, ranks: RanksAt) -> Co
     return Cost(int(walk.peak + held), spread[1], spread[0])
 
 
-def companions(training: Training, options: TrainOptions, ranks: RanksAt, threads: int) -> Cost:
-    """The runs that show what truncation does (`tpl.sampling.companion`), which come after all replicates."""
+def companions(training: Training, options: TrainOptions, ranks: RanksAt) -> tuple[Cost, Cost, int] | None:
+    """The runs that show what truncation does (`tpl.sampling.companion`): with it, without it, and how many pairs."""
     largest = max((max(pair) for pair in ranks(training.schedule.steps + 1).values()), default=0)
     if not largest:
-        return Cost(0, 0.0, 0.0)
+        return None
     revealed, whole, pairs = chosen(options, largest)
     known = cost_of_one(training, revealed, ranks)
     known = replace(known, memory_bytes=known.memory_bytes + _whole_matrices(training, revealed.base_width))
-    stored = _cost_of_stored(training, whole)
-    memory, flops, seconds = ((getattr(known, x), getattr(stored, x)) for x in ("memory_bytes", "flops", "seconds"))
+    return known, _cost_of_stored(training, whole), pairs
+
+
+def at_once(runs: tuple[Cost, Cost, int] | None, threads: int) -> Cost:
+    """All companions, so many at a time: those of a pair together."""
+    if runs is None:
+        return Cost(0, 0.0, 0.0)
+    known, stored, pairs = runs
+    sizes = known.memory_bytes, stored.memory_bytes
     workers = max(1, min(threads, 2 * pairs))
-    rounds = -(-2 * pairs // workers)
-    held = -(-workers // 2) * max(memory) + workers // 2 * min(memory)  # those of a pair run at the same time
-    return Cost(held, pairs * sum(flops), rounds * max(seconds) if workers > 1 else pairs * sum(seconds))
+    held = -(-workers // 2) * max(sizes) + workers // 2 * min(sizes)
+    seconds = pairs * (known.seconds + stored.seconds)
+    if workers > 1:
+        seconds = -(-2 * pairs // workers) * max(known.seconds, stored.seconds)
+    return Cost(held, pairs * (known.flops + stored.flops), seconds)
 
 
 def _whole_matrices(training: Training, samples: int) -> int:
