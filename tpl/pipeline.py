@@ -89,11 +89,13 @@ def compile_program(
     generic_rows: dict[tuple[float, ...], int] | None = None,
     name_all: bool = False,
     meanings: Meanings | None = None,
+    generic_entries: frozenset[str] = frozenset(),
+    entries: bool = True,
 ) -> Compiled:
     """From text to a verified core program. Raises TplError with every mistake found.
 
     data: name -> array, Dataset, or a source as `--data` takes it. settings: `L=10`, `phi(z)=tanh(z)`.
-    generic_rows, meanings: see `elaborate`. name_all: what networks leave nameless gets a name (`spell_out`).
+    generic_rows, generic_entries, entries, meanings: see `elaborate`. name_all: what networks leave nameless gets a name (`spell_out`).
     """
     source = _with_settings(source, settings)
     file, diagnostics, lost = parse(source)
@@ -105,7 +107,10 @@ def compile_program(
     introduced: tuple[Introduced, ...] = ()
     if name_all:
         file, introduced = spell_out(file, source, frozenset(CALLABLE))
-    program, inputs = elaborate(file, source, datasets, limits, diagnostics, generic_rows, meanings=meanings)
+    program, inputs = elaborate(
+        file, source, datasets, limits, diagnostics, generic_rows, meanings=meanings, generic_entries=generic_entries,
+        entries=entries,
+    )  # fmt: skip
     return Compiled(verify(program), file, inputs, introduced)
 
 

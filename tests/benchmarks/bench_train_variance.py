@@ -1,6 +1,6 @@
 """Variance reduction of the sampled limit of training: mean squared error at equal time, way by way.
 
-python tests/benchmarks/bench_train_variance.py [samples] [runs]
+python tests/benchmarks/bench_train_variance.py [samples] [runs] [way …]
 
 Programs as in `programs/paper/features.tp`. A way's runs come in groups that are independent of each other (pairs, for
 antithetic ones); errors are those of the average of a group, times the group's processor time, over plain runs' of the
@@ -142,15 +142,16 @@ def reference(what: Training) -> dict[str, np.ndarray]:
 
 
 def main() -> None:
-    numbers = [int(x) for x in sys.argv[1:]]
+    numbers = [int(x) for x in sys.argv[1:3]]
     samples, runs = (*numbers, *(2048, 32)[len(numbers) :])
+    ways = ["plain", *(sys.argv[3:] or list(WAYS)[1:])]
     what = training()
     with threadpool_limits(1), np.errstate(all="ignore"):
         truth = reference(what)
         base: dict[str, float] = {}
         print(f"M = {samples}, {runs} runs: mean squared error × time, over plain runs'; bias² in brackets\n")
         print(f"| way | {' | '.join(SHOWS.values())} | time |\n{'|---' * (len(SHOWS) + 2)}|")
-        for way in WAYS:
+        for way in ways:
             groups = runs // len(WAYS[way](what, 256, 0))
             found, seconds = zip(*(group_values(what, way, samples, g) for g in range(groups)), strict=True)
             row = [f"| {way}"]

@@ -1,5 +1,6 @@
 """Derivations: golden texts that a person has read, and recursions that hold beyond what they were seen on."""
 
+import functools
 import re
 from dataclasses import dataclass, replace
 from itertools import product
@@ -12,10 +13,10 @@ import pytest
 
 import tpl
 from tpl.core.expr import leaves
-from tpl.limit.derive import LONG_ENOUGH
 from tpl.limit.frame import Frame, Place, Step
+from tpl.limit.generic import LONG_ENOUGH
 from tpl.limit.law import Law
-from tpl.limit.naming import Bound
+from tpl.limit.naming import OUTPUTS, Bound
 from tpl.numeric.chains import reduce_rank
 from tpl.numeric.evaluate import evaluate_law
 from tpl.numeric.quadrature import integrate
@@ -27,12 +28,19 @@ READ = [
     "mlp", "mlp_erf", "resnet", "layernorm_mlp", "rnn", "conv1d", "attention",
     "batchnorm_mlp", "amp", "semicircle", "marchenko_pastur", "transpose_correction",
     "amp_spiked", "deq", "resnet_pre", "freeness", "jacobian",
+    "graphconv", "transformer", "lstm", "gru", "batchnorm_batches", "resnet_post",
 ]  # fmt: skip
+
+
+@functools.cache
+def derived(name):
+    """What `tpl derive NAME` gives."""
+    return tpl.load(name).derive()
 
 
 @pytest.mark.parametrize("name", READ)
 def test_golden(name, request):
-    text = str(tpl.load(name).derive())
+    text = str(derived(name))
     path = GOLDEN / f"{name}.txt"
     if request.config.getoption("--update-golden"):
         path.write_text(text, encoding="utf-8")
@@ -41,7 +49,7 @@ def test_golden(name, request):
 
 @pytest.mark.parametrize("name", READ)
 def test_other_forms_are_well_formed(name):
-    report = tpl.load(name).derive()
+    report = derived(name)
     page = report.html()
     body = page.split("</style></head>")[1].removesuffix("</html>\n")
     ElementTree.fromstring(body)
@@ -58,15 +66,19 @@ class Recursion:
     """The rules of a derivation, run on numbers for loops of any length.
 
     sizes: the length of each loop, by the name that ends it. gram: inner products of inputs, by (input, indices) of
-    both. An index up to 2 stands for itself, a larger one for its distance from the loop's end.
+    both. An index up to 2 stands for itself, a larger one for its distance from the loop's end. entries: data by name.
+    outputs: what the outputs a and b are.
     """
 
-    def __init__(self, derivation, constants, sizes, gram):
+    def __init__(self, derivation, constants, sizes, gram, entries=None, outputs=()):
         self.derivation, self.constants, self.sizes, self.gram = derivation, constants, sizes, gram
+        self.entries, self.outputs = entries or {}, dict(zip(OUTPUTS, outputs, strict=False))
         self.axes = derivation.axes
         self.known = {}
 
     def at(self, index, end):
+        if end in self.axes.outputs and index in OUTPUTS:
+            return self.outputs[index]
         return index if index <= 2 or not end else self.sizes[end] + index - LONG_ENOUGH
 
     # ---------------------------------------------------------------- rules
@@ -140,6 +152,8 @@ class Recursion:
         inputs = [here.inputs.get(side.input, side.input) for side in sides]
         left = (sides[0].base, tuple(indices[:count]), inputs[0])
         right = (sides[1].base, tuple(indices[count:]), inputs[1]) if len(sides) == 2 else None
+        if named.kind == "entry":
+            return self.entries[named.base][tuple(i - 1 for i in indices)]
         if named.kind == "gram":
             return self.gram[left[2], left[1], right[2], right[1]]
         return self.kernel(named.kind, left, right)
@@ -214,6 +228,7 @@ SIZES = [
     *(("rnn", {"T": steps}, (steps, 6)) for steps in (2, 3, 8)),
     *(("conv1d", {"L": depth, "P": places}, (places, 6)) for depth, places in ((2, 3), (3, 4), (2, 7))),
     *(("attention", {"T": tokens}, (tokens, 6)) for tokens in (2, 3, 4)),
+    *(("transformer", {"T": tokens}, (tokens, 6)) for tokens in (2, 3)),
 ]
 
 
@@ -224,7 +239,7 @@ def test_recursions_hold_at_any_size(name, sizes, shape):
     settings = [f"L={sizes['L']}"] if "L" in sizes else []
     program = tpl.load(name, data={"X": x}, settings=settings)
     law = Law(program.program)
-    derivation = tpl.load(name, settings=settings).derive().derivation
+    derivation = (tpl.load(name, settings=settings).derive() if settings else derived(name)).derivation
     assert not derivation.specialised
     places = [(i, *(k + 1 for k in index)) for i in (1, 2) for index in np.ndindex(*shape[:-1])]
     row = {p: x[(p[0] - 1, *(k - 1 for k in p[1:]))] for p in places}
@@ -232,6 +247,23 @@ def test_recursions_hold_at_any_size(name, sizes, shape):
     run = Recursion(derivation, program.program.constant_values(), sizes, gram)
     for shown, answer in zip(program.program.shows, derivation.answers, strict=True):
         expected = evaluate_law(law, [shown.lines[1]])
+        assert run.answer(answer.entries[0][1]) == pytest.approx(expected.value[0], rel=1e-9)
+
+
+@pytest.mark.parametrize(("depth", "nodes", "outputs"), [(2, 3, (1, 3)), (3, 4, (4, 2)), (2, 4, (2, 2))])
+def test_a_graph_recursion_holds_for_any_graph(depth, nodes, outputs):
+    """Data that no network takes as its input are symbols, and two outputs of one input are any two."""
+    rng = np.random.default_rng(nodes)
+    x, g = rng.standard_normal((nodes, 6)), rng.standard_normal((nodes, nodes))
+    program = tpl.load("graphconv", data={"X": x, "G": g}, settings=[f"L={depth}"])
+    law = Law(program.program)
+    derivation = derived("graphconv").derivation
+    gram = {(0, (i,), 0, (j,)): float(x[i - 1] @ x[j - 1]) for i in range(1, nodes + 1) for j in range(1, nodes + 1)}
+    constants = program.program.constant_values()
+    run = Recursion(derivation, constants, {"L": depth, "B": nodes}, gram, {"G": g}, outputs)
+    for shown, answer in zip(program.program.shows, derivation.answers, strict=True):
+        line = shown.lines[int(np.ravel_multi_index([o - 1 for o in outputs], shown.shape))]
+        expected = evaluate_law(law, [line])
         assert run.answer(answer.entries[0][1]) == pytest.approx(expected.value[0], rel=1e-9)
 
 
@@ -279,8 +311,10 @@ def test_numbers_at_given_angles_are_exact():
 
 
 def test_what_has_no_short_recursion_is_stated_for_random_variables():
-    assert isinstance(tpl.load("batchnorm_mlp").derive(), ExplanationReport)
-    assert isinstance(tpl.load("rnn").derive(), DerivationReport)
+    for name in ("batchnorm_mlp", "batchnorm_batches", "lstm", "gru", "resnet_post"):
+        assert isinstance(derived(name), ExplanationReport)
+    for name in ("rnn", "transformer", "graphconv"):
+        assert isinstance(derived(name), DerivationReport)
 
 
 POSITIONS = """

@@ -8,6 +8,8 @@ from tpl import kernels
 from tpl.core.elaborate import Limits
 from tpl.limit.law import Law
 from tpl.numeric.evaluate import evaluate_law
+from tpl.numeric.series import Declined
+from tpl.numeric.wave_law import evaluate_waves
 from tpl.numeric.wave_pairs import WavePairs
 from tpl.numeric.wave_reading import NotInWaves, Reading
 from tpl.numeric.waves import Waves
@@ -110,7 +112,12 @@ def general(text, X, settings):
 
 
 @pytest.mark.parametrize(
-    ("text", "phi"), [(POOLED, "log(1 + exp(z))"), (EVERYWHERE, "tanh(z)"), (POOLED, "relu(z + 0.5)")]
+    ("text", "phi"),
+    [
+        (POOLED, "log(1 + exp(z))"),
+        (EVERYWHERE, "tanh(z)"),
+        pytest.param(POOLED, "relu(z + 0.5)", marks=pytest.mark.slow),
+    ],
 )
 def test_pairs_are_those_of_the_law(text, phi, monkeypatch):
     X = images(3, 3, 4)
@@ -202,3 +209,44 @@ def test_whole_programs_are_those_of_the_law(name):
 def test_what_is_no_matter_of_pairs_of_variables_is_declined(name):
     with pytest.raises(NotInWaves):
         waves_of(tpl.load(name).program)
+
+
+GRAPH = """
+width n
+data X[B, d] = sphere(4, 10, seed=0)
+def phi(z) = relu(z)
+network f(xi[B, d]):
+    param U : [n, d] ~ N(0, 1 / d)
+    param W : [n, n] ~ N(0, 2 / n)
+    param v : [1, n] ~ N(0, 1 / n)
+    for i in 1..B: h[i] = phi(U @ xi[i])
+    for i in 1..B: g[i] = phi(W @ ((h[i] + h[i mod B + 1]) / 2))
+    return v @ g[i] for i in 1..B
+show nngp(f, X), ntk(f, X)
+"""
+
+
+@pytest.mark.parametrize("phi", ["relu(z)", "log(1 + exp(z))"])
+def test_long_programs_run_in_waves(phi, monkeypatch):
+    program = tpl.loads(GRAPH, settings=[f"phi(z)={phi}"])
+    exact = program.run(method="law")
+    monkeypatch.setattr("tpl.stages.run.SHORT_LAW", 10)
+    found = program.run()
+    for a, b in zip(found.results, exact.results, strict=True):
+        assert a.method.startswith("law, ")
+        assert np.all(np.abs(a.value - b.value) <= 2 * (a.error + b.error))
+        assert np.max(a.error) < 1e-9
+    assert all(c.declined == () or c.method != "closed form" for c in found.plan)
+
+
+def test_a_jump_that_no_wave_settles_is_left_to_the_law():
+    """Every coordinate of h is 0 in the limit, but not at finite width."""
+    text = """
+width n
+random x : [n] ~ N(0, 1)
+random y : [n] ~ N(0, 1)
+t = avg(x * y)
+show avg(step(t * x))
+"""
+    program = tpl.loads(text).program
+    assert isinstance(evaluate_waves(program, list(program.shows[0].lines)), Declined)

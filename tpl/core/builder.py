@@ -23,6 +23,12 @@ def gram_name(i: int, j: int) -> str:
     return f"gram_{min(i, j)}_{max(i, j)}"
 
 
+def entry_name(name: str) -> str:
+    """The constant that stands for an entry of generic data: `G[1, 2]` is entry_G_1_2."""
+    base, _, indices = name.rstrip("]").partition("[")
+    return "_".join(["entry", base, *indices.split(", ")])
+
+
 class Builder:
     """A core program under construction.
 
@@ -45,6 +51,7 @@ class Builder:
         self.trained: list[bool] = []
         # Data vectors that stay generic, and their numbers: see `dot`.
         self.generic_rows: dict[tuple[float, ...], int] | None = None
+        self.generic_entries: frozenset[str] = frozenset()
         self._names: dict[str, int] = {}
         self._temporary: set[int] = set()
         self._memo: dict[tuple, int] = {}
@@ -81,6 +88,13 @@ class Builder:
         name = gram_name(self.generic_rows[a], self.generic_rows[b])
         if name not in self.constants:
             self.define_constant(name, number(value))
+        return symbol(name)
+
+    def entry(self, name: str, value: float) -> Expr:
+        """An entry of data, `G[1, 2]`, as a named constant."""
+        name = entry_name(name)
+        if name not in self.constants:
+            self.define_constant(name, from_float(value))
         return symbol(name)
 
     def data_vector(self, array: np.ndarray) -> tuple[float, ...]:

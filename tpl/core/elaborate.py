@@ -63,17 +63,22 @@ def elaborate(
     generic_rows: dict[tuple[float, ...], int] | None = None,
     weights: Mapping[tuple[str, Span | None], Expr] | None = None,
     meanings: Meanings | None = None,
+    generic_entries: frozenset[str] = frozenset(),
+    entries: bool = True,
 ) -> tuple[Program, dict[str, Dataset]]:
     """The core program of a file, and the data that it uses.
 
     data: arrays given from outside, by name. diagnostics: what earlier stages found; if there are any, or if
     elaboration finds some, TplError is raised with all of them; a statement in which they found something is given up.
     generic_rows: data vectors whose inner products stay symbols, and their numbers. weights: see `Kernels`. meanings: takes
-    what the names stood for, also if there are mistakes.
+    what the names stood for, also if there are mistakes. generic_entries: data whose entries stay symbols.
+    entries: without them kernels are 0, where only the vectors that they are made of are wanted.
     """
     diagnostics = list(diagnostics)
     elaboration = _Elaboration(file, source, data, limits, diagnostics)
     elaboration.builder.generic_rows = generic_rows
+    elaboration.builder.generic_entries = generic_entries
+    elaboration.kernels.entries = entries
     elaboration.kernels.weights = weights or {}
     with suppress(TooLarge):  # reported; there is no point in going on
         elaboration.block(file.statements, elaboration.globals, None)
@@ -294,7 +299,8 @@ class _Elaboration:
     # ------------------------------------------------------------------------------------------ data
     def declare_data(self, node: s.Data, scope: Scope, network: NetworkValue | None) -> None:
         dataset = self._dataset(node, scope)
-        value: Array | Sequences = Array(dataset.array, node.name)
+        named = node.name in self.builder.generic_entries
+        value: Array | Sequences = Array(dataset.array, node.name, named=named)
         if dataset.lengths is not None:
             value = Sequences(dataset.rows(), node.name)
         if value.ndim != len(node.dims):

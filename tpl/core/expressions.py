@@ -451,7 +451,10 @@ class Evaluator:
         picked = base.member(first)
         if rest:
             return self._pick_axis(picked, rest, name, node)
-        return Coordinatewise(from_float(float(picked.array))) if picked.ndim == 0 else picked
+        if picked.ndim:
+            return picked
+        number = float(picked.array)
+        return Coordinatewise(self.builder.entry(picked.name, number) if picked.named else from_float(number))
 
     def _from_family(self, family: Family, axes: list[int | range], node: s.Indexed) -> Any:
         for position, axis in enumerate(axes):

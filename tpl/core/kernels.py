@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from tpl.core.builder import Builder
-from tpl.core.expr import ONE, Expr, add, mul, ref
+from tpl.core.expr import ONE, ZERO, Expr, add, mul, ref
 from tpl.core.expressions import Evaluator, Scope, describe
 from tpl.core.gradient import Contributions, backpropagate
 from tpl.core.inputs import split
@@ -34,12 +34,14 @@ class Kernels:
     """The kernels of networks over data. `apply` runs a network on inputs.
 
     weights: what takes the place of a param's variance in a kernel, by the kernel's name and where the param is drawn.
+    entries: are they found? If not, 0 stands for each, beside the vectors that they are made of.
     """
 
     def __init__(self, evaluator: Evaluator, apply: Apply):
         self.evaluator = evaluator
         self.builder = evaluator.builder
         self.apply = apply
+        self.entries = True
         self.weights: Mapping[tuple[str, Span | None], Expr] = {}
         self._outputs: dict[tuple, tuple[tuple[int, ...], list[RandomOutput], list[str]]] = {}
         self._gradients: dict[tuple, list[Contributions]] = {}
@@ -163,7 +165,8 @@ class Kernels:
 
     def _matrix(self, shape: tuple[int, ...], count: int, entry: Callable[[int, int], Expr], node: s.Call) -> Listing:
         self.builder.spend(count * (count + 1) // 2)
-        lower = [[ref(self.builder.map(entry(i, j), None)) for j in range(i + 1)] for i in range(count)]
+        made = entry if self.entries else lambda i, j: ZERO
+        lower = [[ref(self.builder.map(made(i, j), None)) for j in range(i + 1)] for i in range(count)]
         full = [[Coordinatewise(lower[max(i, j)][min(i, j)]) for j in range(count)] for i in range(count)]
         return _nest([_nest(row, shape) for row in full], shape) if shape else Listing((Listing((full[0][0],)),))
 

@@ -50,11 +50,15 @@ class RandomOutput:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Array:
-    """Data: a constant array of one or more axes. own_length: the first axis is that of a sequence with its own length."""
+    """Data: a constant array of one or more axes. own_length: the first axis is that of a sequence with its own length.
+
+    named: its entries are named constants rather than numbers.
+    """
 
     array: np.ndarray
     name: str
     own_length: bool = False
+    named: bool = False
 
     @property
     def ndim(self) -> int:
@@ -70,7 +74,8 @@ class Array:
     def member(self, number: int) -> "Array":
         """One along the first axis, counted from 1."""
         inside = self.name.endswith("]")
-        return Array(self.array[number - 1], f"{self.name[:-1]}, {number}]" if inside else f"{self.name}[{number}]")
+        name = f"{self.name[:-1]}, {number}]" if inside else f"{self.name}[{number}]"
+        return Array(self.array[number - 1], name, named=self.named)
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -10,6 +10,7 @@ from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
+from itertools import combinations
 
 from tpl.core.gradient import open_
 from tpl.core.program import Kind, Line, Program
@@ -282,7 +283,7 @@ class Lines:
         return table
 
     def _split(self, members: list[int]) -> list[Family]:
-        """Lines of one name as few families as agree: with plain offsets, on a circle, or with an index tied to another."""
+        """Lines of one name as few families as agree: with plain offsets, on circles, or with an index tied to another."""
         zero = [i for i in members if self.vanishes(i)]
         if zero:
             others = [i for i in members if i not in zero]
@@ -291,7 +292,8 @@ class Lines:
         best = self._grouped(members, anchors, (), ())
         modulo: tuple[str, ...] = ()
         letters = list(anchors[members[0]])
-        for circle, tie in [((x,), ()) for x in letters] + [((), (x, y)) for x in self.axis_table for y in letters]:
+        circles: list[tuple[tuple[str, ...], tuple]] = [(c, ()) for k in (1, 2) for c in combinations(letters, k)]
+        for circle, tie in [*circles, *(((), (x, y)) for x in self.axis_table for y in letters)]:
             if len(best) > 3 and not (tie and tie[0] in letters):
                 found = self._grouped(members, anchors, circle, tie)
                 if len(found) < len(best) // 2 + 1:

@@ -56,15 +56,15 @@ class Quantity:
 
 
 class TooLong(Exception):
-    """More expectations than were allowed for."""
+    """More expectations than were allowed for, or one over more variables."""
 
 
 class Calculus:
     """Leaves, their covariances, and expectations over them.
 
     `base_covariance(i, j)` gives the covariance of two leaves without parts, in sympy over quantities. `leaf_key`: the
-    number of the input that a leaf belongs to, by which the variables of an atom are ordered. most: distinct
-    expectations before TooLong is raised.
+    number of the input that a leaf belongs to, by which the variables of an atom are ordered. most, widest: distinct
+    expectations, and variables of one, beyond which TooLong is raised.
     """
 
     def __init__(
@@ -72,9 +72,11 @@ class Calculus:
         base_covariance: Callable[[int, int], Any],
         leaf_key: Callable[[int], int] = lambda leaf: 0,
         most: int | None = None,
+        widest: int | None = None,
     ):
         self.leaf_key = leaf_key
         self.most = most
+        self.widest = widest
         self.leaves: list[Leaf] = []
         self._generations: list[int] = []
         self.quantities: list[Quantity] = []
@@ -276,6 +278,8 @@ class Calculus:
         variables = self.variables
         parts = [*(e.power(ref(v), e.number(k)) for v, k in powers.items()), *factors]
         order = tuple(sorted(frozenset().union(*(self.algebra.depends(x) for x in parts)), key=variables.rank))
+        if self.widest is not None and len(order) > self.widest:
+            raise TooLong
         renamed = sorted((variables.rename(x, order) for x in parts), key=variables.reading_order)
         covariance = tuple(tuple(variables.covariance(v, w) for w in order[: i + 1]) for i, v in enumerate(order))
         return self._atom(Atom(e.mul(*renamed), covariance))

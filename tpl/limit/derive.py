@@ -24,15 +24,16 @@ from tpl.limit.algebra import constant_symbol
 from tpl.limit.calculus import TooLong
 from tpl.limit.exact import exact_value
 from tpl.limit.frame import Axes, Frame, find_axes
+from tpl.limit.generic import LONG_ENOUGH, OUTPUTS, Plan, plan_generic
 from tpl.limit.law import Law
-from tpl.limit.naming import Named, Names, Variable
+from tpl.limit.naming import Named, Names
 from tpl.limit.recursion import Folder, Rule
+from tpl.limit.verdicts import keep_lines
 
 _KERNEL = re.compile(r"(nngp|ntk)\([^()]*\)")
-LONG_ENOUGH = 5  # iterations of a loop in a derivation
 MANY = 4  # kernels at inner indices beyond which what is left is no mere boundary
-FEW = 6  # entries of an axis that no loop runs over
 MOST_EXPECTATIONS = 10_000  # distinct ones in a law that is written as kernels
+WIDEST = 4  # variables of an expectation in a recursion between kernels of networks: two of each input
 MOST_UNROLLED = 2_000  # symbols of one equation before its sums are folded
 MOST_WRITTEN = 200  # and after
 LONG_SUM = 6  # terms from which on a sum that a kernel is defined by is written out where it is used
@@ -88,86 +89,6 @@ def _is_inner(named: Named) -> bool:
     return any(isinstance(i, int) and 2 < i < LONG_ENOUGH for i in named.indices)
 
 
-# ---------------------------------------------------------------------------------------------- generic inputs
-
-
-@dataclass(frozen=True)
-class Plan:
-    """How to elaborate a program for its derivation: constants to set, data to put in, and their numbered vectors."""
-
-    settings: tuple[str, ...]
-    data: dict[str, np.ndarray]
-    rows: dict[tuple[float, ...], int]
-    labels: dict[int, Variable]
-
-
-def plan_generic(file: s.File, shapes: Mapping[str, tuple[int, ...]]) -> Plan | None:
-    """Generic inputs for the networks of a program; None if it shows no network's kernel."""
-    applied = _applied_data(file)
-    if not applied:
-        return None
-    ends = loop_ends(file)
-    constants = [x for x in file.statements if isinstance(x, s.Const) and x.name in ends]
-    settings = tuple(f"{c.name}={LONG_ENOUGH}" for c in constants)
-    sizes = {c.name: LONG_ENOUGH for c in constants}
-    data: dict[str, np.ndarray] = {}
-    rows: dict[tuple[float, ...], int] = {}
-    labels: dict[int, Variable] = {}
-    rng = np.random.default_rng(20_241_107)
-    for statement in file.statements:
-        if isinstance(statement, s.Data) and statement.name in shapes:
-            shape = _generic_shape(statement, shapes[statement.name], applied.get(statement.name), ends, sizes)
-            array = rng.standard_normal(shape)
-            data[statement.name] = array
-            counted = applied.get(statement.name) == len(shape) - 1
-            for index in product(*(range(n) for n in shape[:-1])):
-                row = tuple(array[index].tolist())
-                rows[row] = len(rows)
-                place = tuple(i + 1 for i in index)
-                labels[rows[row]] = Variable("ξ", place[1:], place[0]) if counted else Variable("ξ", place, 0)
-    return Plan(settings, data, rows, labels)
-
-
-def _applied_data(file: s.File) -> dict[str, int]:
-    """Data that networks are shown on -> the number of axes of one input."""
-    networks = {x.name: x for x in file.statements if isinstance(x, s.Network)}
-    found = {}
-    shows = tuple(x for x in file.statements if isinstance(x, s.Show))
-    for call in (x for x in s.walk(shows) if isinstance(x, s.Call) and x.function in ("nngp", "ntk")):
-        network = networks[call.arguments[0].name]  # type: ignore[union-attr]
-        for declared, argument in zip(network.inputs, call.arguments[1:], strict=True):
-            if isinstance(argument, s.Name):
-                found[argument.name] = len(declared.dims)
-    return found
-
-
-def loop_ends(file: s.File) -> set[str]:
-    """Names that end a loop which starts at a small number."""
-    found = set()
-    for clause in (x for x in s.walk(file.statements) if isinstance(x, s.Clause)):
-        if isinstance(clause.stop, s.Name) and isinstance(clause.start, s.Number) and 0 <= clause.start.value <= 2:
-            found.add(clause.stop.name)
-    return found
-
-
-def _generic_shape(
-    data: s.Data, shape: tuple[int, ...], axes: int | None, ends: set[str], sizes: dict[str, int]
-) -> tuple[int, ...]:
-    result = []
-    for position, (dim, size) in enumerate(zip(data.dims, shape, strict=True)):
-        name = dim.name if isinstance(dim, s.Name) else None
-        if axes == len(shape) - 1 and position == 0:
-            size = 2
-        elif name in sizes:
-            size = sizes[name]
-        elif name in ends:
-            size = sizes[name] = LONG_ENOUGH
-        elif name is not None and position == len(shape) - 1:
-            size = FEW
-        result.append(size)
-    return tuple(result)
-
-
 # ---------------------------------------------------------------------------------------------- equations
 
 
@@ -177,22 +98,32 @@ def derive(program: Program, file: s.File, plan: Plan | None, introduced: tuple[
     Raises TooLong where they would fill pages.
     """
     rows = plan.rows if plan is not None else {}
-    law = Law(program, dot=lambda a, b: _symbolic_dot(rows, a, b), most=MOST_EXPECTATIONS)
-    names = Names(law, plan.labels if plan is not None else {})
+    widest = WIDEST if plan is not None else None
+    ends = _output_ends(file)
+    along = plan is None or plan.along or len(ends) != 1 or any(x.shape[0] < OUTPUTS[1] for x in program.shows)
+    asked = [_asked(shown, ends, along) for shown in program.shows]
+    outside = [] if along else [line for x in program.shows if x.name.startswith("nngp") for line in x.lines]
+    needed, place = _needed(program, [*outside, *(line for entries in asked for _, line in entries)])
+    law = Law(needed, dot=lambda a, b: _symbolic_dot(rows, a, b), most=MOST_EXPECTATIONS, widest=widest)
+    names = Names(law, plan.labels if plan is not None else {}, not along)
     if plan is not None:
         law.name_second_moments()
-    ends = _output_ends(file)
-    written = [_entries(law, names, shown, ends) for shown in program.shows]
+    written = [[(i, names.write_answer(law.scalars[place[line]])) for i, line in entries] for entries in asked]
+    others = [names.write_answer(law.scalars[place[line]]) for line in outside]
     equations = _equations(names)
     if plan is not None:
         equations = {n: v for n, v in equations.items() if _is_generic(n, equations)}
     values = {name: int(v) for name, v in program.constant_values().items() if float(v).is_integer()}
-    folder = Folder(names, find_axes(file, LONG_ENOUGH, values))
+    outputs = () if along else ends
+    folder = Folder(names, replace(find_axes(file, LONG_ENOUGH, values), outputs=outputs))
+    exact = [_exact(law, x, entries, place) for x, entries in zip(program.shows, asked, strict=True)]
     writer = _Answers(names, folder, equations)
     answers = tuple(
-        Answer(x.name, tuple((i, writer.value(v, _is_kernel(x))) for i, v in entries), _is_kernel(x), _exact(law, x))
-        for x, entries in zip(program.shows, written, strict=True)
+        Answer(x.name, tuple((i, writer.value(v, _is_kernel(x))) for i, v in entries), _is_kernel(x), numbers)
+        for x, entries, numbers in zip(program.shows, written, exact, strict=True)
     )
+    for value in others:  # the same at other outputs, so that rules show themselves
+        writer.reach(value)
     rules = folder.rules({n: v for n, v in equations.items() if n in writer.reached})
     shown = [value for answer in answers for _, value in answer.entries]
     if any(_is_longer(value, MOST_WRITTEN) for value in (*(r.right for r in rules), *shown)):
@@ -235,12 +166,12 @@ class _Answers:
     def value(self, value: Any, kernel: bool) -> Any:
         """What is shown; a network's kernel with its sums folded."""
         if not kernel:
-            self._reach(value)
+            self.reach(value)
             return value
         value = sympy.expand(value.xreplace(self.inlined), power_base=False, power_exp=False, log=False)
         if value.is_Add:
             value = self._collected(sympy.Add.make_args(value))
-        self._reach(value)
+        self.reach(value)
         return self.folder.fold(value, Frame(self.folder.axes))
 
     def _collected(self, terms: Sequence[Any]) -> Any:
@@ -269,7 +200,8 @@ class _Answers:
             return terms
         return anchor * self.left_of.get(rest, sympy.factor_terms(rest) if rest.is_Add else rest)
 
-    def _reach(self, value: Any) -> None:
+    def reach(self, value: Any) -> None:
+        """Note the kernels that a value needs."""
         stack = [self.names.named[x] for x in value.free_symbols if x in self.names.named]
         while stack:
             named = next((n for n in _alike(stack.pop()) if n in self.equations), None)
@@ -316,28 +248,41 @@ def _output_ends(file: s.File) -> tuple[str, ...]:
     return tuple(c.stop.name if isinstance(c.stop, s.Name) else "" for c in clauses)
 
 
-def _entries(law: Law, names: Names, shown: Show, ends: tuple[str, ...]) -> list[tuple[tuple[int | str, ...], Any]]:
-    """The values of a show, written out, by index; a kernel's value at two different inputs and the last outputs only."""
+def _asked(shown: Show, ends: tuple[str, ...], along: bool) -> list[tuple[tuple[int | str, ...], int]]:
+    """The lines of a show that are derived, by index: of a whole kernel one entry.
+
+    Its value at two different inputs and the last outputs; where all data are one input, at two outputs in general position.
+    """
     if _is_kernel(shown):
         half = len(shown.shape) // 2
+        if not along:
+            return [((), shown.lines[int(np.ravel_multi_index([o - 1 for o in OUTPUTS], shown.shape))])]
         last = tuple(n - 1 for n in shown.shape[1:half])
         line = shown.lines[int(np.ravel_multi_index((0, *last, 1, *last), shown.shape))]
         padded = (*("",) * len(last), *ends)[len(ends) :]
         outputs: tuple[int | str, ...] = tuple(
             end if end and n == LONG_ENOUGH else n for n, end in zip(shown.shape[1:half], padded, strict=True)
         )
-        return [(outputs * 2, names.write_answer(law.scalars[line]))]
+        return [(outputs * 2, line)]
     indices = product(*(range(n) for n in shown.shape))
-    return [
-        (tuple(i + 1 for i in index), names.write_answer(law.scalars[line]))
-        for index, line in zip(indices, shown.lines, strict=True)
-    ]
+    return [(tuple(i + 1 for i in index), line) for index, line in zip(indices, shown.lines, strict=True)]
 
 
-def _exact(law: Law, shown: Show) -> tuple[Any, ...]:
+def _needed(program: Program, asked: Sequence[int]) -> tuple[Program, dict[int, int]]:
+    """The program as far as some lines need it, and where these have gone."""
+    needed = set(asked)
+    for index in range(len(program.lines) - 1, -1, -1):
+        if index in needed:
+            line = program.lines[index]
+            needed |= {*line.args, *(b for b, _ in line.biases)}
+    kept = sorted(needed)
+    return keep_lines(program, kept), {old: new for new, old in enumerate(kept)}
+
+
+def _exact(law: Law, shown: Show, asked: Sequence[tuple[Any, int]], place: Mapping[int, int]) -> tuple[Any, ...]:
     if _KERNEL.search(shown.name) is not None:  # the inner products of generic inputs are no numbers
         return ()
-    return tuple(exact_value(law, line) for line in shown.lines)
+    return tuple(exact_value(law, place[line]) for _, line in asked)
 
 
 def _is_kernel(shown: Show) -> bool:

@@ -6,7 +6,7 @@ from functools import cached_property
 from typing import Any, NamedTuple
 
 from tpl.language import syntax as s
-from tpl.limit.naming import Bound, Named, Variable
+from tpl.limit.naming import OUTPUTS, Bound, Named, Variable
 
 
 class Place(NamedTuple):
@@ -30,7 +30,7 @@ class Axes:
     """What the indices of a program's families run over.
 
     ends: base name -> for each index the name that its loop ends with. letters: base name -> loop variables.
-    cyclic: ends that indices are counted modulo of. length: of every loop of the derivation. sums: the variables of
+    cyclic: ends that indices are counted modulo of. outputs: ends of the axes of which two outputs are taken. length: of every loop of the derivation. sums: the variables of
     sums over a fixed range, with the range as it is written and its values.
     """
 
@@ -39,10 +39,19 @@ class Axes:
     cyclic: frozenset[str]
     length: int
     sums: Mapping[tuple[int, int], tuple[str, str, str]]
+    outputs: tuple[str, ...] = ()
+
+    def is_output(self, side: Variable, end: str | None, index: Any) -> bool:
+        """Is an index that of the output to which a vector belongs?"""
+        return side.input > 0 and end in self.outputs and index == OUTPUTS[side.input - 1]
 
     def of(self, side: Variable) -> tuple[str | None, ...]:
         """The ends of a vector's indices."""
         return _known(self.ends, side) or (None,) * len(side.index)
+
+    def ends_of(self, named: Named) -> list[str | None]:
+        """The ends of a kernel's indices, both sides'."""
+        return [end for side in (named.left, named.right) if side is not None for end in self.of(side)]
 
     def names(self, side: Variable) -> tuple[str, ...]:
         """The letters for a vector's indices."""
@@ -102,10 +111,14 @@ class Frame:
         """For every index of a kernel the left side's index that it counts from, if any."""
         if self.left is None:
             return (None,) * len(named.indices)
+        if named.kind == "entry":
+            return self._aligned_entry(named)
         found: list[Place | None] = []
         earlier: set[Place] = set()  # what the other side counts from: this one does if nothing else is left
+        variance = self._variance_side(named)
+        itself = named == self.left
         for position, side in enumerate(x for x in (named.left, named.right) if x is not None):
-            own = self._own_side(side, position)
+            own = self._own_side(side, position) if variance is None else variance
             anchor = self.left.left if own == 0 else self.left.right
             assert anchor is not None
             ends = self.axes.of(anchor)
@@ -113,7 +126,8 @@ class Frame:
             for axis, (end, index) in enumerate(zip(self.axes.of(side), side.index, strict=True)):
                 fits = (
                     []
-                    if isinstance(index, Bound) and not index.own
+                    if (isinstance(index, Bound) and not index.own)
+                    or (not itself and self.axes.is_output(side, end, index))
                     else [
                         Place(own, a)
                         for a, e in enumerate(ends)
@@ -133,7 +147,36 @@ class Frame:
             return 0
         if self.left.left.input == self.left.right.input:
             return position if (self.left.left, self.left.right)[position].index else 1 - position
+        if side.input not in (self.left.left.input, self.left.right.input):
+            return position
         return int(side.input == self.left.right.input)
+
+    def _aligned_entry(self, named: Named) -> tuple[Place | None, ...]:
+        """An entry of data belongs to no side: its indices count from those that they equal."""
+        found: list[Place | None] = []
+        for index, end in zip(named.indices, self.axes.of(named.left), strict=True):
+            fits = [p for p in self.places if p not in found and self.at(p) == index and self.end_of(p) == end]
+            found.append(fits[0] if fits else None)
+        return tuple(found)
+
+    def end_of(self, place: Place) -> str | None:
+        """What the axis of an index of the left side ends with."""
+        side = self.left.left if place.side == 0 else self.left.right  # type: ignore[union-attr]
+        assert side is not None
+        return self.axes.of(side)[place.axis]
+
+    def _variance_side(self, named: Named) -> int | None:
+        """The side that both indices of a variance count from where inputs do not tell: the nearer one."""
+        left, right = self.left.left, self.left.right  # type: ignore[union-attr]
+        if right is None or left.index == right.index or named.left != named.right:
+            return None
+        if left.input != right.input and named.left.input in (left.input, right.input):
+            return None
+        numbers = named.left.numbers
+        if len(numbers) != len(left.index) or len(numbers) != len(right.index):
+            return None
+        near = [sum(abs(i - j) for i, j in zip(numbers, side.numbers, strict=True)) for side in (left, right)]
+        return near.index(min(near))
 
     def slots(self, named: Named) -> tuple[Slot, ...]:
         """The indices of an oriented kernel; on a circle as steps from the left side's."""
@@ -165,7 +208,9 @@ def find_axes(file: s.File, length: int, values: Mapping[str, int]) -> Axes:
     for network in (x for x in file.statements if isinstance(x, s.Network)):
         for given in network.inputs:
             if len(given.dims) > 1:
-                ends.setdefault("ξ", tuple(x.name if isinstance(x, s.Name) else "" for x in given.dims[:-1]))
+                ends.setdefault("ξ", _dims(given.dims[:-1]))
+    for data in (x for x in file.statements if isinstance(x, s.Data)):
+        ends.setdefault(data.name, _dims(data.dims))
     sums = {}
     for clause in (c for node in s.walk(file.statements) if isinstance(node, s.Comprehension) for c in node.clauses):
         start, stop = _value(clause.start, values), _value(clause.stop, values)
@@ -179,6 +224,10 @@ def find_axes(file: s.File, length: int, values: Mapping[str, int]) -> Axes:
         if op == "mod" and isinstance(divisor, s.Name)
     )
     return Axes(ends, letters, cyclic, length, sums)
+
+
+def _dims(dims: tuple[Any, ...]) -> tuple[str, ...]:
+    return tuple(x.name if isinstance(x, s.Name) else "" for x in dims)
 
 
 def _targets(

@@ -38,7 +38,8 @@ class Law:
 
     corrections: product line -> the terms of its Ż. jumps: those that a zero quantity would spoil. dot: inner products
     of data vectors that stay symbols, None for the others. tabulate: find the covariances of all products, asked for or
-    not; without it, deep programs recurse. most: distinct expectations before TooLong is raised.
+    not; without it, deep programs recurse. most, widest: distinct expectations, and variables of one, beyond which
+    TooLong is raised.
     """
 
     def __init__(
@@ -47,11 +48,12 @@ class Law:
         dot: Callable[[tuple[float, ...], tuple[float, ...]], Any] | None = None,
         tabulate: bool = True,
         most: int | None = None,
+        widest: int | None = None,
     ):
         self.program = program
         self.tabulate = tabulate
         self._dot = dot or (lambda a, b: None)
-        self.calculus = Calculus(self._base_covariance, self._input_of, most)
+        self.calculus = Calculus(self._base_covariance, self._input_of, most, widest)
         self.z: dict[int, Expr] = {}
         self.scalars: dict[int, Any] = {}
         self.corrections: dict[int, tuple[Correction, ...]] = {}

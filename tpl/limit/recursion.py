@@ -5,18 +5,20 @@ for the indices of their left sides become one `Rule` for a range of them. A rul
 terms; what follows no pattern is stated as it stands.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
-from itertools import islice, product
+from itertools import islice, permutations, product
 from typing import Any, NamedTuple
 
 import sympy
 
 from tpl.limit.frame import Axes, Frame, Place, Slot, Step
-from tpl.limit.naming import Bound, Index, Named, Names, Variable
+from tpl.limit.naming import OUTPUTS, Bound, Index, Named, Names, Variable, in_order
 
 MAX_FOLDED = 20_000  # nodes of an expression that is searched for sums
 ENOUGH = 3  # iterations that must agree before a step is stated in general
+
+MOST_EQUAL, MOST_ORDERS = 3, 36  # equal factors of a term, and their orders, that are tried
 
 Box = tuple[tuple[int, int], ...]
 
@@ -96,7 +98,45 @@ class Folder:
         for term in args:
             key, where = self._skeleton(term, frame)
             groups.setdefault(key, []).append((term, where))
-        return sympy.Add(*(t for members in groups.values() for t in self._summed(members)))
+        arranged = (self._arranged(members, frame) for members in groups.values())
+        return sympy.Add(*(t for members in arranged for t in self._summed(members)))
+
+    def _arranged(self, members: list[tuple[Any, "list[_Where]"]], frame: Frame) -> list[tuple[Any, "list[_Where]"]]:
+        """Terms with their equal factors, and the sides of symmetric kernels, in the order that one in general position has.
+
+        In Σ_{jk} G_ij G_ik K_jk a product of two entries of G says not which of them is the first.
+        """
+        if len(members) < ENOUGH:
+            return members
+        variants = [list(self._variants(term, frame)) for term, _ in members]
+        if all(len(v) == 1 for v in variants):
+            return members
+        own = {(frame.end_of(p), frame.at(p)) for p in frame.places}
+        general = max((v[0] for v in variants), key=lambda where: _generality(_ends(where), own))
+        wanted = _agreements(general, own)
+        best = (max(v, key=lambda where: len(wanted & _agreements(where, own))) for v in variants)
+        return [(term, where) for (term, _), where in zip(members, best, strict=True)]
+
+    def _variants(self, term: Any, frame: Frame) -> "Iterator[list[_Where]]":
+        """The indices of a term, as those of its factors in every order that the term leaves open."""
+        factors = sympy.Mul.make_args(term)
+        runs: dict[str, list[tuple[list[_Where], ...]]] = {}
+        for factor in factors:
+            key, where = self._skeleton(factor, frame)
+            runs.setdefault(key, []).append((where, *self._turned(factor, frame)))
+        orders = [
+            list(permutations(runs[key])) if len(runs[key]) <= MOST_EQUAL else [tuple(runs[key])]
+            for key in sorted(runs)
+        ]
+        for chosen in islice(product(*orders), MOST_ORDERS):
+            for sides in product(*(factor for order in chosen for factor in order)):
+                yield [w for where in sides for w in where]
+
+    def _turned(self, factor: Any, frame: Frame) -> "Iterator[list[_Where]]":
+        """The indices of a symmetric kernel, its second side first."""
+        named = self.names.named.get(factor)
+        if named is not None and _is_symmetric(named) and named.left != named.right:
+            yield self._named_skeleton(factor, _turned(frame.oriented(named)), frame)[1]
 
     def _summed(self, members: list[tuple[Any, "list[_Where]"]]) -> list[Any]:
         """The terms of a group, those in a box of indices as one sum."""
@@ -138,10 +178,32 @@ class Folder:
                 variable, at = variable_of[step]
                 indices[w.position] = Bound(variable, _plain(w.slot) - at, isinstance(w.slot, Step))
         named = {w.symbol: w.named for w in where}
-        term = term.xreplace({x: self.names.symbol(with_indices(named[x], i)) for x, i in changed.items()})
-        moving = [x for x in term.free_symbols if x in self.names.named and _is_bound(self.names.named[x])]
-        outside, inside = term.as_independent(*moving, as_Add=False)
-        return outside * self.number(Sum(inside, tuple(ranges)))
+        term = self._exchange(term, {x: self.names.symbol(with_indices(named[x], i)) for x, i in changed.items()})
+        own = {r.variable for r in ranges}
+        factors = sympy.Mul.make_args(term)
+        outside = [f for f in factors if not self._variables(f) & own]
+        inside = sympy.Mul(*(f for f in factors if f not in outside))
+        return sympy.Mul(*outside) * self.number(Sum(inside, tuple(ranges)))
+
+    def _exchange(self, value: Any, table: Mapping[Any, Any]) -> Any:
+        """Symbols exchanged, in the terms of sums as well."""
+        found = self.sum_of(value)
+        if found is not None:
+            term = self._exchange(found.term, table)
+            return value if term == found.term else self.number(replace(found, term=term))
+        if not value.args:
+            return table.get(value, value)
+        return value.func(*(self._exchange(a, table) for a in value.args))
+
+    def _variables(self, value: Any) -> set[int]:
+        """The variables of sums, its own ones and those around it, that the indices in an expression hold."""
+        found = self.sum_of(value)
+        if found is not None:
+            return self._variables(found.term)
+        named = self.names.named.get(value)
+        if named is not None:
+            return {i.variable for i in named.indices if isinstance(i, Bound)}
+        return {v for a in value.args for v in self._variables(a)}
 
     def _height(self, value: Any) -> int:
         """A number for a variable that no sum inside uses."""
@@ -186,8 +248,9 @@ class Folder:
         slots, aligned = frame.slots(named), frame.aligned(named)
         for side in sides:
             for axis in range(len(side.index)):
-                entry = _Where(symbol, named, position, slots[position], aligned[position], side.base, axis, side.input)
-                where.append(entry)
+                end = self.axes.of(side)[axis]
+                given = (side.base, axis, side.input, end)
+                where.append(_Where(symbol, named, position, slots[position], aligned[position], *given))
                 position += 1
         return f"{named.kind}<{';'.join(f'{x.base}:{x.input}:{len(x.index)}' for x in sides)}>", where
 
@@ -213,10 +276,75 @@ class Folder:
             groups: dict[str, list[Named]] = {}
             for left, (frame, right) in folded.items():
                 groups.setdefault(self._relative(right, frame, policy), []).append(left)
-            found = [r for group in groups.values() for r in _group_rules(group, folded, policy)]
+            special, joined = self._joined(list(groups.values()), members, folded, policy)
+            found = [r for group in joined for r in _group_rules(group, special, folded, policy)]
             if not best or len(found) < len(best):
                 best = found
         return best
+
+    def _joined(
+        self, groups: list[list[Named]], members: Mapping[Named, Any], folded: Mapping[Named, tuple[Frame, Any]],
+        policy: Policy,
+    ) -> tuple[frozenset[Named], list[list[Named]]]:  # fmt: skip
+        """Equations that look otherwise, as variances do, but are what the rule of a group with holes says: they join it.
+
+        Returns them, and the groups.
+        """
+        special: set[Named] = set()
+        groups = [list(g) for g in groups]
+        for general in sorted(groups, key=len, reverse=True):
+            if len(general) < ENOUGH or boxed([folded[n][0].coordinates(n) for n in general]):
+                continue
+            frame, right = folded[_plainest(general, folded)]
+            shape = [frame.coordinates(n) for n in general]
+            inside = [(min(axis), max(axis)) for axis in zip(*shape, strict=True)]
+            others = [n for g in groups if g is not general for n in g if n not in special]
+            near = [n for n in others if _is_in(frame.coordinates(n), inside)]
+            same = [n for n in near if self._same(self._at(right, frame, n, policy, {}), members[n])]
+            special.update(same)
+            for g in groups:
+                g[:] = [*g, *same] if g is general else [n for n in g if n not in same]
+        return frozenset(special), [g for g in groups if g]
+
+    def _at(self, value: Any, frame: Frame, left: Named, policy: Policy, bound: Mapping[int, int]) -> Any:
+        """What an equation's right side says at another left side, its sums written out."""
+        named = self.names.named.get(value)
+        if named is not None:
+            named = frame.oriented(named)
+            entries = zip(
+                named.indices, frame.slots(named), frame.aligned(named), self.axes.ends_of(named), strict=True
+            )
+            moved = with_indices(named, [self._index_at(*x, frame, left, bound) for x in entries])
+            sides = [x for x in (moved.left, moved.right) if x is not None]
+            return self.names.symbol(Named(moved.kind, *in_order(*sides)))
+        found = self.sum_of(value)
+        if found is not None:
+            spans = [self._span_at(r, frame, left, policy) for r in found.ranges]
+            variables = [r.variable for r in found.ranges]
+            points = ({**bound, **dict(zip(variables, values, strict=True))} for values in product(*spans))
+            return sympy.Add(*(self._at(found.term, frame, left, policy, point) for point in points))
+        if not value.args:
+            return value
+        return value.func(*(self._at(a, frame, left, policy, bound) for a in value.args))
+
+    def _same(self, a: Any, b: Any) -> bool:
+        return bool(a == b or self.names.standard(a) == self.names.standard(b))
+
+    def _index_at(
+        self, index: Index, slot: Slot, place: Place | None, end: str | None, frame: Frame, left: Named,
+        bound: Mapping[int, int],
+    ) -> int:  # fmt: skip
+        if isinstance(index, Bound):
+            at = bound[index.variable] + index.offset
+            if index.own and place is not None:
+                at += frame.at(place, left)
+        else:
+            at = index if place is None else index + frame.at(place, left) - frame.at(place)
+        return (at - 1) % self.axes.length + 1 if end in self.axes.cyclic else at
+
+    def _span_at(self, r: Range, frame: Frame, left: Named, policy: Policy) -> range:
+        step = 0 if r.place is None or r.own else frame.at(r.place, left) - frame.at(r.place)
+        return range(r.start + step * policy.start, r.stop + step * policy.stop + 1)
 
     def _relative(self, value: Any, frame: Frame, policy: Policy) -> str:
         """The form of a right side with its indices as offsets from the left side's: equal for equal steps."""
@@ -251,10 +379,25 @@ class _Where(NamedTuple):
     base: str
     axis: int
     input: int
+    end: str | None
 
 
-def _is_bound(named: Named) -> bool:
-    return any(isinstance(i, Bound) for i in named.indices)
+def _ends(where: "list[_Where]") -> list[tuple[str | None, int]]:
+    """Indices with the ends of their axes: only those of one axis can be the same."""
+    return [(w.end, _plain(w.slot)) for w in where]
+
+
+def _generality(indices: list[tuple[str | None, int]], own: set[tuple[str | None, int]]) -> tuple[int, int]:
+    """How many indices differ, and how many stand before smaller ones."""
+    falls = sum(a[0] == b[0] and a[1] > b[1] for i, b in enumerate(indices) for a in indices[:i])
+    return len(own.union(indices)), -falls
+
+
+def _agreements(where: "list[_Where]", own: set[tuple[str | None, int]]) -> set[tuple]:
+    """Which indices are equal, and which are those of the left side."""
+    values = _ends(where)
+    equal: set[tuple] = {(i, j) for i, a in enumerate(values) for j in range(i) if a == values[j]}
+    return equal | {(i, a) for i, a in enumerate(values) if a in own}
 
 
 def _plain(slot: Slot) -> int:
@@ -315,18 +458,34 @@ def _shared(members: Iterable[Named]) -> frozenset[int]:
     return frozenset(k for k in range(len(pairs[0][0])) if all(a[k] == b[k] for a, b in pairs))
 
 
-def _group_rules(group: list[Named], folded: Mapping[Named, tuple[Frame, Any]], policy: Policy) -> list[Rule]:
-    """Equations of one form, split into boxes of their indices."""
+def _group_rules(
+    group: list[Named], special: frozenset[Named], folded: Mapping[Named, tuple[Frame, Any]], policy: Policy
+) -> list[Rule]:
+    """Equations of one form, split into boxes of their indices. special: those that do not show the form."""
     frame = folded[group[0]][0]
     by_index = {frame.coordinates(n): n for n in group}
     found = []
     for box, edge, inside in _regions(list(by_index)):
         chosen = [by_index[i] for i in inside]
-        if box and len(chosen) >= ENOUGH:
-            found.append(Rule(chosen[-1], folded[chosen[-1]][1], folded[chosen[-1]][0], box, edge, policy))
+        shows = [n for n in chosen if n not in special]
+        if box and len(shows) >= ENOUGH:
+            shown = _plainest(shows, folded)
+            found.append(Rule(shown, folded[shown][1], folded[shown][0], box, edge, policy))
         else:
             found += [Rule(n, folded[n][1], folded[n][0], policy=policy) for n in chosen]
     return found
+
+
+def _plainest(members: list[Named], folded: Mapping[Named, tuple[Frame, Any]]) -> Named:
+    """The equation that shows best what its indices count from: few of them equal, those of the first side smaller."""
+
+    def plain(named: Named) -> tuple[int, int, bool]:
+        frame = folded[named][0]
+        places = [(frame.end_of(p), frame.at(p, named)) for p in frame.places]
+        outputs = sum(i in OUTPUTS for end, i in places if end in frame.axes.outputs)
+        return len(set(places)), -outputs, named.right is None or named.left.index < named.right.index
+
+    return max(reversed(members), key=plain)
 
 
 def _regions(indices: list[tuple[int, ...]]) -> list[tuple[Box, str, list[tuple[int, ...]]]]:
@@ -370,6 +529,16 @@ def _runs(indices: list[tuple[int, ...]]) -> list[tuple[Box, list[tuple[int, ...
         else:
             runs.append([index])
     return [(_box(run) or (), run) for run in runs]
+
+
+def boxed(indices: list[tuple[int, ...]]) -> bool:
+    """Do indices fill a box, or one but for its inside?"""
+    regions = _regions(indices)
+    return len(regions) == 1 and bool(regions[0][0])
+
+
+def _is_in(index: tuple[int, ...], box: Iterable[tuple[int, int]]) -> bool:
+    return all(a <= i <= b for i, (a, b) in zip(index, box, strict=True))
 
 
 def _box(indices: list[tuple[int, ...]]) -> Box | None:

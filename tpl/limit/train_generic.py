@@ -19,7 +19,7 @@ from tpl.data import from_array
 from tpl.language import syntax as s
 from tpl.language.source import Diagnostic, Source, Span, TplError
 from tpl.language.spell_out import Introduced, spell_out
-from tpl.limit.derive import LONG_ENOUGH, Plan, loop_ends
+from tpl.limit.generic import LONG_ENOUGH, Plan, loop_ends
 from tpl.limit.naming import Variable
 
 INPUTS = 2

@@ -119,7 +119,8 @@ def _kernel_matrix(
         if out is None:
             file, arrays = None, np.empty(shape, dtype)
         else:
-            file = stack.enter_context(KernelFile(Path(out), shape, dtype, (identity, left, right), len(blocks)))
+            whole = f"{identity}\0{names}"
+            file = stack.enter_context(KernelFile(Path(out), shape, dtype, (whole, left, right), len(blocks)))
             arrays = file.array
         flat = arrays.reshape(len(names), *(c * program.count for c in counts))
         own = {name: sides[0].diagonal[name] for name in names}

@@ -46,6 +46,11 @@ class Sampling:
     threads: int = 1
 
     @property
+    def only_if_needed(self) -> bool:
+        """Is nothing asked of samples?"""
+        return not self.everything and self.rtol is None and self.samples is None
+
+    @property
     def compiled(self) -> bool:
         """Is compiled code worth its compilation?"""
         return self.everything or self.rtol is not None or self.samples is not None

@@ -18,7 +18,7 @@ import numpy as np
 from tpl.core.expr import Expr, add, apply, evaluate, from_float, mul, ref, substitute
 from tpl.core.program import Kind, Line, Program, ancestors
 from tpl.limit.algebra import parity
-from tpl.limit.jumps import jumps
+from tpl.limit.jumps import JUMPING, jumps
 from tpl.numeric.poles import may_have_poles, worst_pole
 from tpl.numeric.wave_numbers import IDENTITY, Numbers
 
@@ -86,6 +86,8 @@ class Reading:
         self._covariances: dict[tuple[int, int], int] = {}
         self._zero_means: dict[int, bool] = {}
         self._sound: set[Expr] = set()
+        self._fading: set[int] = set()  # vectors that hold a number that tends to 0
+        self._fades = False  # does the line that is read?
         for index in sorted(ancestors(program, lines)):
             self._read(index, program.lines[index])
 
@@ -96,6 +98,7 @@ class Reading:
     def _read(self, index: int, line: Line) -> None:
         if line.op == "state":
             raise NotInWaves("a number that training changes")
+        self._follow_zeros(index, line)
         if line.op == "gaussian" and line.kind is Kind.VECTOR:
             self._keep(index, self._draw(index, line))
         elif line.op == "input":
@@ -112,6 +115,13 @@ class Reading:
             self._scalars[index] = found
         elif line.op == "moment":
             self._scalars[index] = self._moment(line)
+
+    def _follow_zeros(self, index: int, line: Line) -> None:
+        """Note what holds a number that tends to 0: at finite width it is not there yet, which a jump would see
+        (`limit.jumps`)."""
+        self._fades = any(a in self._fading or self._scalars.get(a) == self.numbers.zero for a in line.args)
+        if self._fades and line.kind is Kind.VECTOR:
+            self._fading.add(index)
 
     def _keep(self, index: int, z: Z) -> None:
         self._z[index] = self._new(z)
@@ -232,6 +242,8 @@ class Reading:
 
     def _number(self, op: str, parts: list[int]) -> int:
         numbers, one = self.numbers, self.numbers.one
+        if op in JUMPING and self._fades:
+            raise NotInWaves("a jump in a number of the limit")
         if op == "sub":
             return numbers.total([(1.0, parts[0], one), (-1.0, parts[1], one)])
         if op == "neg":
@@ -321,6 +333,8 @@ class Reading:
         """An elementwise function: of one form, where it has several arguments."""
         seen: set[int] = set()
         arguments = [self._over_form(p, seen) for p in parts]
+        if not seen and op in JUMPING and self._fades:
+            raise NotInWaves("a jump where its argument tends")
         if not seen:
             return self._vector(self.numbers.constant(evaluate(apply(op, *arguments), self.env)))
         if len(seen) != 1:

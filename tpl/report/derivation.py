@@ -9,7 +9,8 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from tpl.limit.derive import LONG_ENOUGH, Derivation
+from tpl.limit.derive import Derivation
+from tpl.limit.generic import LONG_ENOUGH
 from tpl.report.broken import broken
 from tpl.report.equations import Formula, Used, Writer, formulas
 from tpl.report.explanation import (
@@ -79,6 +80,10 @@ _INTRO = (
 )
 
 
+_INTRO_OUTPUTS = (
+    "Infinite-width limit; all data are one input, and a and b are any two outputs of it. A kernel of two indices that "
+    "belongs to no output is symmetric, and (u, u′) ~ N(0, K) means the 2×2 covariance of K at these indices."
+)
 _CLOSED = "Closed forms put in, for (u, u′) ~ N(0, Σ) with E u² = q, E u′² = q′, E u u′ = c:"
 
 
@@ -86,7 +91,7 @@ def _notes(derivation: Derivation) -> list[str]:
     """What the symbols mean; and for how many steps the equations are stated, where no general form was found."""
     if not derivation.generic:
         return []
-    notes = [_INTRO]
+    notes = [_INTRO_OUTPUTS if derivation.axes.outputs else _INTRO]
     if derivation.introduced:
         named = (f"{x.name}{_bracketed(x.indices)} = {x.text}" for x in derivation.introduced)
         notes.append(f"Named here: {'; '.join(named)}.")

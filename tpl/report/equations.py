@@ -69,7 +69,8 @@ class Writer:
                 right = right if exact == right else right + self.style.equal + exact
             left = answer.name
             if answer.kernel:
-                left = left.partition("(")[0].upper() + "(ξ, ξ′)"
+                of = "a, b" if self.derivation.axes.outputs else "ξ, ξ′"
+                left = f"{left.partition('(')[0].upper()}({of})"
             if index:
                 left += f" [{', '.join(map(str, index))}]"
             formulas.append(Formula(self.style.constant("@" + left), right, tuple(equation.where)))
@@ -93,10 +94,13 @@ class _Equation:
         named = self.letters.frame.oriented(named)
         written = self.letters.of(named)
         sides = [s for s in (named.left, named.right) if s is not None]
-        inputs = [_input_name(s) for s in sides]
+        inputs = [_input_name(s, bool(self.derivation.axes.outputs)) for s in sides]
         if named.kind == "gram":
-            names = [self.style.named_input(i, w) for i, w in zip(inputs, written, strict=True)]
+            bases = [i if s.base == "ξ" else self.style.name(s.base) for i, s in zip(inputs, sides, strict=True)]
+            names = [self.style.named_input(i, w) for i, w in zip(bases, written, strict=True)]
             return self.style.gram(*names)
+        if named.kind == "entry":
+            return self.style.named_input(self.style.name(named.base), written[0])
         if named.kind == "scalar":
             return self.style.kernel(named.base, ",".join(written[0]), inputs[0])
         base = "K_" + (
@@ -270,7 +274,10 @@ def _both(written: Sequence[Sequence[str]]) -> str:
     return ",".join(a if a == b and k == 0 and len(left) > 1 else f"{a},{b}" for k, (a, b) in enumerate(zip(left, right, strict=True)))  # fmt: skip
 
 
-def _input_name(side: Variable) -> str:
+def _input_name(side: Variable, outputs: bool) -> str:
+    """What a quantity belongs to: an input, or an output of the only one."""
+    if outputs and side.input:
+        return " ab"[side.input]
     return {0: "ξ" if side.base == "ξ" else "", 1: "ξ", 2: "ξ′"}[side.input]
 
 

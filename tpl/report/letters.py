@@ -4,8 +4,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from tpl.limit.derive import LONG_ENOUGH, Derivation
+from tpl.limit.derive import Derivation
 from tpl.limit.frame import Frame, Place, Step
+from tpl.limit.generic import LONG_ENOUGH, OUTPUTS
 from tpl.limit.naming import Bound, Index, Named, Variable
 from tpl.limit.recursion import FIXED, Box, Policy, Range, Rule, Sum
 
@@ -45,6 +46,8 @@ class Letters:
             return _shift(letter, index.offset)
         if not self.general or place is None:
             return self.end(index, end)
+        if self._fixed(place):
+            return self.end(index, end)
         offset = slot.offset if isinstance(slot, Step) else index - self.frame.at(place)
         return _shift(self.place(place), offset)
 
@@ -53,16 +56,25 @@ class Letters:
         left = self.frame.left
         assert left is not None
         side = left.left if place.side == 0 or left.right is None else left.right
-        counted = Place(0, place.axis) if place.axis in self.frame.shared else place
-        start, stop = self.region[self.frame.places.index(counted)] if self.region else (0, 1)
-        if start == stop:
-            return self.end(start, self._end_of(place))
+        if self._fixed(place):
+            return self.end(self._span(place)[0], self._end_of(place))
         letter = self.derivation.axes.names(side)[place.axis]
         prime = "′" if place.side and place.axis not in self.frame.shared else ""
         return letter + prime
 
+    def _span(self, place: Place) -> tuple[int, int]:
+        """The values of an index of the left side for which the equation holds."""
+        counted = Place(0, place.axis) if place.axis in self.frame.shared else place
+        return self.region[self.frame.places.index(counted)] if self.region else (0, 1)
+
+    def _fixed(self, place: Place) -> bool:
+        start, stop = self._span(place)
+        return start == stop
+
     def end(self, value: int, end: str | None) -> str:
         """A fixed index: a small number as it is, one near a loop's end relative to that end."""
+        if end and end in self.derivation.axes.outputs and value in OUTPUTS:
+            return "ab"[OUTPUTS.index(value)]
         if not self.derivation.generic or not end or value <= 2 or self.derivation.specialised:
             return str(value)
         return _shift(end, value - LONG_ENOUGH)

@@ -26,6 +26,7 @@ class Style:
     kernel: Callable[[str, str, str], str]  # base, indices, inputs
     gram: Callable[[str, str], str]
     named_input: Callable[[str, Sequence[str]], str]
+    name: Callable[[str], str]  # of the user's, in that
     constant: Callable[[str], str]
     expectation: Callable[[str], str]
     arithmetic: Callable[[Any, dict[Any, str]], str]
@@ -90,6 +91,7 @@ TEXT = Style(
     kernel=_text_kernel,
     gram=lambda a, b: f"⟨{a}, {b}⟩",
     named_input=lambda name, index: name + (_text_subscript(",".join(index)) if index else ""),
+    name=greek,
     constant=lambda name: name.removeprefix("@"),
     expectation=lambda inside: f"E[{inside}]",
     arithmetic=_text_arithmetic,
@@ -139,8 +141,11 @@ LATEX = Style(
     kernel=_latex_kernel,
     gram=lambda a, b: rf"\langle {a}, {b} \rangle",
     named_input=lambda name, index: latex_symbols(name) + (f"_{{{latex_symbols(','.join(index))}}}" if index else ""),
+    name=latex_name,
     constant=lambda name: (
-        rf"\mathrm{{{latex_symbols(name[1:])}}}" if "(ξ" in name else rf"\text{{{escape_latex(name[1:])}}}"
+        rf"\mathrm{{{latex_symbols(name[1:])}}}"
+        if "(ξ" in name or "(a, b)" in name
+        else rf"\text{{{escape_latex(name[1:])}}}"
     ),
     expectation=lambda inside: rf"\mathbb{{E}}\left[{inside}\right]",
     arithmetic=_latex_arithmetic,
@@ -248,8 +253,11 @@ MATHML = Style(
     kernel=_mathml_kernel,
     gram=lambda a, b: f"<mrow><mo>⟨</mo>{a}<mo>,</mo>{b}<mo>⟩</mo></mrow>",
     named_input=lambda name, index: f"<msub>{_mi(name)}{_mi(','.join(index))}</msub>" if index else _mi(name),
+    name=greek,
     constant=lambda name: (
-        mathml_words(name[1:]) if "(ξ" in name else f"<mtext>{html.escape(name.removeprefix('@'))}</mtext>"
+        mathml_words(name[1:])
+        if "(ξ" in name or "(a, b)" in name
+        else f"<mtext>{html.escape(name.removeprefix('@'))}</mtext>"
     ),
     expectation=lambda inside: f"<mrow><mi mathvariant='normal'>E</mi><mo>[</mo>{inside}<mo>]</mo></mrow>",
     arithmetic=_mathml_arithmetic,

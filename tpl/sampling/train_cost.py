@@ -21,6 +21,7 @@ from tpl.sampling.schedule import make_schedule
 from tpl.sampling.train import TrainingRun, TrainOptions, Wanted
 
 TRIAL_SECONDS = 6.0  # of processor time
+TRIAL_SHARE, MOST_TRIAL_SECONDS = 0.03, 24.0  # of a long run's time, but no more than that
 FEWEST_SAMPLES = 1024  # of a trial
 _ROOM = 4  # samples of a trial to the largest rank seen in it: with less, the ranks feel how few there are
 _LINE = 2500  # bytes that a line takes in a schedule, and in what a walk keeps by line
@@ -67,12 +68,9 @@ def estimate_training(
     if training.regime.kind in ("kernel", "trivial"):
         one = _at_rest(training, options)
         return Cost(workers * one.memory_bytes, replicates * one.flops, rounds * one.seconds), None
-    trial = try_out(training, options)
+    trial = long_enough(training, options, replicates)
     one, after = cost_of_one(training, options, trial.at), companions(training, options, trial.at, threads)
-    few, last = replace(options, base_width=trial.samples), trial.at(trial.steps)
-    counted = _walked(training, few, last, _schedule(training, recorded=False)).seconds
-    seconds = rounds * one.seconds + after.seconds
-    seconds *= trial.seconds / max(counted, 1e-12)  # as fast as this machine is now
+    seconds = (rounds * one.seconds + after.seconds) * _pace(training, options, trial)
     memory = max(workers * one.memory_bytes, after.memory_bytes)
     return Cost(memory, replicates * one.flops + after.flops, seconds), trial
 
@@ -91,7 +89,7 @@ def affordable_threads(
         most = _most_ranks(training, options)
         needed = _needed(training, options, lambda step: most, workers)
         if needed[-1] > max_memory:
-            needed = _needed(training, options, try_out(training, options).at, workers)
+            needed = _needed(training, options, long_enough(training, options, replicates).at, workers)
     if needed[0] > max_memory:
         raise MemoryRefused(needed[0], max_memory)
     return sum(memory <= max_memory for memory in needed)
@@ -114,6 +112,23 @@ def try_out(training: Training, options: TrainOptions, seconds: float = TRIAL_SE
         if not cramped or samples >= options.base_width or time.thread_time() > end - seconds / 4:
             return trial
         samples = min(4 * samples, options.base_width)
+
+
+def long_enough(training: Training, options: TrainOptions, replicates: int) -> Trial:
+    """A trial as long as suits the run: where it has seen less than all steps and the run is long, another one."""
+    trial = try_out(training, options)
+    if trial.steps >= training.schedule.steps:
+        return trial
+    seconds = replicates * cost_of_one(training, options, trial.at).seconds * _pace(training, options, trial)
+    allowed = min(TRIAL_SHARE * seconds, MOST_TRIAL_SECONDS)
+    return try_out(training, options, allowed) if allowed > 2 * TRIAL_SECONDS else trial
+
+
+def _pace(training: Training, options: TrainOptions, trial: Trial) -> float:
+    """Seconds that this machine takes now for one counted second."""
+    few, last = replace(options, base_width=trial.samples), trial.at(trial.steps)
+    counted = _walked(training, few, last, _schedule(training, recorded=False)).seconds
+    return trial.seconds / max(counted, 1e-12)
 
 
 def _try_with(training: Training, options: TrainOptions, end: float) -> tuple[Trial, bool]:

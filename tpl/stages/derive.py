@@ -36,9 +36,13 @@ def derive_limit(
 
 def kernel_form(source: Source, settings: Sequence[str], limits: Limits, compiled: Compiled) -> "Derivation":
     """Equations between kernels. Raises TooLong, and TplError where there is no limit."""
-    from tpl.limit.derive import derive
+    from tpl.limit.derive import TooLong, derive
+    from tpl.limit.generic import MOST_PLACES
     from tpl.limit.refusal import no_limit_reported
 
+    plan = _plan(compiled)
+    if plan is not None and plan.places > MOST_PLACES:
+        raise TooLong
     generic, plan = _generic(source, settings, limits, compiled, name_all=True)
     with no_limit_reported(generic.program.source):
         return derive(generic.program, generic.file, plan, generic.introduced)
@@ -131,14 +135,23 @@ def _generic(
 
     name_all: see `compile_program`.
     """
-    from tpl.limit.derive import plan_generic
-
-    plan = plan_generic(compiled.file, {name: x.shape for name, x in compiled.inputs.items()})
+    plan = _plan(compiled)
     if plan is None:
         return compiled, None
     planned = {x.split("=")[0] for x in plan.settings}
     kept = [x for x in settings if x.split("=")[0].strip() not in planned]
-    return compile_program(source, plan.data, [*kept, *plan.settings], limits, plan.rows, name_all), plan
+    entries = plan.entries if name_all else frozenset()
+    found = compile_program(
+        source, plan.data, [*kept, *plan.settings], limits, plan.rows, name_all, generic_entries=entries,
+        entries=name_all,
+    )  # fmt: skip
+    return found, plan
+
+
+def _plan(compiled: Compiled) -> "Plan | None":
+    from tpl.limit.generic import plan_generic
+
+    return plan_generic(compiled.file, {name: x.shape for name, x in compiled.inputs.items()})
 
 
 def law_numbers(law: Any, values: Sequence[Any]) -> list[tuple[float, float] | None]:

@@ -128,16 +128,31 @@ def _run_law(compiled: Compiled, options: RunOptions, most: int | None) -> Run |
 
 
 def _run_short_law(compiled: Compiled, options: RunOptions) -> Run | None:
-    """The law written out where it is short, else in sweeps; in sweeps first where it would be sampled in either way."""
+    """The law written out where it is short, else in waves, else in sweeps; in sweeps first where it would be sampled
+    in either way."""
     from tpl.numeric.families import plan_sweeps
     from tpl.numeric.series import Declined
 
+    if len(compiled.program.lines) > SHORT_LAW and _sampling(options).only_if_needed:
+        found = _run_waves(compiled, options)
+        if found is not None:
+            return found
     steps = plan_sweeps(compiled.program, _shown_lines(compiled.program))
     if isinstance(steps, Declined):
         return _run_law(compiled, options, SHORT_LAW)
     if steps.moments_in_many_dimensions() > MANY_SAMPLED:
         return _run_sweeps(compiled, steps, options) or _run_law(compiled, options, SHORT_LAW)
     return _run_law(compiled, options, SHORT_LAW) or _run_sweeps(compiled, steps, options)
+
+
+def _run_waves(compiled: Compiled, options: RunOptions) -> Run | None:
+    """The law in waves; None where that is no way."""
+    from tpl.numeric.series import Declined
+    from tpl.numeric.wave_law import evaluate_waves
+
+    start = time.perf_counter()
+    found = evaluate_waves(compiled.program, _shown_lines(compiled.program))
+    return None if isinstance(found, Declined) else _law_run(compiled, options, found, start)
 
 
 def _run_sweeps(compiled: Compiled, steps: "Steps", options: RunOptions) -> Run | None:

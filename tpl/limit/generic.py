@@ -1,0 +1,115 @@
+"""Inputs in general position: how a program is elaborated for its derivation.
+
+Loops run for LONG_ENOUGH iterations, so that a recursion shows itself; inner products of inputs stay symbols, as do entries
+of data that networks do not take as inputs.
+"""
+
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass
+from itertools import product
+
+import numpy as np
+
+from tpl.language import syntax as s
+from tpl.limit.naming import OUTPUTS, Variable
+
+LONG_ENOUGH = 5  # iterations of a loop in a derivation
+MOST_PLACES = 9  # vectors of an input whose pairs are written out one by one
+FEW = 6  # entries of an axis that no loop runs over
+
+
+@dataclass(frozen=True)
+class Plan:
+    """How to elaborate a program for its derivation: constants to set, data to put in, and their numbered vectors.
+
+    entries: data that networks do not take as inputs; their entries stay symbols.
+    """
+
+    settings: tuple[str, ...]
+    data: dict[str, np.ndarray]
+    rows: dict[tuple[float, ...], int]
+    labels: dict[int, Variable]
+    entries: frozenset[str] = frozenset()
+
+    @property
+    def places(self) -> int:
+        """How many vectors make one input, at the most."""
+        return max(Counter(x.input for x in self.labels.values() if x.base == "ξ").values(), default=0)
+
+    @property
+    def along(self) -> bool:
+        """Does a network take one input at a time, and not all of its data?"""
+        return any(x.input for x in self.labels.values())
+
+
+def plan_generic(file: s.File, shapes: Mapping[str, tuple[int, ...]]) -> Plan | None:
+    """Generic inputs for the networks of a program; None if it shows no network's kernel."""
+    applied = _applied_data(file)
+    if not applied:
+        return None
+    ends = loop_ends(file)
+    constants = [x for x in file.statements if isinstance(x, s.Const) and x.name in ends]
+    settings = tuple(f"{c.name}={LONG_ENOUGH}" for c in constants)
+    sizes = {c.name: LONG_ENOUGH for c in constants}
+    data: dict[str, np.ndarray] = {}
+    rows: dict[tuple[float, ...], int] = {}
+    labels: dict[int, Variable] = {}
+    rng = np.random.default_rng(20_241_107)
+    for statement in file.statements:
+        if isinstance(statement, s.Data) and statement.name in shapes:
+            shape = _generic_shape(statement, shapes[statement.name], applied.get(statement.name), ends, sizes)
+            data[statement.name] = array = rng.standard_normal(shape)
+            if statement.name not in applied:
+                data[statement.name] = array = np.abs(array)  # what a root may be taken of
+            counted = applied.get(statement.name) == len(shape) - 1
+            for index in product(*(range(n) for n in shape[:-1])):
+                row = tuple(array[index].tolist())
+                rows[row] = len(rows)
+                place = tuple(i + 1 for i in index)
+                base = "ξ" if statement.name in applied else statement.name
+                labels[rows[row]] = Variable(base, place[1:], place[0]) if counted else Variable(base, place, 0)
+    return Plan(settings, data, rows, labels, frozenset(data.keys() - applied.keys()))
+
+
+def _applied_data(file: s.File) -> dict[str, int]:
+    """Data that networks are shown on -> the number of axes of one input."""
+    networks = {x.name: x for x in file.statements if isinstance(x, s.Network)}
+    found = {}
+    shows = tuple(x for x in file.statements if isinstance(x, s.Show))
+    for call in (x for x in s.walk(shows) if isinstance(x, s.Call) and x.function in ("nngp", "ntk")):
+        network = networks[call.arguments[0].name]  # type: ignore[union-attr]
+        for declared, argument in zip(network.inputs, call.arguments[1:], strict=True):
+            if isinstance(argument, s.Name):
+                found[argument.name] = len(declared.dims)
+    return found
+
+
+def loop_ends(file: s.File) -> set[str]:
+    """Names that end a loop which starts at a small number."""
+    found = set()
+    for clause in (x for x in s.walk(file.statements) if isinstance(x, s.Clause)):
+        if isinstance(clause.stop, s.Name) and isinstance(clause.start, s.Number) and 0 <= clause.start.value <= 2:
+            found.add(clause.stop.name)
+    return found
+
+
+def _generic_shape(
+    data: s.Data, shape: tuple[int, ...], axes: int | None, ends: set[str], sizes: dict[str, int]
+) -> tuple[int, ...]:
+    result = []
+    for position, (dim, size) in enumerate(zip(data.dims, shape, strict=True)):
+        name = dim.name if isinstance(dim, s.Name) else None
+        if axes == len(shape) - 1 and position == 0:
+            size = 2
+        elif name in sizes:
+            size = sizes[name]
+        elif name in ends:
+            size = sizes[name] = LONG_ENOUGH
+        elif name is not None and position == len(shape) - 1:
+            size = FEW
+        result.append(size)
+    return tuple(result)
+
+
+__all__ = ["LONG_ENOUGH", "MOST_PLACES", "OUTPUTS", "Plan", "loop_ends", "plan_generic"]
