@@ -52,6 +52,9 @@ def read_source(name: str) -> Source:
     if not path.is_file():
         bundled = bundled_programs() | bundled_experiments()
         if name not in bundled:
+            if path.is_dir():
+                hint = "give a `.tp` file in it, or the name of a bundled program"
+                raise TplError(Source("", name), [Diagnostic(None, "this is a folder, not a program", hint)])
             close = nearest(name, bundled)
             hint = f"did you mean `{close}`?" if close else "`tpl programs` lists the bundled programs"
             raise TplError(Source("", name), [Diagnostic(None, "there is no such file or bundled program", hint)])

@@ -100,3 +100,8 @@ def test_kernels_of_inputs_that_do_not_fit_name_both_shapes():
         tpl.load("mlp").kernel(np.ones((3, 10)), np.ones((3, 9)))
     with pytest.raises(TplError, match=r"inputs are numbers with 2 axes; these are float64 of shape \[2, 3, 4\]"):
         tpl.load("mlp").kernel(np.ones((2, 3, 4)))
+
+
+def test_a_folder_is_no_program(tmp_path):
+    with pytest.raises(TplError, match="this is a folder, not a program"):
+        tpl.load(str(tmp_path))
