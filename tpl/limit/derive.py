@@ -104,7 +104,7 @@ def derive(program: Program, file: s.File, plan: Plan | None, introduced: tuple[
     asked = [_asked(shown, ends, along) for shown in program.shows]
     outside = [] if along else [line for x in program.shows if x.name.startswith("nngp") for line in x.lines]
     needed, place = program, {i: i for i in range(len(program.lines))}
-    if plan is not None:
+    if not along:
         needed, place = _needed(program, [*outside, *(line for entries in asked for _, line in entries)])
     law = Law(needed, dot=lambda a, b: _symbolic_dot(rows, a, b), most=MOST_EXPECTATIONS, widest=widest)
     names = Names(law, plan.labels if plan is not None else {}, not along)
