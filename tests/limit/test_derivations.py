@@ -317,6 +317,25 @@ def test_what_has_no_short_recursion_is_stated_for_random_variables():
         assert isinstance(derived(name), DerivationReport)
 
 
+ONE_SEQUENCE = """
+width n
+data X[T, d] = sphere(4, 5, seed=0)
+network f(xi[T, d]):
+    param U : [n, d] ~ N(0, 1 / d)
+    param W : [n, n] ~ N(0, 1 / n)
+    x[1] = relu(U @ xi[1])
+    for t in 2..T: x[t] = relu(W @ x[t-1] + U @ xi[t])
+    param v : [1, n] ~ N(0, 1 / n)
+    return v @ x[t] for t in 1..T
+show nngp(f, X)
+"""
+
+
+def test_outputs_that_are_not_alike_stand_for_themselves():
+    assert "a and b are any two outputs" in str(derived("graphconv"))
+    assert "a and b" not in str(tpl.loads(ONE_SEQUENCE).derive())
+
+
 POSITIONS = """
 width n
 data X[N, T, d] = sphere(2, 3, 5, seed=0)

@@ -23,7 +23,7 @@ from tpl.language.spell_out import Introduced
 from tpl.limit.algebra import constant_symbol
 from tpl.limit.calculus import TooLong
 from tpl.limit.exact import exact_value
-from tpl.limit.frame import Axes, Frame, find_axes
+from tpl.limit.frame import Axes, Frame, exchangeable, find_axes
 from tpl.limit.generic import LONG_ENOUGH, OUTPUTS, Plan, plan_generic
 from tpl.limit.law import Law
 from tpl.limit.naming import Named, Names
@@ -100,10 +100,12 @@ def derive(program: Program, file: s.File, plan: Plan | None, introduced: tuple[
     rows = plan.rows if plan is not None else {}
     widest = WIDEST if plan is not None else None
     ends = _output_ends(file)
-    along = plan is None or plan.along or len(ends) != 1 or any(x.shape[0] < OUTPUTS[1] for x in program.shows)
+    along = plan is None or plan.along or not _has_outputs(program, file, ends)
     asked = [_asked(shown, ends, along) for shown in program.shows]
     outside = [] if along else [line for x in program.shows if x.name.startswith("nngp") for line in x.lines]
-    needed, place = _needed(program, [*outside, *(line for entries in asked for _, line in entries)])
+    needed, place = program, {i: i for i in range(len(program.lines))}
+    if not along:
+        needed, place = _needed(program, [*outside, *(line for entries in asked for _, line in entries)])
     law = Law(needed, dot=lambda a, b: _symbolic_dot(rows, a, b), most=MOST_EXPECTATIONS, widest=widest)
     names = Names(law, plan.labels if plan is not None else {}, not along)
     if plan is not None:
@@ -246,6 +248,13 @@ def _output_ends(file: s.File) -> tuple[str, ...]:
     returned = next((x.value for x in s.walk(file.statements) if isinstance(x, s.Return)), None)
     clauses = returned.clauses if isinstance(returned, s.Comprehension) else ()
     return tuple(c.stop.name if isinstance(c.stop, s.Name) else "" for c in clauses)
+
+
+def _has_outputs(program: Program, file: s.File, ends: tuple[str, ...]) -> bool:
+    """Are there outputs of one input of which two stand for any two?"""
+    kernels = [x for x in program.shows if _is_kernel(x)]
+    enough = all(len(x.shape) == 2 and x.shape[0] >= OUTPUTS[1] for x in kernels)
+    return bool(kernels) and enough and len(ends) == 1 and exchangeable(file, ends[0])
 
 
 def _asked(shown: Show, ends: tuple[str, ...], along: bool) -> list[tuple[tuple[int | str, ...], int]]:

@@ -226,6 +226,28 @@ def find_axes(file: s.File, length: int, values: Mapping[str, int]) -> Axes:
     return Axes(ends, letters, cyclic, length, sums)
 
 
+def exchangeable(file: s.File, end: str) -> bool:
+    """Does a program treat all indices that run to `end` alike? Then what holds at two of them holds at any two.
+
+    So it is if loops over them begin at 1 and such an index is always the loop's variable alone, as in h[l, i].
+    """
+    ends = dict(find_axes(file, 0, {}).ends)
+    nodes = [n for x in file.statements if isinstance(x, s.Network) for n in s.walk(x.body)]
+    for network in (x for x in file.statements if isinstance(x, s.Network)):
+        ends |= {given.name: _dims(given.dims) for given in network.inputs}
+    starts = [n.start for n in nodes if isinstance(n, s.Clause) and isinstance(n.stop, s.Name) and n.stop.name == end]
+    if any(not isinstance(x, s.Number) or x.value != 1 for x in starts):
+        return False
+    uses = [(n.base.name, n.indices) for n in nodes if isinstance(n, s.Indexed) and isinstance(n.base, s.Name)]
+    uses += [(n.name, n.indices) for n in nodes if isinstance(n, s.Target)]
+    return all(
+        isinstance(index, s.Name)
+        for name, indices in uses
+        for index, axis in zip(indices, ends.get(name, ()), strict=False)
+        if axis == end
+    )
+
+
 def _dims(dims: tuple[Any, ...]) -> tuple[str, ...]:
     return tuple(x.name if isinstance(x, s.Name) else "" for x in dims)
 
@@ -269,4 +291,4 @@ def _text(node: Any) -> str:
     return node.name if isinstance(node, s.Name) else str(node.value)
 
 
-__all__ = ["Axes", "Frame", "Place", "Slot", "Step", "find_axes"]
+__all__ = ["Axes", "Frame", "Place", "Slot", "Step", "exchangeable", "find_axes"]
