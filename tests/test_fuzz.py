@@ -38,7 +38,7 @@ def answer(text):
             raise AssertionError("an error that says nothing") from error
 
 
-@settings(max_examples=100, deadline=None, suppress_health_check=list(HealthCheck), database=None)
+@settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck), database=None)
 @given(fuzzing.texts())
 def test_every_text_is_answered_by_its_law_or_diagnosed(text):
     """As users run it: by pairs, by the law if it is short."""

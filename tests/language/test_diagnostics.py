@@ -134,7 +134,10 @@ def test_a_forgotten_sign_or_keyword_is_one_mistake(name):
 def test_a_misspelt_name_is_one_mistake(name):
     program = BRIEF[name]
     keywords = r"(?:const|def|width|data|network|param|random|for|in|return|show|mod)\b"
+    uses: dict[str, list[re.Match]] = {}
     for found in spots(program, rf"\b(?!{keywords})[^\W\d]\w*"):
+        uses.setdefault(found[0], []).append(found)
+    for found in (x for same in uses.values() for x in {*same[:2], same[-1]}):
         complaint = complain(program[: found.end()] + "zz" + program[found.end() :], limits=SMALL)
         assert count(complaint) <= 1, complaint
 

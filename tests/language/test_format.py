@@ -25,7 +25,7 @@ EXAMPLES = [
     for page in PAGES
     for i, text in enumerate(re.findall(r"^```tp[^\n]*\n(.*?)^```$", page.read_text(encoding="utf-8"), re.M | re.S))
 ]
-MANY = settings(max_examples=200, deadline=None, suppress_health_check=list(HealthCheck), database=None)
+MANY = settings(max_examples=120, deadline=None, suppress_health_check=list(HealthCheck), database=None)
 
 
 def parsed(text):
