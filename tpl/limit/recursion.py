@@ -179,9 +179,9 @@ class Folder:
                 indices[w.position] = Bound(variable, _plain(w.slot) - at, isinstance(w.slot, Step))
         named = {w.symbol: w.named for w in where}
         term = self._exchange(term, {x: self.names.symbol(with_indices(named[x], i)) for x, i in changed.items()})
-        own = {r.variable for r in ranges}
+        summed = {r.variable for r in ranges}
         factors = sympy.Mul.make_args(term)
-        outside = [f for f in factors if not self._variables(f) & own]
+        outside = [f for f in factors if not self._variables(f) & summed]
         inside = sympy.Mul(*(f for f in factors if f not in outside))
         return sympy.Mul(*outside) * self.number(Sum(inside, tuple(ranges)))
 
