@@ -28,7 +28,7 @@ READ = [
     "mlp", "mlp_erf", "resnet", "layernorm_mlp", "rnn", "conv1d", "attention",
     "batchnorm_mlp", "amp", "semicircle", "marchenko_pastur", "transpose_correction",
     "amp_spiked", "deq", "resnet_pre", "freeness", "jacobian",
-    "graphconv", "transformer", "lstm", "gru", "batchnorm_batches", "resnet_post",
+    "graphconv", "transformer", "lstm", "gru", "batchnorm_batches", "resnet_post", "conv2d",
 ]  # fmt: skip
 
 

@@ -242,11 +242,16 @@ class _Explainer:
             BACKWARD,
             f"reverse mode of {self.context.where(span)}",
             text,
-            family.conditions,
+            (*family.conditions, *self._circles(family)),
             rule,
             (becomes,),
             tuple(why),
         )
+
+    def _circles(self, family: Family) -> list[Formula]:
+        """p mod P for an index that is counted so."""
+        table = self.context.lines.axis_table
+        return [Formula("mod", (f.letter(name), table[name].stop)) for name in family.modulo if name in table]
 
 
 def definition(context: Context, node: s.Def) -> Formula:

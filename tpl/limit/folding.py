@@ -118,13 +118,34 @@ def _indices(formula: Formula) -> list[tuple[str, int]]:
 
 
 def _run(terms: list[Formula], anchor: Mapping[str, int]) -> list[Formula]:
-    """Terms of one shape: one Σ if their indices run together, else the terms."""
+    """Terms of one shape: one Σ if their indices run together, or fill a rectangle; else the terms."""
+    found = _line(terms, anchor) or _rectangle(terms, anchor)
+    return [found] if found is not None else terms
+
+
+def _rectangle(terms: list[Formula], anchor: Mapping[str, int]) -> Formula | None:
+    """A sum of sums: over the terms that agree in one index, and over that index."""
+    table = [_indices(t) for t in terms]
+    for place in range(len(table[0])) if len(terms) >= 9 else ():
+        rows: dict[int, list[Formula]] = {}
+        for term, indices in zip(terms, table, strict=True):
+            rows.setdefault(indices[place][1], []).append(term)
+        inner = [_line(row, anchor) for row in rows.values()] if 1 < len(rows) < len(terms) else [None]
+        sums = [x for x in inner if x is not None]
+        found = _line(sums, anchor) if len(sums) == len(inner) else None
+        if found is not None:
+            return found
+    return None
+
+
+def _line(terms: list[Formula], anchor: Mapping[str, int]) -> Formula | None:
+    """One Σ if the indices of all terms run together."""
     if len(terms) < 3:
-        return terms
+        return None
     table = [_indices(t) for t in terms]
     places = [p for p in range(len(table[0])) if len({row[p][1] for row in table}) > 1]
     if not places:
-        return terms
+        return None
     lead = min(places, key=lambda p: (table[0][p][0] in anchor, p))
     order = sorted(range(len(terms)), key=lambda i: table[i][lead][1])
     rows = [table[i] for i in order]
@@ -132,10 +153,10 @@ def _run(terms: list[Formula], anchor: Mapping[str, int]) -> list[Formula]:
     for p in places:
         steps = {b[p][1] - a[p][1] for a, b in pairwise(rows)}
         if steps not in ({1}, {-1}):
-            return terms
+            return None
         slopes[p] = steps.pop()
     if slopes[lead] != 1:
-        return terms
+        return None
     name, start, stop = rows[0][lead][0], rows[0][lead][1], rows[-1][lead][1]
     own = f.letter(name + "′" if name in anchor else name)
     counter = iter(range(len(rows[0])))
@@ -148,7 +169,7 @@ def _run(terms: list[Formula], anchor: Mapping[str, int]) -> list[Formula]:
 
     body = f.rewrite(terms[order[0]], change)
     ends = tuple(Formula("index", (), str(x), "=" + name) for x in (start, stop))
-    return [Formula("sum", (body, Formula("clause", (own, *ends))))]
+    return Formula("sum", (body, Formula("clause", (own, *ends))))
 
 
 def _running(node: Formula, own: Formula, slope: int, start: int, anchor: Mapping[str, int]) -> Formula:
