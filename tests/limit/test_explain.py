@@ -8,7 +8,7 @@ import pytest
 import tpl
 from tests.limit.formula_oracle import POINTS, Oracle
 from tpl.core.elaborate import Limits
-from tpl.limit.account import BACKWARD, PROGRAM, SHOWN
+from tpl.limit.account import PROGRAM, SHOWN
 from tpl.limit.context import Context
 from tpl.limit.derive import _symbolic_dot, plan_generic
 from tpl.limit.explain import explain, z_form
