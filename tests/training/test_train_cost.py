@@ -84,6 +84,12 @@ def test_companions_count(case):
 
 
 @pytest.mark.slow
+def test_what_is_said_of_a_run_and_its_companions():
+    case = SLOW["many images"]  # ranks just below where companions take twice as many samples
+    assert predicted(case, with_companions=True) == pytest.approx(measured(case, with_companions=True), rel=0.2)
+
+
+@pytest.mark.slow
 @pytest.mark.parametrize("case", SLOW.values(), ids=SLOW)
 def test_peak_memory_is_as_predicted_for_many_programs(case):
     assert predicted(case) == pytest.approx(measured(case), rel=0.2)

@@ -58,20 +58,16 @@ def truncation_effect(
 
     checkpoint: that of the training, which keeps its companions, too.
     """
-    samples = samples_of(options, largest_rank)
-    pairs = PAIRS if samples <= MOST // 2 else 1
-    revealed = replace(options, base_width=samples, operator="lazy", stored=True)
-    whole = replace(options, base_width=samples, operator="dense", dtype="float64")
-
-    ticks = training.schedule.steps + 1
+    *both, pairs = chosen(options, largest_rank)
+    samples, ticks = both[0].base_width, training.schedule.steps + 1
 
     def one(index: int, tick: Tick, cancelled: Cancel) -> Statistics:
-        chosen = (revealed, whole)[index % 2]
+        own = both[index % 2]
         # Ranks may be others in a run with more replicates, and the samples then, too.
         files = checkpoint.replicate(f"companion-{samples}-{index}") if checkpoint is not None else None
         return known_or_found(
             files,
-            lambda: train(training, chosen, index // 2, cancelled=cancelled, tick=tick, files=files),
+            lambda: train(training, own, index // 2, cancelled=cancelled, tick=tick, files=files),
             ticks,
             tick,
         )

@@ -189,7 +189,8 @@ def cost_of_one(training: Training, options: TrainOptions, ranks: RanksAt) -> Co
 
 def companions(training: Training, options: TrainOptions, ranks: RanksAt) -> tuple[Cost, Cost, int] | None:
     """The runs that show what truncation does (`tpl.sampling.companion`): with it, without it, and how many pairs."""
-    largest = max((max(pair) for pair in ranks(training.schedule.steps + 1).values()), default=0)
+    # Not a step more, as above for safety: a rank too many may double the samples.
+    largest = max((max(pair) for pair in ranks(training.schedule.steps).values()), default=0)
     if not largest:
         return None
     revealed, whole, pairs = chosen(options, largest)
