@@ -5,7 +5,7 @@
    draws 2^20 samples at a time by default_rng(), *batches* 2^14 (which stay in the cache) by its fastest generator.
    All alternate in one process; the median of several rounds.
 2. Two threads against one: elapsed time, and processor time of all threads together (1: none is wasted). The least of
-   several runs each, since other jobs can only add to it.
+   many runs each, since other jobs can only add to it.
 3. Antithetic pairs and randomised nets: variance times time of independent samples over theirs.
 4. Compilation, in fresh processes: nothing cached, everything cached.
 """
@@ -248,11 +248,11 @@ def throughput(count, rounds):
 
 
 def threads(count, rounds):
-    print("\none thread over two threads, elapsed time and processor time, the least of several runs each")
+    print("\none thread over two threads, elapsed time and processor time, the least of many runs each")
     for case in CASES:
         runs = [lambda c=case, t=t: ours(c, 4 * count, threads=t) for t in (1, 2)]
         (one, two), work = (
-            np.min([[seconds(f, clock) for f in runs] for _ in range(rounds)], axis=0)
+            np.min([[seconds(f, clock) for f in runs] for _ in range(4 * rounds)], axis=0)
             for clock in (time.perf_counter, time.process_time)
         )
         first, second = (ours(case, count, threads=t) for t in (1, 2))

@@ -161,11 +161,17 @@ class _Sweep:
         return result[:, 0]
 
     def _in_threads(self, function: Callable[[int], None], items: range) -> None:
-        if self.threads == 1 or len(items) == 1:
-            for item in items:
+        """Call it for all items: this thread and the pool's each take the next one left until there are none."""
+        left = iter(items)
+
+        def work() -> None:
+            for item in left:
                 function(item)
-        else:
-            list(self.pool.map(function, items))
+
+        helpers = [self.pool.submit(work) for _ in range(min(self.threads, len(items)) - 1)]
+        work()
+        for helper in helpers:
+            helper.result()
 
 
 _NO_NET = np.zeros((0, 0), dtype=np.uint64)
