@@ -24,6 +24,7 @@ from tpl.limit.algebra import constant_symbol
 from tpl.limit.calculus import TooLong
 from tpl.limit.exact import exact_value
 from tpl.limit.frame import Axes, Frame, exchangeable, find_axes
+from tpl.limit.gathering import gathered
 from tpl.limit.generic import LONG_ENOUGH, OUTPUTS, Plan, plan_generic
 from tpl.limit.law import Law
 from tpl.limit.naming import Named, Names
@@ -130,6 +131,9 @@ def derive(program: Program, file: s.File, plan: Plan | None, introduced: tuple[
     shown = [value for answer in answers for _, value in answer.entries]
     if any(_is_longer(value, MOST_WRITTEN) for value in (*(r.right for r in rules), *shown)):
         raise TooLong
+    rules = [replace(r, right=gathered(r.right, names)) for r in rules]
+    answers = tuple(replace(a, entries=tuple((i, gathered(v, names)) for i, v in a.entries)) for a in answers)
+    folder.gather()
     title = program.title.splitlines()[0] if program.title else program.source.name
     return Derivation(title, program, law, names, folder, tuple(rules), answers, introduced, plan is not None)
 

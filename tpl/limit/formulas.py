@@ -10,6 +10,7 @@ from tpl.core.expr import Expr, leaves, mul, ref, substitute, symbol
 from tpl.limit.closed_forms import RECORDS, Dual, dual
 
 LONGEST = 40  # operations of a formula that is written in place of its expectation
+LONGEST_NOTED = 120  # of one that is written at all
 
 
 @lru_cache(maxsize=1 << 14)
@@ -76,4 +77,4 @@ def source_of(integrand: Expr, size: int) -> str:
     return "; ".join(f"{name}: {RECORDS[name].source}" if name in RECORDS else name for name in found.records)
 
 
-__all__ = ["LONGEST", "formula", "in_symbols", "sides", "source_of"]
+__all__ = ["LONGEST", "LONGEST_NOTED", "formula", "in_symbols", "sides", "source_of"]

@@ -193,11 +193,15 @@ class Names:
             definition.integrand,
             lambda x: quantity(place[int(x.value)]) if x.op == "quantity" else x,  # type: ignore[arg-type]
         )
-        number = self._integrand_numbers.setdefault(shape, len(self.integrands))
-        if number == len(self.integrands):
-            self.integrands.append(shape)
         parameters = [self.write_quantity(int(v)) for v in inside]  # type: ignore[arg-type]
-        return sympy.Function(f"E{number}")(*entries, *parameters)
+        return self.expectation(shape, (*entries, *parameters))
+
+    def expectation(self, integrand: Expr, args: tuple[Any, ...]) -> Any:
+        """E of an integrand: a function of the lower triangle of its covariance and of its parameters."""
+        number = self._integrand_numbers.setdefault(integrand, len(self.integrands))
+        if number == len(self.integrands):
+            self.integrands.append(integrand)
+        return sympy.Function(f"E{number}")(*args)
 
     def standard(self, value: Any) -> Any:
         """An expression with E F(u) G(u′) in one order, and as E F(u) G(u) where u and u′ are one and the same."""

@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 import sympy
 
 from tpl.limit.frame import Axes, Frame, Place, Slot, Step
+from tpl.limit.gathering import gathered
 from tpl.limit.naming import OUTPUTS, Bound, Index, Named, Names, Variable, in_order
 
 MAX_FOLDED = 20_000  # nodes of an expression that is searched for sums
@@ -224,6 +225,10 @@ class Folder:
         name = type(value).__name__
         known = isinstance(value, sympy.core.function.AppliedUndef) and name[0] == "S" and name[1:].isdigit()
         return self.sums[int(name[1:])] if known else None
+
+    def gather(self) -> None:
+        """Gather what stands in sums, for those who read them."""
+        self.sums = [replace(x, term=gathered(x.term, self.names)) for x in self.sums]
 
     # ------------------------------------------------------------------------------------------ forms
     def _skeleton(self, value: Any, frame: Frame) -> "tuple[str, list[_Where]]":

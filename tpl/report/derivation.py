@@ -84,7 +84,7 @@ _INTRO_OUTPUTS = (
     "Infinite-width limit; all data are one input, and a and b are any two outputs of it. A kernel of two indices that "
     "belongs to no output is symmetric, and (u, u′) ~ N(0, K) means the 2×2 covariance of K at these indices."
 )
-_CLOSED = "Closed forms put in, for (u, u′) ~ N(0, Σ) with E u² = q, E u′² = q′, E u u′ = c:"
+_CLOSED = "Closed forms, for (u, u′) ~ N(0, Σ) with E u² = q, E u′² = q′, E u u′ = c:"
 
 
 def _notes(derivation: Derivation) -> list[str]:

@@ -9,7 +9,7 @@ import sympy
 from tpl.core.expr import Expr, leaves, substitute
 from tpl.limit.algebra import constant_symbol, to_sympy
 from tpl.limit.derive import Answer, Derivation
-from tpl.limit.formulas import LONGEST, in_symbols, source_of
+from tpl.limit.formulas import LONGEST, LONGEST_NOTED, in_symbols, source_of
 from tpl.limit.frame import Frame
 from tpl.limit.naming import Named, Variable
 from tpl.limit.recursion import Rule
@@ -34,7 +34,7 @@ class Formula:
 
 @dataclass(frozen=True)
 class Used:
-    """A closed form that stands in place of an expectation: what it says, and where it comes from."""
+    """A closed form that stands in place of an expectation, or below the equations: what it says, where it comes from."""
 
     left: str
     right: str
@@ -45,7 +45,7 @@ class Used:
 
 
 class Writer:
-    """Writes the equations of one derivation in one style. `used`: the closed forms that were put in."""
+    """Writes the equations of one derivation in one style. `used`: the closed forms, those put in and those too long for it."""
 
     def __init__(self, derivation: Derivation, style: Style):
         self.derivation = derivation
@@ -208,7 +208,11 @@ class _Equation:
         inside = {f"quantity {k}": sympy.Symbol(f"par{k}x", positive=True) for k in range(len(parameters))}
         constants = _constants(self.derivation)
         value = in_symbols(integrand, tuple(letters), constants | inside)
-        if value is None or sympy.count_ops(value) > LONGEST:
+        length = 0 if value is None else sympy.count_ops(value)
+        if value is None or length > LONGEST_NOTED:
+            return None
+        if length > LONGEST:
+            self._note(integrand, size, len(parameters), value)
             return None
         names = self._covariance_letters(entries)
         if names is None:
