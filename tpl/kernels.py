@@ -205,13 +205,18 @@ def _lowered(
 ) -> PairKernel:
     """The pair's numbers as formulas. most: data vectors of an input; those of the second are numbered from there."""
     from tpl.limit.algebra import constant_symbol
+    from tpl.limit.calculus import TooLong
     from tpl.limit.law import Law
-    from tpl.numeric.pairwise_law import Lowering
+    from tpl.numeric.pairwise_law import WIDEST, Lowering, too_wide
 
     def dot(a: tuple[float, ...], b: tuple[float, ...]) -> Any:
         return constant_symbol(gram_name(rows[a], rows[b])) if a in rows and b in rows else None
 
-    lowering = Lowering(Law(program, dot), most, program.constant_values())
+    try:
+        law = Law(program, dot, widest=WIDEST)
+    except TooLong:
+        raise too_wide() from None
+    lowering = Lowering(law, most, program.constant_values())
     outputs, diagonals = _nodes(asked, lowering.scalar)
     pairs = PairProgram(lowering.graph, outputs, diagonals, grouped(lowering.chosen), _outputs_of(asked))
     return PairKernel(pairs, program, most, width)

@@ -26,10 +26,15 @@ from tpl.numeric.poles import Poles
 MAX_TERMS = 4  # of a sum through which defects are carried
 TINY = 1e-300
 SAME = 1e-9  # numbers so close at random inputs are one formula
+WIDEST = 2  # variables of an expectation
 
 
 class NotPairwise(Exception):
     """The law of a pair holds something that this compiler has no rule for; the message says what."""
+
+
+def too_wide() -> NotPairwise:
+    return NotPairwise(f"an expectation over more than {WIDEST} Gaussian variables that hang together")
 
 
 @dataclass(frozen=True)
@@ -150,8 +155,8 @@ class Lowering:
     # ------------------------------------------------------------------------------------------ expectations
     def _atom(self, atom: Atom) -> int:
         size = len(atom.covariance)
-        if size > 2:
-            raise NotPairwise(f"an expectation over {size} Gaussian variables that hang together")
+        if size > WIDEST:
+            raise too_wide()
         covariance = [[self.number(c) for c in row] for row in atom.covariance]
         found = sides(atom.integrand, size)
         if found is None:
