@@ -54,10 +54,23 @@ def assumptions(program: Program, inputs: Mapping[str, Dataset]) -> Assumptions:
 def activations(program: Program) -> tuple[Expr, ...]:
     """The nonlinear functions of one variable, ref(0), that a program applies to vectors, each once.
 
-    A map of one vector alone is one function: tanh(h) + 0.1 h. Of other maps these are the outermost named functions:
+    A map of one vector alone is one function: tanh(h) + 0.1 h, and -2 tanh(h) is tanh. Of other maps these are the outermost named functions:
     relu in relu((h - mean) / s), both in silu(g) + tanh(h); products of vectors are none.
     """
-    return tuple(dict.fromkeys(x for found in _maps(program) for x in found.functions()))
+    return tuple(dict.fromkeys(_unscaled(x) for found in _maps(program) for x in found.functions()))
+
+
+def _unscaled(function: Expr) -> Expr:
+    """Without a factor that is a number other than 0: entries of a matrix of data, say. Whether it is GOOD stays the same."""
+    if function.op == "neg":
+        return _unscaled(function.args[0])
+    if function.op == "mul":
+        numbers = [x for x in function.args if x.op == "number"]
+        if numbers and all(x.value for x in numbers):
+            return _unscaled(e.mul(*(x for x in function.args if x.op != "number")))
+    if function.op == "div" and function.args[1].op == "number":
+        return _unscaled(function.args[0])
+    return function
 
 
 def _maps(program: Program) -> list["_Map"]:
