@@ -143,7 +143,14 @@ def rewrite(formula: Formula, change: Callable[[Formula], Formula | None]) -> Fo
     if not formula.args:
         return formula
     args = tuple(rewrite(a, change) for a in formula.args)
-    return add(*args) if formula.op == "add" else replace(formula, args=args)
+    if all(a is b for a, b in zip(args, formula.args, strict=True)):
+        return formula
+    return add(*args) if formula.op == "add" else with_args(formula, args)
+
+
+def with_args(f: Formula, args: tuple[Formula, ...]) -> Formula:
+    """The node with other arguments: `dataclasses.replace`, at a quarter of its time."""
+    return Formula(f.op, args, f.text, f.kind, f.local, f.input, f.step)
 
 
 def at(formula: Formula, name: str) -> Formula:

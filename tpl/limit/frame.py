@@ -95,8 +95,19 @@ class Frame:
     def coordinates(self, left: Named) -> tuple[int, ...]:
         return tuple(self.at(p, left) for p in self.places)
 
+    @cached_property
+    def _known(self) -> "tuple[dict[Named, Named], dict[Named, tuple[Place | None, ...]]]":
+        """What `oriented` and `aligned` have answered."""
+        return {}, {}
+
     def oriented(self, named: Named) -> Named:
         """A kernel of one family at one input is symmetric: the order in which its indices follow the left side's."""
+        known = self._known[0]
+        if named not in known:
+            known[named] = self._oriented(named)
+        return known[named]
+
+    def _oriented(self, named: Named) -> Named:
         left, right = named.left, named.right
         if right is None or (left.base, left.input) != (right.base, right.input) or left.index == right.index:
             return named
@@ -109,6 +120,12 @@ class Frame:
 
     def aligned(self, named: Named) -> tuple[Place | None, ...]:
         """For every index of a kernel the left side's index that it counts from, if any."""
+        known = self._known[1]
+        if named not in known:
+            known[named] = self._aligned(named)
+        return known[named]
+
+    def _aligned(self, named: Named) -> tuple[Place | None, ...]:
         if self.left is None:
             return (None,) * len(named.indices)
         if named.kind == "entry":

@@ -81,6 +81,7 @@ class Folder:
         self.axes = axes
         self.sums: list[Sum] = []
         self._numbers: dict[Sum, int] = {}
+        self._written_out: dict[tuple, Any] = {}  # sums, at left sides
 
     # ------------------------------------------------------------------------------------------ sums
     def fold(self, value: Any, frame: Frame) -> Any:
@@ -325,9 +326,13 @@ class Folder:
         found = self.sum_of(value)
         if found is not None:
             spans = [self._span_at(r, frame, left, policy) for r in found.ranges]
-            variables = [r.variable for r in found.ranges]
-            points = ({**bound, **dict(zip(variables, values, strict=True))} for values in product(*spans))
-            return sympy.Add(*(self._at(found.term, frame, left, policy, point) for point in points))
+            key = (value, frame.left, left, *spans, *bound.items())
+            if key not in self._written_out:
+                variables = [r.variable for r in found.ranges]
+                points = ({**bound, **dict(zip(variables, values, strict=True))} for values in product(*spans))
+                terms = [self._at(found.term, frame, left, policy, point) for point in points]
+                self._written_out[key] = sympy.Add(*terms)
+            return self._written_out[key]
         if not value.args:
             return value
         return value.func(*(self._at(a, frame, left, policy, bound) for a in value.args))
