@@ -8,6 +8,7 @@ import numpy as np
 import sympy
 
 from tpl.core import expr as e
+from tpl.core.builder import entry_name
 from tpl.core.functions import FUNCTIONS
 from tpl.core.gradient import partial_derivatives
 from tpl.limit.algebra import LeastNorm, Ratio, from_sympy, to_sympy
@@ -34,7 +35,7 @@ class Oracle:
         self.defs = context.transcriber.defs
         self.rng = np.random.default_rng(5)
         self.leaves, self.quantities = {}, {}
-        self.aliases = {}
+        self.aliases = {}  # (name, indices) -> the name that it is another one for, and the letters' values in that
         self.bodies = {
             name: {"parameters": d.parameters, "body": context.transcriber.value(d.body).formula}
             for name, d in self.defs.items()
@@ -82,7 +83,8 @@ class Oracle:
             found = self.lines.get((prefix + formula.text, wrapped, tagged))
             if found is not None:
                 return found
-        return self.aliases.get((prefix + formula.text, wrapped))
+        alias = self.aliases.get((prefix + formula.text, wrapped))
+        return self.line(*alias, input_, prefix) if alias is not None else None
 
     circle = ()
 
@@ -96,7 +98,9 @@ class Oracle:
             value = env[formula.text]
             return value if isinstance(value, e.Expr) else e.number(value)
         line = self.line(formula, env, self._at(formula, input_))
-        assert line is not None, formula
+        if line is None:  # an entry of data
+            assert formula.kind == "data", formula
+            return e.symbol(entry_name(f"{formula.text}[{', '.join(str(self.index(a, env)) for a in formula.args)}]"))
         return from_sympy(self.law.scalars[line])
 
     @staticmethod
@@ -134,7 +138,8 @@ class Oracle:
         return self.adjoint(self.product(what, env, at))
 
     def adjoint(self, forward):
-        return self.context.lines.adjoint_of.get(forward)
+        product = next((p for p, x in self.context.lines.product_adjoints.items() if x == forward), None)
+        return self.context.lines.adjoint_of.get(forward, product)
 
     def product(self, formula, env, input_):
         """The core line of a product, found by its matrix and the value of what it meets."""

@@ -15,9 +15,10 @@ from itertools import combinations
 from tpl.core.gradient import open_
 from tpl.core.program import Kind, Line, Program
 from tpl.limit import formula as f
-from tpl.limit.folding import Axis, fold, shifted, simplified, size, unwrapped
+from tpl.limit.folding import Axis, fold, shifted, simplified, size, unwrapped, with_fixed
 from tpl.limit.formula import Formula
-from tpl.limit.naming import Variable, variable
+from tpl.limit.matching import straight
+from tpl.limit.naming import Variable, entry, variable
 from tpl.limit.transcribe import Transcriber
 
 _LABEL = re.compile(r"\{\w+(?:\[(\d+)\])?(?:; (\d+))?\}")
@@ -61,6 +62,7 @@ class Lines:
         self.number = {line.name: i for i, line in enumerate(self.lines)}
         self._formulas: dict[int, Formula] = {}
         self._axes: dict[str, list[Axis]] = {}
+        self._instead: dict[str, str] = {}  # loops' letters -> those that count the places which the loops run against
         self.words: dict[int, Formula] = {}  # products in the user's words, with indices as numbers
 
     def _owners(self) -> dict[int, Variable]:
@@ -104,9 +106,44 @@ class Lines:
             if clause == f.ZERO:
                 clause = Formula("clause", (f.letter("ijkl"[place % 4]), f.ZERO, f.ZERO))
             letter, start, stop = clause.args
-            shift = self.transcriber.shifts.get((base, place), 0)
-            found.append(Axis(letter.text, start, stop, min(values), max(values), shift))
+            origin, slope = straight(self.transcriber.targets.get((base, place), letter), letter.text, self.whole) or (
+                0,
+                0,
+            )
+            low, high = min(values), max(values)
+            if slope == 1:
+                found.append(Axis(letter.text, start, stop, low, high, origin))
+            else:  # as in y[L - l]: places are counted by a letter of their own
+                self._instead[letter.text] = self._unused(letter.text)
+                stop = self._top(base, place, letter, high)
+                found.append(Axis(self._instead[letter.text], f.number(low), stop, low, high))
         return found
+
+    def _top(self, base: str, place: int, letter: Formula, high: int) -> Formula:
+        """The highest place of an index L - l: L, where that is in reach."""
+        index = self.transcriber.targets[base, place]
+        for start in range(3):
+            top = simplified(f.relettered_as(index, letter.text, f.number(start)))
+            if self.whole(top) == high:
+                return top
+        return f.number(high)
+
+    def counted(self, base: str) -> list[tuple[Formula, Formula]]:
+        """(j, L - l) for the indices of a family whose places have a letter of their own."""
+        axes = enumerate(self.axes(base))
+        return [(f.letter(a.letter), self.transcriber.targets[base, place]) for place, a in axes
+                if a.letter in self._instead.values()]  # fmt: skip
+
+    @property
+    def run_against(self) -> set[str]:
+        """Letters of loops that run against the places they assign."""
+        return set(self._instead)
+
+    def _unused(self, letter: str) -> str:
+        """A letter for the places that the loop's letter runs against."""
+        taken = {c.args[0].text for axes in self.transcriber.axes.values() for c in axes if c.op == "clause"}
+        taken |= set(self.transcriber.names)
+        return next(x for x in (*"jikmpqrs", letter + "′") if x not in taken)
 
     def whole(self, formula: Formula) -> int | None:
         """The value of an index expression without letters."""
@@ -127,7 +164,7 @@ class Lines:
             return axis.start
         stop = self.whole(axis.stop)
         if axis.stop.op != "number" and stop is not None and (value == stop != 1 or 2 < value < stop):
-            return axis.stop if value == stop else Formula("sub", (axis.stop, f.number(stop - value)))
+            return axis.stop if value == stop else simplified(Formula("sub", (axis.stop, f.number(stop - value))))
         if axis.stop.op != "number" and value == stop and axis.start.op != "number":
             return axis.stop
         return f.number(value)
@@ -147,14 +184,15 @@ class Lines:
             return f.ZERO
         if named is not None and not (line.origin.derived and not self._is_adjoint(line)):
             return self._adjoint_of(index) if line.origin.derived else self.named(named)
-        if line.origin.derived and self.is_family(index):
+        if line.origin.derived and (self.is_family(index) or index in self.product_adjoints):
             return self._adjoint_of(index)
         return self.right(index)
 
     def stands_alone(self, index: int) -> bool:
         """Does a line of the backward pass get an entry: is it named, or a family of its own?"""
-        return self._is_adjoint(self.lines[index]) and (
-            variable(self.lines[index].name) is not None or self.is_family(index)
+        return index in self.product_adjoints or (
+            self._is_adjoint(self.lines[index])
+            and (variable(self.lines[index].name) is not None or self.is_family(index))
         )
 
     @staticmethod
@@ -176,6 +214,8 @@ class Lines:
         return {line.args[1] for line in self.lines if line.op == "matmul"}
 
     def _adjoint_of(self, index: int) -> Formula:
+        if index in self.product_adjoints:
+            return Formula("adjoint", (self.formula(self.product_adjoints[index]),), kind="vector", local=True)
         match = _REVERSE.match(self.lines[index].origin.derived)
         source = self.number.get(match[1]) if match is not None else None
         kind = "vector" if self.lines[index].kind is Kind.VECTOR else "scalar"
@@ -205,8 +245,17 @@ class Lines:
         if line.op == "gaussian":
             return f.from_expr(line.mean, self.formula)
         assert line.expr is not None
-        inside = f.from_expr(open_(line.expr, line.args), self.formula)
+        inside = f.rewrite(f.from_expr(open_(line.expr, line.args), self.formula), self._entry)
         return Formula("avg", (inside,)) if line.op == "moment" else inside
+
+    def _entry(self, node: Formula) -> Formula | None:
+        """`G[1, 2]` for the constant that stands for it, its indices counted by the letters of loops over its axes."""
+        found = entry(node.text) if node.op == "name" and node.kind == "const" else None
+        if found is None:
+            return None
+        letters = self.transcriber.letters_over(found.base)
+        indices = tuple(Formula("index", (), str(i), x) for i, x in zip(found.numbers, letters, strict=True))
+        return Formula("name", indices, found.base, "data")
 
     def _row(self, line: Line) -> Formula:
         owner = self.rows.get(line.row)
@@ -229,7 +278,7 @@ class Lines:
 
     def _key(self, index: int) -> tuple:
         span = self.lines[index].origin.span
-        named = variable(self.lines[index].name)
+        named = self._forward(index) if index in self.product_adjoints else variable(self.lines[index].name)
         return (named.base, len(named.index)) if named is not None else ("", str(span))
 
     def anchor(self, index: int) -> dict[str, int]:
@@ -241,18 +290,27 @@ class Lines:
                 found.setdefault(node.kind, int(node.text))
             return None
 
-        named = variable(self.lines[index].name)
-        base = ""
+        named = self._forward(index)
         if named is not None:
-            base = named.base.removeprefix("d") if self.lines[index].origin.derived else named.base
-        else:
-            match = _REVERSE.match(self.lines[index].origin.derived)
-            named = self.owner.get(self.number.get(match[1], -1)) if match is not None else None
-            if named is None:
-                f.rewrite(self.formula(index), collect)
-                return found
-            base = named.base
-        return self.place(Variable(base, named.index, 0))
+            return self.place(named)
+        f.rewrite(self.formula(index), collect)
+        return found
+
+    def _forward(self, index: int) -> Variable | None:
+        """The user's vector that a line is, or is the adjoint of; None without one."""
+        if index in self.product_adjoints:
+            return variable(self.lines[self.product_adjoints[index]].name)
+        named, derived = variable(self.lines[index].name), self.lines[index].origin.derived
+        if named is not None:
+            return Variable(named.base.removeprefix("d") if derived else named.base, named.index, 0)
+        match = _REVERSE.match(derived)
+        owner = self.owner.get(self.number.get(match[1], -1)) if match is not None else None
+        return Variable(owner.base, owner.index, 0) if owner is not None else None
+
+    def base_of(self, index: int) -> str:
+        """The user's name that a line belongs to; "" without one."""
+        named = self._forward(index)
+        return named.base if named is not None else ""
 
     @cached_property
     def adjoint_of(self) -> dict[int, int]:
@@ -265,9 +323,45 @@ class Lines:
                 found.setdefault(source, i if line.op == "map" else line.args[1])
         return found
 
+    @cached_property
+    def product_adjoints(self) -> dict[int, int]:
+        """Products of the backward pass -> the vector whose adjoint each is, as in x = U @ xi, h = W @ x: dx is W.T @ dh."""
+        users: dict[int, list[int]] = {}
+        made: dict[tuple[int, int, bool], int] = {}
+        for i, line in enumerate(self.lines):
+            if line.origin.derived:
+                if line.op == "matmul":
+                    made.setdefault((*line.args, line.transposed), i)  # type: ignore[arg-type]
+                continue
+            for a in set(line.args):
+                users.setdefault(a, []).append(i)
+        found: dict[int, int] = {}
+        for i, line in enumerate(self.lines):
+            using = users.get(i, [])
+            plain = line.op in ("input", "matmul") and not line.origin.derived and variable(line.name) is not None
+            if plain and len(using) == 1 and self.lines[using[0]].op == "matmul" and i not in self.adjoint_of:
+                matrix, transposed = self.lines[using[0]].args[0], self.lines[using[0]].transposed
+                product = made.get((matrix, self.adjoint_of.get(using[0], -1), not transposed))
+                if product is not None:
+                    found[product] = i
+        return found
+
     def place(self, named: Variable) -> dict[str, int]:
         """The values of the loops' letters where a name is assigned."""
         return {a.letter: i - a.shift for a, i in zip(self.axes(named.base), named.numbers, strict=False)}
+
+    def loops(self, named: Variable) -> dict[str, tuple[int, Formula]]:
+        """The values of the loops' letters where a name is assigned, and the index that each of them is part of."""
+        found = {}
+        for place, clause in enumerate(self.transcriber.axes.get(named.base, [])):
+            index = self.transcriber.targets.get((named.base, place))
+            if index is None or place >= len(named.numbers):
+                continue
+            letter = clause.args[0].text
+            origin, slope = straight(index, letter, self.whole) or (0, 0)
+            if slope in (1, -1):
+                found[letter] = (slope * (named.numbers[place] - origin), index)
+        return found
 
     @cached_property
     def axis_table(self) -> dict[str, Axis]:
@@ -312,24 +406,29 @@ class Lines:
     def _grouped(
         self, members: list[int], anchors: dict[int, dict[str, int]], modulo: tuple[str, ...], tie: tuple[str, ...]
     ) -> dict[tuple[Formula, Formula], list[int]]:
+        folded = {
+            i: tuple(self.folded(x, anchors[i], modulo, tie) for x in (self.formula(i), self.right(i))) for i in members
+        }
         groups: dict[tuple[Formula, Formula], list[int]] = {}
-        for i in members:
-            pair = (
-                self.written(self.formula(i), anchors[i], modulo, tie),
-                self.written(self.right(i), anchors[i], modulo, tie),
-            )
-            groups.setdefault(pair, []).append(i)
+        for i, (left, right) in with_fixed(folded, anchors).items():
+            groups.setdefault((self.anchored(left, anchors[i]), self.anchored(right, anchors[i])), []).append(i)
         return groups
 
     def written(
         self, formula: Formula, anchor: Mapping[str, int], modulo: tuple[str, ...] = (), tie: tuple[str, ...] = ()
     ) -> Formula:
-        """Sums folded, and indices as letters. tie: (x, y) counts the index x from the anchor's y."""
+        """Sums folded, and indices as letters."""
+        return self.anchored(self.folded(formula, anchor, modulo, tie), anchor)
+
+    def folded(
+        self, formula: Formula, anchor: Mapping[str, int], modulo: tuple[str, ...], tie: tuple[str, ...]
+    ) -> Formula:
+        """tie: (x, y) counts the index x from the anchor's y."""
         folded = fold(unwrapped(formula, anchor, self.axis_table, modulo), anchor)
         if tie:
             x, y = tie
             folded = f.rewrite(folded, lambda n: replace(n, kind=y) if n.op == "index" and n.kind == x else None)
-        return self.anchored(folded, anchor)
+        return folded
 
     def numbered(self, formula: Formula) -> Formula:
         """Index numbers as they are."""
@@ -345,6 +444,8 @@ class Lines:
             name, value = node.kind, int(node.text)
             if name.startswith("="):  # an end of a folded sum
                 return self.end(table[name[1:]], value) if name[1:] in table else f.number(value)
+            if name not in anchor and self._instead.get(name) in anchor:
+                name = self._instead[name]
             if name in anchor:
                 return shifted(f.letter(name), value - anchor[name])
             return self.end(table[name], value) if name in table else f.number(value)
@@ -368,6 +469,8 @@ class Lines:
 
     def products_in(self, index: int) -> list[int]:
         """The products that a line's right side writes out."""
+        if index in self.product_adjoints:
+            return [index]
         found, stack = [], list(self.lines[index].args)
         while stack:
             i = stack.pop()

@@ -136,8 +136,10 @@ class Context:
 
     def relative(self, line: int, place: dict[str, int], modulo: tuple[str, ...] = ()) -> Formula:
         """A product over the letters of another place: in the user's words where it is the user's."""
+        own = self.place(line)
         for product in self.by_line.get(line, ()):
-            return _moved(product.formula, self.place(line), place)
+            if not (f.letters_of(product.formula) - own.keys()) & self.lines.run_against:
+                return _moved(product.formula, own, place)
         return self.lines.written(self.lines.right(line), place, modulo)
 
     @cached_property

@@ -12,6 +12,7 @@ from tpl.limit.backward import first_input
 from tpl.limit.calculus import used_quantities
 from tpl.limit.cancellations import Net, net_form
 from tpl.limit.context import Context
+from tpl.limit.folding import over_loops
 from tpl.limit.formula import Formula
 from tpl.limit.naming import variable
 from tpl.limit.transcribe import Product, Statement
@@ -29,7 +30,10 @@ class Corrections:
         self.context = context
 
     def listed(self, product: Product, found: list[Verdict]) -> list[Formula]:
-        """The general formula for Ż, and each instance's terms with numbers where there are some."""
+        """The formula for Ż: one for all indices, or each instance's terms, with numbers where there are some."""
+        general = self._general(product, found)
+        if general is not None:
+            return [general]
         hat = f.z(product.formula, "dot")
         listed = [v for v in found if v.terms][:MAX_INSTANCES]
         values = self._values(listed)
@@ -44,6 +48,18 @@ class Corrections:
             rounded = any((v.line, i) in values and not _is_constant(t.coefficient) for i, t in enumerate(v.terms))
             equations.append(Formula("near" if rounded else "eq", (f.z(own, "dot"), f.add(*terms))))
         return equations
+
+    def _general(self, product: Product, found: list[Verdict]) -> Formula | None:
+        """Ż at the indices of the user's loops, if all instances agree."""
+        lines, shared = self.context.lines, {len(v.terms) for v in found}
+        if len(found) < 3 or shared & {0} or len(shared) > 1 or not self.context.inputs:
+            return None
+        owners = [lines.owner.get(v.line) for v in found]
+        loops = [lines.loops(x) for x in owners if x is not None]
+        vector = f.to_z(product.formula.args[1], self.context.kept)
+        instances = [f.add(*(self._slope_term(v, i, vector) for i in range(len(v.terms)))) for v in found]
+        right = over_loops(instances, loops, lines.whole) if len(loops) == len(found) else None
+        return Formula("eq", (f.z(product.formula, "dot"), right)) if right is not None else None
 
     def together(self, x: Statement) -> tuple[list[Formula], list[Sentence]]:
         """Lines in which a correction meets its own vector: what is left, and the coefficients that cancel."""
@@ -128,13 +144,18 @@ class Corrections:
             return f.ZERO
         if value is not None:
             return f.mul(_rounded(*value), z_y)
-        x = self.context.lines.numbered(self.context.lines.formula(self.context.program.lines[verdict.line].args[1]))
+        x = f.z(self.context.lines.formula(self.context.program.lines[verdict.line].args[1]))
+        return self.context.lines.numbered(self._slope_term(verdict, i, x))
+
+    def _slope_term(self, verdict: Verdict, i: int, z_x: Formula) -> Formula:
+        """σ² E[∂Z^x/∂Ẑ] Z^y, with indices on the way to letters."""
+        correction, line = verdict.terms[i], self.context.program.lines[verdict.line]
         product = next(
             (p for p in verdict.relevant if self.context.program.lines[p].args[1] == correction.vector),
             verdict.relevant[0],
         )
-        slope = Formula("E", (Formula("slope", (f.z(x), f.z(self.context.numbered(product), "hat"))),))
-        line = self.context.program.lines[verdict.line]
+        slope = Formula("E", (Formula("slope", (z_x, f.z(self.context.lines.right(product), "hat"))),))
+        z_y = f.z(self.context.lines.formula(correction.vector))
         return f.mul(self.context.fraction(self.context.law.strength(line.args[0], line.transposed)), slope, z_y)
 
 

@@ -218,7 +218,8 @@ class _Explainer:
         return [self._adjoint(family) for family in self.context.lines.families(chosen)]
 
     def _adjoint(self, family: Family) -> Entry:
-        line = self.context.program.lines[family.lines[0]]
+        first = family.lines[0]
+        line = self.context.program.lines[self.context.lines.product_adjoints.get(first, first)]
         span = line.origin.span
         assert span is not None
         zero = all(is_zero(self.context.law, i) for i in family.lines)
@@ -236,6 +237,7 @@ class _Explainer:
             why = self.grounds.of_family(family)
         if family.left.args and family.left.args[0].op == "matmul":
             why += self.grounds.shared(family)
+        why = [*self._counted(family), *why]
         text = self.context.source.slice(span)
         rule = "" if zero else "; ".join(RULES[x] for x in (("matmul",) if family.products else ()) + ("map",))
         return Entry(
@@ -247,6 +249,13 @@ class _Explainer:
             (becomes,),
             tuple(why),
         )
+
+    def _counted(self, family: Family) -> list[Sentence]:
+        """What a letter means that the user's loops do not have."""
+        letters = {c.args[0] for c in family.conditions}
+        bases = {self.context.lines.base_of(i) for i in family.lines}
+        counted = dict(x for base in sorted(bases) for x in self.context.lines.counted(base))
+        return [("Here ", letter, " is ", index, ".") for letter, index in counted.items() if letter in letters]
 
     def _circles(self, family: Family) -> list[Formula]:
         """p mod P for an index that is counted so."""

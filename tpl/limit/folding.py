@@ -4,9 +4,9 @@ On the way to a letter an index is a node "index" with its value as text and the
 of a sum over l.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from itertools import pairwise
+from itertools import count, pairwise
 
 from tpl.limit import formula as f
 from tpl.limit.formula import Formula
@@ -41,35 +41,46 @@ def shifted(base: Formula, offset: int, negative: bool = False) -> Formula:
 
 
 def simplified(formula: Formula) -> Formula:
-    """(l + 1) − 1 as l: indices with their whole numbers gathered."""
+    """(l + 1) − 1 as l, L + 1 − (l − 1) as L − l + 2: indices with what stands in them twice gathered."""
     if (formula.op == "name" and formula.kind == "index") or not formula.args:
         return formula
     args = tuple(simplified(a) for a in formula.args)
     whole = replace(formula, args=args)
-    gathered = _gather(whole) if formula.op in ("add", "sub") else None
-    if gathered is None or len(gathered[0]) > 1:
+    terms = _terms(whole) if formula.op in ("add", "sub") else None
+    if terms is None:
         return whole
-    if not gathered[0]:
-        return f.number(gathered[1])
-    return shifted(f.letter(gathered[0][0]), gathered[1])
+    gathered: dict[Formula, int] = {}
+    for term, sign in terms:
+        value = int(term.text) if term.op == "number" else 1
+        key = f.ONE if term.op == "number" else term
+        gathered[key] = gathered.get(key, 0) + sign * value
+    number = gathered.pop(f.ONE, 0)
+    kept = {x: k for x, k in gathered.items() if k}
+    if any(abs(k) > 1 for k in kept.values()) or len(kept) + (number != 0) >= len(terms):
+        return whole
+    added, taken = ([x for x, k in kept.items() if k == sign] for sign in (1, -1))
+    if not added:
+        if taken:
+            return shifted(taken[0], number, negative=True) if len(taken) == 1 else whole
+        return f.number(number) if number >= 0 else Formula("neg", (f.number(-number),))
+    found = f.add(*added)
+    for x in taken:
+        found = Formula("sub", (found, x))
+    return shifted(found, number)
 
 
-def _gather(formula: Formula) -> tuple[list[str], int] | None:
-    """Letters, and the sum of the numbers beside them; None for other expressions."""
-    if formula.op == "name" and formula.kind == "index":
-        return [formula.text], 0
-    if formula.op == "number" and formula.text.isdigit():
-        return [], int(formula.text)
+def _terms(formula: Formula, sign: int = 1) -> list[tuple[Formula, int]] | None:
+    """The names and whole numbers that an index adds and takes off; None for other expressions."""
+    if formula.op == "name" or (formula.op == "number" and formula.text.isdigit()):
+        return [(formula, sign)]
+    if formula.op == "neg":
+        return _terms(formula.args[0], -sign)
     if formula.op not in ("add", "sub"):
         return None
-    parts = [_gather(a) for a in formula.args]
-    if any(p is None for p in parts):
-        return None
+    signs = [sign, -sign] if formula.op == "sub" else [sign] * len(formula.args)
+    parts = [_terms(a, k) for a, k in zip(formula.args, signs, strict=True)]
     known = [p for p in parts if p is not None]
-    if formula.op == "sub" and known[1][0]:
-        return None
-    sign = -1 if formula.op == "sub" else 1
-    return [x for p in known for x in p[0]], known[0][1] + sign * sum(p[1] for p in known[1:])
+    return [x for p in known for x in p] if len(known) == len(parts) else None
 
 
 def unwrapped(
@@ -99,6 +110,78 @@ def fold(formula: Formula, anchor: Mapping[str, int]) -> Formula:
     for term in args:
         groups.setdefault(_skeleton(term), []).append(term)
     return f.add(*(part for terms in groups.values() for part in _run(terms, anchor)))
+
+
+def with_fixed(
+    members: Mapping[int, tuple[Formula, ...]], anchors: Mapping[int, Mapping[str, int]]
+) -> dict[int, tuple[Formula, ...]]:
+    """Formulas by member, in which an index that is the same in all of one shape, though their letters differ, is a number."""
+    found = dict(members)
+    shapes: dict[tuple[Formula, ...], list[int]] = {}
+    for i, formulas in members.items():
+        shapes.setdefault(tuple(map(_skeleton, formulas)), []).append(i)
+    for same in shapes.values():
+        if len(same) < 3:
+            continue
+        tables = [[x for formula in members[i] for x in _indices(formula)] for i in same]
+        fixed = {
+            place
+            for place, (letter, value) in enumerate(tables[0])
+            if all(t[place][1] == value for t in tables) and len({anchors[i].get(letter) for i in same}) > 1
+        }
+        if fixed:
+            for i in same:
+                found[i] = _numbered(members[i], fixed)
+    return found
+
+
+def over_loops(
+    instances: Sequence[Formula], loops: Sequence[Mapping[str, tuple[int, Formula]]],
+    whole: Callable[[Formula], int | None],
+) -> Formula | None:  # fmt: skip
+    """One formula over the letters of loops for all instances; None if they do not agree.
+
+    loops: of each instance the letters' values, with the index of the left side that each is part of.
+    """
+    tables = [_indices(x) for x in instances]
+    if len(set(map(_skeleton, instances))) > 1:
+        return None
+    written: list[Formula] = []
+    for column in zip(*tables, strict=True):
+        found = _over_letters([value for _, value in column], loops, whole)
+        if found is None:
+            return None
+        written.append(found)
+    replaced = iter(written)
+    return simplified(f.rewrite(instances[0], lambda node: next(replaced) if node.op == "index" else None))
+
+
+def _over_letters(
+    values: Sequence[int], loops: Sequence[Mapping[str, tuple[int, Formula]]], whole: Callable[[Formula], int | None]
+) -> Formula | None:
+    """An index as a letter plus a number, or as the left side's index plus a number."""
+    if len(set(values)) == 1:
+        return f.number(values[0])
+    for letter in loops[0]:
+        off = {v - at[letter][0] for v, at in zip(values, loops, strict=True)}
+        if len(off) == 1:
+            return shifted(f.letter(letter), off.pop())
+        index = loops[0][letter][1]
+        against = {v + at[letter][0] for v, at in zip(values, loops, strict=True)}
+        origin = whole(f.relettered_as(index, letter, f.ZERO))
+        if len(against) == 1 and origin is not None and letter in f.letters_of(index):
+            return simplified(shifted(index, against.pop() - origin))
+    return None
+
+
+def _numbered(formulas: tuple[Formula, ...], fixed: set[int]) -> tuple[Formula, ...]:
+    """With numbers for the indices at some places, counted through all the formulas."""
+    places = count()
+
+    def change(node: Formula) -> Formula | None:
+        return f.number(int(node.text)) if node.op == "index" and next(places) in fixed else None
+
+    return tuple(f.rewrite(x, change) for x in formulas)
 
 
 def _skeleton(formula: Formula) -> Formula:

@@ -191,6 +191,11 @@ def relettered(formula: Formula, letters: dict[str, str]) -> Formula:
     return rewrite(formula, change)
 
 
+def relettered_as(formula: Formula, name: str, value: Formula) -> Formula:
+    """A value for a free index."""
+    return rewrite(formula, lambda n: value if n.op == "name" and n.kind == "index" and n.text == name else None)
+
+
 def letters_of(formula: Formula) -> set[str]:
     """The free indices of a formula."""
     if formula.op == "name" and formula.kind == "index":

@@ -86,6 +86,12 @@ def variable(name: str, outputs: bool = False) -> Variable | None:
     return Variable(match["base"], index + output, int(match["input"] or 0))
 
 
+def entry(name: str) -> Variable | None:
+    """Read the constant that stands for an entry of generic data; None for others."""
+    match = _ENTRY.match(name)
+    return Variable(match[1], tuple(int(i) for i in match[2].split("_")[1:]), 0) if match is not None else None
+
+
 class Names:
     """The quantities of a law in the user's words: named ones are symbols, the others are written out.
 
@@ -145,10 +151,9 @@ class Names:
         return self.symbol(Named("gram", *in_order(left, right)))
 
     def _entry(self, symbol: Any) -> Any:
-        match = _ENTRY.match(symbol.name)
-        assert match is not None
-        indices = tuple(int(i) for i in match[2].split("_")[1:])
-        return self.symbol(Named("entry", Variable(match[1], indices, 0)))
+        found = entry(symbol.name)
+        assert found is not None
+        return self.symbol(Named("entry", found))
 
     def write_answer(self, value: Any) -> Any:
         """As `write`, but a value that is a nameless quantity is written out, however long."""

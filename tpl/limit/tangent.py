@@ -12,7 +12,9 @@ from dataclasses import dataclass, replace
 from tpl.language import syntax as s
 from tpl.limit import formula as f
 from tpl.limit.context import Context
+from tpl.limit.folding import simplified
 from tpl.limit.formula import Formula
+from tpl.limit.matching import Matching, Ranges, Unwritten
 from tpl.limit.naming import variable
 from tpl.limit.transcribe import Product, Statement
 
@@ -40,6 +42,7 @@ class Tangent:
     def __init__(self, context: Context, network: str):
         self.vanishes, self.lines, self.kept, self.ratio = context.vanishes, context.lines, context.kept, context.ratio
         self.program = context.program
+        self.matching = Matching(context.lines.whole)
         self.statements = statements = [x for x in context.statements if x.network == network]
         self.drawn = [
             x for x in statements
@@ -75,8 +78,11 @@ class Tangent:
             return Formula("adjoint", (product.formula,), kind="vector", local=True)
         line = adjoints[len(adjoints) // 2]
         loops = {c.args[0].text for c in x.clauses}
-        place = {k: v for k, v in self.lines.anchor(line).items() if k in loops}
-        return self.lines.anchored(self.lines.formula(line), place)
+        anchor, adjoint = self.lines.anchor(line), self.lines.formula(line)
+        if not anchor.keys() <= loops and x.target is not None:  # counted by places, which the loop runs against
+            named = adjoint.op == "adjoint" and adjoint.args[0].text == x.target.text
+            return Formula("adjoint", (x.target if named else product.formula,), kind="vector", local=True)
+        return self.lines.anchored(adjoint, {k: v for k, v in anchor.items() if k in loops})
 
     def vectors(self) -> list[Use]:
         """Uses of trained vectors: one adjoint each, however often they are used."""
@@ -107,31 +113,66 @@ class Tangent:
         return found is not None and found.base == "d" + target.text
 
     def terms(self, uses: list[Use], inputs: tuple[str, str], several: bool) -> list[Formula]:
-        """One term for every pair of uses of one parameter. several: `inputs` names outputs, of one input."""
+        """One term for every pair of uses of one parameter. several: `inputs` names outputs, of one input.
+
+        W x in one use and W^⊤ y in the other give E[Z^{d(W x)} Z^y] E[Z^x Z^{d(W^⊤ y)}]: adjoints are odd in the readouts,
+        and features even, so that these vanish. Raises Unwritten for uses that meet at some of their indices only.
+        """
         terms = []
         for a in uses:
             for b in uses:
-                if _bare(a.parameter) == _bare(b.parameter) and not (a.vanishes or b.vanishes):
-                    terms.append(_pair(a, b, inputs, several, self.kept))
+                if a.vanishes or b.vanishes or (a.parameter.op == "transposed") != (b.parameter.op == "transposed"):
+                    continue
+                try:
+                    first, second, order = a, self._matched(b, a), inputs
+                except Unwritten:  # b is there at some indices of a only: over those of b
+                    first, second, order = b, self._matched(a, b), inputs[::-1]
+                if second is not None:
+                    terms.append(_pair(first, second, order, several, self.kept))
         return terms
+
+    def _matched(self, use: Use, other: Use) -> Use | None:
+        return matched(use, _bare(other.parameter), self.matching.ranges(other.clauses), self.matching)
 
 
 def _bare(parameter: Formula) -> Formula:
     return parameter.args[0] if parameter.op == "transposed" else parameter
 
 
-def _is_transposed(use: Use) -> bool:
-    return use.parameter.op == "transposed"
+def matched(use: Use, matrix: Formula, ranges: Ranges, matching: Matching) -> Use | None:
+    """A use of the very matrix: its own letters by those of the matrix, others primed. ranges: of the matrix's letters.
+
+    None if it is never that one. Raises Unwritten if it is at some of its indices only.
+    """
+    parameter = _bare(use.parameter)
+    if parameter.text != matrix.text:
+        return None
+    own = {c.args[0].text for c in use.clauses}
+    rest = frozenset(own - f.letters_of(parameter))
+    known = matching.unified(parameter, matrix, matching.ranges(use.clauses), ranges)
+    if known is None:
+        return None
+
+    def moved(formula: Formula) -> Formula:
+        primed = f.primed(formula, rest)
+        return simplified(
+            f.rewrite(primed, lambda x: known.get(x.text) if x.op == "name" and x.kind == "index" else None)
+        )
+
+    clauses = tuple(
+        Formula("clause", (f.letter(c.args[0].text + "′"), *map(moved, c.args[1:])))
+        for c in use.clauses
+        if c.args[0].text in rest
+    )
+    met = moved(use.met) if use.met is not None else None
+    return replace(use, adjoint=moved(use.adjoint), factor=moved(use.factor), met=met, clauses=clauses)
 
 
 def _pair(a: Use, b: Use, inputs: tuple[str, str], several: bool, kept: Callable[[Formula], bool]) -> Formula:
-    """σ² E[Z^{da} Z^{db}′] E[Z^x Z^y′], summed over the indices of both uses; those of the parameter are common."""
-    common = f.letters_of(a.parameter)
-    own = frozenset(c.args[0].text for c in b.clauses) - common
-    moved = [f.primed(x, frozenset(own)) if x is not None else None for x in (b.adjoint, b.met)]
+    """σ² E[Z^{da} Z^{db}′] E[Z^x Z^y′], summed over the indices of both uses; b is one of the very matrix (`matched`)."""
     place = f.of_output if several else f.at
     left = [place(x, inputs[0]) if x is not None else x for x in (a.adjoint, a.met)]
-    right = [place(x, inputs[1]) if x is not None else x for x in moved]
+    right = [place(x, inputs[1]) if x is not None else x for x in (b.adjoint, b.met)]
     factors = [
         a.strength if a.strength is not None else f.ONE,
         squared(a.factor) if a.factor == b.factor else f.mul(a.factor, b.factor),
@@ -141,10 +182,7 @@ def _pair(a: Use, b: Use, inputs: tuple[str, str], several: bool, kept: Callable
             continue
         both = (f.to_z(x, at_any(kept)), f.to_z(y, at_any(kept)))
         factors.append(Formula("inner", (x, y)) if entering else Formula("E", (f.mul(*both),)))
-    primes = [
-        Formula("clause", (f.letter(c.args[0].text + "′"), *c.args[1:])) for c in b.clauses if c.args[0].text in own
-    ]
-    clauses = (*a.clauses, *primes)
+    clauses = (*a.clauses, *b.clauses)
     body = f.mul(*factors)
     return Formula("sum", (body, *clauses)) if clauses else body
 

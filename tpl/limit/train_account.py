@@ -18,9 +18,10 @@ from tpl.limit.backward import first_input
 from tpl.limit.context import Context
 from tpl.limit.explain import RULES, definition
 from tpl.limit.formula import Formula
+from tpl.limit.matching import Unwritten
 from tpl.limit.shown import meetings, summands
 from tpl.limit.train_course import course, settings
-from tpl.limit.train_equations import Equations, Learner, Unwritten
+from tpl.limit.train_equations import Equations, Learner
 from tpl.limit.train_generic import Generic, train_block
 from tpl.limit.train_loss import loss_formula, signal
 from tpl.limit.train_symbols import Symbols, symbols

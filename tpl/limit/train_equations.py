@@ -18,16 +18,12 @@ from tpl.language import syntax as s
 from tpl.limit import formula as f
 from tpl.limit.algebra import to_sympy
 from tpl.limit.context import Context
-from tpl.limit.folding import simplified
 from tpl.limit.formula import Formula
-from tpl.limit.tangent import Tangent, Use
+from tpl.limit.matching import Matching
+from tpl.limit.tangent import Tangent, Use, matched
 from tpl.limit.train_course import Course
 from tpl.limit.train_symbols import Symbols
 from tpl.limit.transcribe import Statement
-
-
-class Unwritten(Exception):
-    """A matrix whose uses overlap in part: no one equation holds for all its indices."""
 
 
 @dataclass(frozen=True)
@@ -61,6 +57,7 @@ class Equations:
 
     def __init__(self, context: Context, training: Training, letters: Symbols, course: Course):
         self.context, self.training, self.letters, self.course = context, training, letters, course
+        self.matching = Matching(context.lines.whole)
         self.rows = int(training.examples[0].outputs.shape[1])
         self.statements = [x for x in context.statements if x.network == training.network]
         self.learners = [y for x in self.statements if (y := self._learner(x)) is not None]
@@ -99,7 +96,11 @@ class Equations:
     def learner(self, parameter: Formula, ranges: "dict[str, tuple[int, int]] | None" = None) -> Learner | None:
         """The learner that a name over its indices belongs to; None for what does not train. ranges: of its letters."""
         own = [(t, x) for x in self.learners if (t := x.statement.target) is not None and t.text == parameter.text]
-        fitting = [(t, x) for t, x in own if _may_meet(t, parameter, self._ranges(x.statement.clauses), ranges or {})]
+        fitting = [
+            (t, x)
+            for t, x in own
+            if self.matching.may_meet(t, parameter, self.matching.ranges(x.statement.clauses), ranges or {})
+        ]
         fitting.sort(key=lambda pair: bool(f.letters_of(pair[0])) != bool(f.letters_of(parameter)))
         return next((x for _, x in fitting), None)
 
@@ -146,7 +147,7 @@ class Equations:
         matrix, vector = product.args
         transposed = matrix.op == "transposed"
         bare = matrix.args[0] if transposed else matrix
-        ranges = self._ranges(clauses)
+        ranges = self.matching.ranges(clauses)
         learner = self.learner(bare, ranges)
         if learner is None or not learner.decays:
             return None
@@ -155,7 +156,7 @@ class Equations:
             return start
         terms = []
         for use in self.uses:
-            met = self._matched(use, bare, ranges)
+            met = matched(use, bare, ranges, self.matching)
             if met is not None:
                 terms.append(self._learned(met, learner, vector, transposed))
         return f.add(start, *terms)
@@ -167,32 +168,6 @@ class Equations:
         first = f.rewrite(matrix, lambda x: replace(x, step=f.ZERO) if x.op == "name" and x.kind == "matrix" else None)
         now = self.at(vector, self.letters.now, self.letters.point)
         return f.mul(self.course.kept, f.z(replace(product, args=(first, now))))
-
-    def _matched(self, use: Use, matrix: Formula, ranges: dict[str, tuple[int, int]]) -> Use | None:
-        """A use of the very matrix: its own letters by those of the matrix, others primed."""
-        parameter = use.parameter.args[0] if use.parameter.op == "transposed" else use.parameter
-        if parameter.text != matrix.text:
-            return None
-        own = {c.args[0].text for c in use.clauses}
-        shared = f.letters_of(parameter) & own
-        rest = frozenset(own - shared)
-        known = _unified(parameter, matrix, self._ranges(use.clauses), ranges)
-        if known is None:
-            return None
-
-        def moved(formula: Formula) -> Formula:
-            primed = f.primed(formula, rest)
-            return simplified(
-                f.rewrite(primed, lambda x: known.get(x.text) if x.op == "name" and x.kind == "index" else None)
-            )
-
-        clauses = tuple(
-            Formula("clause", (f.letter(c.args[0].text + "′"), *map(moved, c.args[1:])))
-            for c in use.clauses
-            if c.args[0].text in rest
-        )
-        met = moved(use.met) if use.met is not None else None
-        return replace(use, adjoint=moved(use.adjoint), factor=moved(use.factor), met=met, clauses=clauses)
 
     def _learned(self, use: Use, learner: Learner, vector: Formula, transposed: bool) -> Formula:
         """−Σ_{s<t, b} … of one use."""
@@ -302,16 +277,6 @@ class Equations:
 
         return f.rewrite(formula, change)
 
-    def _ranges(self, clauses: Iterable[Formula]) -> dict[str, tuple[int, int]]:
-        """The values of letters, where they are known."""
-        whole = self.context.lines.whole
-        found = {}
-        for c in clauses:
-            low, high = whole(c.args[1]), whole(c.args[2])
-            if low is not None and high is not None:
-                found[c.args[0].text] = (low, high)
-        return found
-
 
 def _is_at_step(formula: Formula) -> bool:
     return formula.op == "Z" or formula.step is not None or bool(formula.input)
@@ -324,74 +289,3 @@ def _whole(formula: Formula) -> Formula:
 
 def _base(parameter: Formula) -> str:
     return (parameter.args[0] if parameter.op == "transposed" else parameter).text
-
-
-def _unified(
-    pattern: Formula, target: Formula, own: dict[str, tuple[int, int]], others: dict[str, tuple[int, int]]
-) -> dict[str, Formula] | None:
-    """What the pattern's letters must be for it to be the target; None if it never is.
-
-    own, others: the ranges of the pattern's letters and of the target's. Raises Unwritten if it is at some indices only.
-    """
-    if len(pattern.args) != len(target.args):
-        return None
-    found: dict[str, Formula] = {}
-    for a, b in zip(pattern.args, target.args, strict=True):
-        x, y = _linear(a), _linear(b)
-        if x is None or y is None:
-            if a != b:
-                raise Unwritten
-            continue
-        low, high = _span(x, own)
-        first, last = _span(y, others)
-        if last < low or high < first:
-            return None
-        if first < low or high < last:
-            raise Unwritten
-        if x[0]:
-            value = b if not x[1] else simplified(_offset(b, -x[1]))
-            if found.setdefault(x[0], value) != value:
-                return None
-    return found
-
-
-def _may_meet(
-    pattern: Formula, target: Formula, own: dict[str, tuple[int, int]], others: dict[str, tuple[int, int]]
-) -> bool:
-    """Can two names stand for the same parameter?"""
-    for a, b in zip(pattern.args, target.args, strict=False):
-        x, y = _linear(a), _linear(b)
-        if x is not None and y is not None:
-            (low, high), (first, last) = _span(x, own), _span(y, others)
-            if last < low or high < first:
-                return False
-    return len(pattern.args) == len(target.args)
-
-
-def _offset(formula: Formula, by: int) -> Formula:
-    return f.add(formula, f.number(by)) if by > 0 else Formula("sub", (formula, f.number(-by)))
-
-
-def _linear(index: Formula) -> tuple[str, int] | None:
-    """(letter, c) of letter + c, ("", c) of a number; None for anything else."""
-    if index.op == "number" and index.text.isdigit():
-        return "", int(index.text)
-    if index.op == "name" and not index.args:
-        return index.text, 0
-    if index.op in ("add", "sub") and len(index.args) == 2:
-        inner, by = _linear(index.args[0]), index.args[1]
-        if inner is not None and by.op == "number" and by.text.isdigit():
-            return inner[0], inner[1] + (int(by.text) if index.op == "add" else -int(by.text))
-    return None
-
-
-_ANY = 10**9
-
-
-def _span(linear: tuple[str, int], ranges: dict[str, tuple[int, int]]) -> tuple[int, int]:
-    """The least and the greatest value; of an unknown letter none at all, as it then fits everything."""
-    letter, by = linear
-    if not letter:
-        return by, by
-    low, high = ranges.get(letter, (-_ANY, _ANY))
-    return low + by, high + by

@@ -58,7 +58,11 @@ class _Value:
 
 
 class Transcriber:
-    """Reads a file's statements in order. `names`: base name -> its kind; `local`: names that differ by input."""
+    """Reads a file's statements in order.
+
+    names: base name -> its kind. local: names that differ by input. axes: base name -> for each index the clause of the loop
+    that it is assigned in. targets: base name and place -> the index as it is assigned, l + 1 or L - l.
+    """
 
     def __init__(self, file: s.File, source: Source):
         self.file = file
@@ -68,7 +72,7 @@ class Transcriber:
         self.widths: set[str] = set()
         self.defs = {x.name: x for x in file.statements if isinstance(x, s.Def)}
         self.axes: dict[str, list[Formula]] = {}
-        self.shifts: dict[tuple[str, int], int] = {}
+        self.targets: dict[tuple[str, int], Formula] = {}
         self._products: list[Product] = []
         self._used: list[str] = []
         self._bound: dict[str, _Value] = {}
@@ -150,8 +154,19 @@ class Transcriber:
                 axes.append(f.ZERO)
             if len(letters) == 1 and axes[place] == f.ZERO:
                 axes[place] = by_letter[letters[0]]
-                self.shifts[node.name, place] = _shift(index)
+                self.targets[node.name, place] = index
         return self._name(node.name, indices)
+
+    def letters_over(self, data: str) -> list[str]:
+        """The letters of loops over the axes of data: over equal sizes one and the same."""
+        declared = next(x for x in self.file.statements if isinstance(x, s.Data) and x.name == data)
+        clauses = [c for axes in self.axes.values() for c in axes if c.op == "clause"]
+        found = []
+        for place, dim in enumerate(declared.dims):
+            ends = self.value(dim).formula
+            over = (c.args[0].text for c in clauses if c.args[2] == ends)
+            found.append(next(over, "ijkl"[place % 4]))
+        return found
 
     def clause(self, node: s.Clause) -> Formula:
         """`variable = start..stop`."""
@@ -324,13 +339,6 @@ class Transcriber:
         items = [self.value(i) for i in node.items]
         made = tuple(i.formula for i in items)
         return _Value(Formula("list", made), _join(*(i.kind for i in items)) if items else "const", (), made)
-
-
-def _shift(index: Formula) -> int:
-    """c of an index l + c or l - c."""
-    sign = {"add": 1, "sub": -1}.get(index.op, 0)
-    numbers = [int(a.text) for a in index.args if a.op == "number" and a.text.isdigit()]
-    return sign * numbers[0] if len(index.args) == 2 and len(numbers) == 1 else 0
 
 
 def _join(*kinds: str) -> str:

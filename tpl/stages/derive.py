@@ -140,9 +140,8 @@ def _generic(
         return compiled, None
     planned = {x.split("=")[0] for x in plan.settings}
     kept = [x for x in settings if x.split("=")[0].strip() not in planned]
-    entries = plan.entries if name_all else frozenset()
     found = compile_program(
-        source, plan.data, [*kept, *plan.settings], limits, plan.rows, name_all, generic_entries=entries,
+        source, plan.data, [*kept, *plan.settings], limits, plan.rows, name_all, generic_entries=plan.entries,
         entries=name_all,
     )  # fmt: skip
     return found, plan
