@@ -193,6 +193,9 @@ def squared(factor: Formula) -> Formula:
         return f.ONE
     if factor.op == "neg":
         return squared(factor.args[0])
+    value = f.value_of(factor)
+    if value is not None:
+        return f.number(value**2)
     if factor.op == "div":
         return Formula("div", (squared(factor.args[0]), squared(factor.args[1])))
     return Formula("pow", (factor, f.number(2)))

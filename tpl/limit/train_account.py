@@ -19,7 +19,8 @@ from tpl.limit.context import Context
 from tpl.limit.explain import RULES, definition
 from tpl.limit.formula import Formula
 from tpl.limit.matching import Unwritten
-from tpl.limit.shown import meetings, summands
+from tpl.limit.outputs import meetings
+from tpl.limit.shown import summands
 from tpl.limit.train_course import course, settings
 from tpl.limit.train_equations import Equations, Learner
 from tpl.limit.train_generic import Generic, train_block
