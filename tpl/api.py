@@ -213,6 +213,12 @@ class TensorProgram:
 
         return sweep_settings(self.source, swept, point, progress)
 
+    def check_plot(self, swept: Mapping[str, Sequence[Any]] | None = None) -> None:
+        """Raise TplError where the `plot` of a run, or of a sweep over settings, would have nothing to draw."""
+        from tpl.stages.picture import check_plot
+
+        check_plot(self._for_pairs.program, swept)
+
     def kernel(
         self,
         X1: Any,

@@ -51,7 +51,7 @@ def test_a_jump_that_its_argument_tends_to(command):
 @pytest.mark.parametrize("command", COMMANDS)
 def test_the_same_in_a_network(command):
     found = diagnosis(NETWORK, command)
-    assert found.message == "`y{X[1]}` has no limit: step jumps at 0, where its argument tends"
+    assert found.message == "`y` at the input `X[1]` has no limit: step jumps at 0, where its argument tends"
     assert found.span.line == 8
 
 

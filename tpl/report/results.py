@@ -181,10 +181,13 @@ class Run:
         return tuple(result.name for result in self.results)
 
     def plot(self, path: str | os.PathLike[str]) -> Path:
-        """Draw what was shown along training, step by step. Raises ValueError if nothing was."""
-        from tpl.report.course_plot import plot_courses
+        """Draw what was shown: curves along training, else matrices as heat maps, and lists of numbers.
 
-        return plot_courses(self, path)
+        Raises ValueError if there are only single numbers, or arrays with more axes.
+        """
+        from tpl.report.run_plot import plot_run
+
+        return plot_run(self, path)
 
     def __repr__(self) -> str:
         return "\n".join([f"{self.program_name} ({self.program_class})", *(f"  {r!r}" for r in self.results)])
@@ -230,7 +233,7 @@ class Run:
             entry["key"] = key
         arrays["metadata"] = np.array(json.dumps(metadata, ensure_ascii=False, allow_nan=False))
         target = Path(path)
-        target = target if target.suffix == ".npz" else target.with_name(target.name + ".npz")
+        target = target if target.suffix.lower() == ".npz" else target.with_name(target.name + ".npz")
         with target.open("wb") as file:
             np.savez(file, **arrays)  # type: ignore[arg-type]
         return target

@@ -90,6 +90,7 @@ def _verify_training(
     from tpl.sampling.train import TrainOptions
     from tpl.sampling.train_many import Measured, train_many
     from tpl.stages.train import DEFAULT_TOLERANCE, fewer_records, flat, train_finite, training_of
+    from tpl.stages.train_notes import divergence
 
     start = time.perf_counter()
     training, chosen = fewer_records(training_of(compiled.program)), check_widths(compiled.program, widths)
@@ -120,7 +121,7 @@ def _verify_training(
     how = f"networks trained: {seeds} seeds at each of the widths {', '.join(map(str, chosen))}"
     return Verification(
         **heading(compiled), seed=seed, agreement=agreement, names=tuple(names), methods=(method,) * len(names),
-        notes=(how, *training.regime.reasons, *pole_notes(program)), seconds=time.perf_counter() - start,
+        notes=(*divergence(training, found), how, *training.regime.reasons, *pole_notes(program)), seconds=time.perf_counter() - start,
     )  # fmt: skip
 
 
