@@ -410,7 +410,7 @@ class Lines:
             i: tuple(self.folded(x, anchors[i], modulo, tie) for x in (self.formula(i), self.right(i))) for i in members
         }
         groups: dict[tuple[Formula, Formula], list[int]] = {}
-        for i, (left, right) in with_fixed(folded, anchors).items():
+        for i, (left, right) in with_fixed(folded, anchors, lambda node: self.anchored(node, {})).items():
             groups.setdefault((self.anchored(left, anchors[i]), self.anchored(right, anchors[i])), []).append(i)
         return groups
 

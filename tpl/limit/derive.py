@@ -163,7 +163,9 @@ class _Answers:
         self.names = names
         self.folder = folder
         self.equations = equations
-        self.left_of = {sympy.expand(right): names.symbol(left) for left, right in equations.items()}
+        self.defined: dict[Any, list[Named]] = {}  # right sides -> the kernels that they define
+        for left, right in equations.items():
+            self.defined.setdefault(sympy.expand(right), []).append(left)
         self.inlined = {
             names.symbol(n): v for n, v in equations.items() if not n.indices and v.is_Add and len(v.args) >= LONG_SUM
         }
@@ -204,7 +206,13 @@ class _Answers:
         rest = sympy.expand(terms / anchor)
         if anchor in rest.free_symbols:
             return terms
-        return anchor * self.left_of.get(rest, sympy.factor_terms(rest) if rest.is_Add else rest)
+        defined = self.defined.get(rest)
+        if defined is None:
+            return anchor * (sympy.factor_terms(rest) if rest.is_Add else rest)
+        own = self.names.named[anchor].base.removeprefix(
+            "d"
+        )  # of kernels that are equal the one whose gradient's it is
+        return anchor * self.names.symbol(next((n for n in defined if n.base == own), defined[-1]))
 
     def reach(self, value: Any) -> None:
         """Note the kernels that a value needs."""

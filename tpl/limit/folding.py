@@ -113,9 +113,11 @@ def fold(formula: Formula, anchor: Mapping[str, int]) -> Formula:
 
 
 def with_fixed(
-    members: Mapping[int, tuple[Formula, ...]], anchors: Mapping[int, Mapping[str, int]]
-) -> dict[int, tuple[Formula, ...]]:
-    """Formulas by member, in which an index that is the same in all of one shape, though their letters differ, is a number."""
+    members: Mapping[int, tuple[Formula, ...]], anchors: Mapping[int, Mapping[str, int]],
+    written: Callable[[Formula], Formula],
+) -> dict[int, tuple[Formula, ...]]:  # fmt: skip
+    """Formulas by member, in which an index that is the same in all of one shape, though their letters differ, stands as
+    it is `written` where no loop is around it."""
     found = dict(members)
     shapes: dict[tuple[Formula, ...], list[int]] = {}
     for i, formulas in members.items():
@@ -131,7 +133,7 @@ def with_fixed(
         }
         if fixed:
             for i in same:
-                found[i] = _numbered(members[i], fixed)
+                found[i] = _at_places(members[i], fixed, written)
     return found
 
 
@@ -174,12 +176,14 @@ def _over_letters(
     return None
 
 
-def _numbered(formulas: tuple[Formula, ...], fixed: set[int]) -> tuple[Formula, ...]:
-    """With numbers for the indices at some places, counted through all the formulas."""
+def _at_places(
+    formulas: tuple[Formula, ...], fixed: set[int], written: Callable[[Formula], Formula]
+) -> tuple[Formula, ...]:
+    """With the indices at some places, counted through all the formulas, rewritten."""
     places = count()
 
     def change(node: Formula) -> Formula | None:
-        return f.number(int(node.text)) if node.op == "index" and next(places) in fixed else None
+        return written(node) if node.op == "index" and next(places) in fixed else None
 
     return tuple(f.rewrite(x, change) for x in formulas)
 

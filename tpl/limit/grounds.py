@@ -147,6 +147,10 @@ class Grounds:
                 groups.setdefault((verdict.reason, matrix.base), []).append(verdict)
         sentences: list[Sentence] = []
         for (_, base), members in groups.items():
+            apart = self._apart(family, base, members)
+            if apart is not None:
+                sentences += apart
+                continue
             product = next(p for p in _products(family.formula) if _base(p) == base) if family.formula is not None and any(
                 _base(p) == base for p in _products(family.formula)) else self._told(members[-1], family)  # fmt: skip
             placed = [(v, self.context.lines.anchor(self._user(v.line, family))) for v in members]
@@ -164,6 +168,18 @@ class Grounds:
         if family.modulo:
             sentences.append((f"Index {', '.join(family.modulo)} runs in a circle.",))
         return sentences
+
+    def _apart(self, family: Family, base: str, members: list[Verdict]) -> list[Sentence] | None:
+        """A sentence for each of several products with one family of matrices, as Q^1 and Q^2; None where there is one."""
+        own = {p for p in _products(family.formula) if _base(p) == base} if family.formula is not None else set()
+        forms: dict[Formula, list[tuple[Verdict, dict[str, int]]]] = {}
+        for v in members:
+            place = self.context.lines.anchor(self._user(v.line, family))
+            written = self.context.lines.written(self.context.lines.right(v.line), place, family.modulo)
+            forms.setdefault(written, []).append((v, place))
+        if len(own) < 2 or not forms.keys() <= own:
+            return None
+        return [self._ground(product, placed, family.modulo) for product, placed in forms.items()]
 
     def shared(self, family: Family) -> list[Sentence]:
         """Of which other products the same line is the adjoint."""

@@ -96,15 +96,17 @@ def _run_training(compiled: Compiled, limits: Limits, options: RunOptions, progr
 
 
 def _run_shows(compiled: Compiled, limits: Limits, options: RunOptions, progress: Progress | None) -> Run:
+    return run_law(compiled, limits, options, progress) or _run_sampled(compiled, limits, options, progress)
+
+
+def run_law(compiled: Compiled, limits: Limits, options: RunOptions, progress: Progress | None = None) -> Run | None:
+    """The limit by its law, without simulating the program; None where sampling is asked for, or does better."""
+    found = None
     if options.exact:
         found = _run_by_pairs(compiled, compiled.inputs, limits, options, progress)
-        if found is not None:
-            return found
-    if options.exact or options.method in ("law", "mc"):
+    if found is None and (options.exact or options.method in ("law", "mc")):
         found = _run_short_law(compiled, options) or (None if options.exact else _run_law(compiled, options, None))
-        if found is not None:
-            return found
-    return _run_sampled(compiled, limits, options, progress)
+    return found
 
 
 def _run_law(compiled: Compiled, options: RunOptions, most: int | None) -> Run | None:
