@@ -28,7 +28,8 @@ from tpl.limit.gathering import gathered
 from tpl.limit.generic import LONG_ENOUGH, OUTPUTS, Plan, plan_generic
 from tpl.limit.law import Law
 from tpl.limit.naming import Named, Names
-from tpl.limit.recursion import Folder, Rule
+from tpl.limit.recursion import Recursion, Rule
+from tpl.limit.sums import Folder
 from tpl.limit.verdicts import keep_lines
 
 _KERNEL = re.compile(r"(nngp|ntk)\([^()]*\)")
@@ -127,7 +128,7 @@ def derive(program: Program, file: s.File, plan: Plan | None, introduced: tuple[
     )
     for value in others:  # the same at other outputs, so that rules show themselves
         writer.reach(value)
-    rules = folder.rules({n: v for n, v in equations.items() if n in writer.reached})
+    rules = Recursion(folder).rules({n: v for n, v in equations.items() if n in writer.reached})
     shown = [value for answer in answers for _, value in answer.entries]
     if any(_is_longer(value, MOST_WRITTEN) for value in (*(r.right for r in rules), *shown)):
         raise TooLong

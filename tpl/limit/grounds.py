@@ -5,8 +5,8 @@ from collections.abc import Sequence
 from tpl.core.program import Kind
 from tpl.limit import formula as f
 from tpl.limit.account import Sentence
-from tpl.limit.backward import Family
 from tpl.limit.context import Context
+from tpl.limit.families import Family, products_in
 from tpl.limit.formula import Formula
 from tpl.limit.naming import variable
 from tpl.limit.transcribe import Product
@@ -195,7 +195,7 @@ class Grounds:
 
     def _user(self, product: int, family: Family) -> int:
         """The line of a family that uses a product."""
-        return next((i for i in family.lines if product in self.context.lines.products_in(i)), family.lines[0])
+        return next((i for i in family.lines if product in products_in(self.context.lines, i)), family.lines[0])
 
     def _told(self, verdict: Verdict, family: Family) -> Formula:
         place = self.context.lines.anchor(self._user(verdict.line, family))

@@ -17,6 +17,7 @@ from tpl.limit.account import TRAINED, TRAINED_BACKWARD, TRAINING, Account, Entr
 from tpl.limit.backward import first_input
 from tpl.limit.context import Context
 from tpl.limit.explain import RULES, definition
+from tpl.limit.families import Families
 from tpl.limit.formula import Formula
 from tpl.limit.matching import Unwritten
 from tpl.limit.outputs import meetings
@@ -359,7 +360,7 @@ class _Account:
             if line.origin.derived.startswith("reverse mode") and first_input(line.name) and lines.stands_alone(i)
         ]  # fmt: skip
         found = []
-        for family in lines.families(chosen):
+        for family in Families(lines).of(chosen):
             span = self.context.program.lines[family.lines[0]].origin.span
             assert span is not None
             vector = family.left.kind == "vector"
