@@ -232,6 +232,8 @@ class TensorProgram:
     ) -> "Kernel":
         """Kernels of the first network shown, between inputs X1 [N1, …] and X2 [N2, …]; X2 None: of X1 with itself.
 
+        X1, X2: arrays, lists of sequences, or texts as `--data` takes them ("sphere:4,10", "inputs.npy").
+
         The law of a pair is compiled once and evaluated for every pair; `.nngp` and `.ntk` are matrices [N1, N2], of
         networks with several outputs [N1, …, N2, …]; `.error` bounds their errors. out: a .npy file, filled block by
         block for matrices beyond memory, [N1, …, N2, …] or [kernels, N1, …, N2, …]; the same call resumes it after an interruption. The bits depend on neither that nor `threads`.

@@ -389,9 +389,10 @@ def _present(result: Any, as_json: bool, printer: str) -> None:
 
     from tpl.report import tables
 
-    # A file or a pipe has no width of its own.
-    console = Console(highlight=False) if sys.stdout.isatty() else Console(highlight=False, width=100)
-    getattr(tables, printer)(result, console)
+    if sys.stdout.isatty():
+        getattr(tables, printer)(result, Console(highlight=False))
+    else:  # a file or a pipe has no width of its own
+        print(tables.text_of(lambda console: getattr(tables, printer)(result, console)))
 
 
 @contextmanager

@@ -318,7 +318,7 @@ class ShowShape(NamedTuple):
     shape: tuple[int, ...]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class CheckReport:
     """The answer of `tpl check`: what the program is, and estimates of what a run needs.
 
@@ -347,6 +347,17 @@ class CheckReport:
     def counts(self) -> dict[str, int]:
         names = ("lines", "matrices", "products", "nonlinearities", "moments", "outputs")
         return {name: getattr(self, name) for name in names}
+
+    def __str__(self) -> str:
+        """What `tpl check` prints."""
+        from functools import partial
+
+        from tpl.report.tables import print_check, text_of
+
+        return text_of(partial(print_check, self))
+
+    def __repr__(self) -> str:
+        return f"{self.program_name} ({self.program_class}): {', '.join(f'{k:,} {name}' for name, k in self.counts.items())}"
 
     def _repr_html_(self) -> str:
         from tpl.report.html import check_html
