@@ -21,6 +21,7 @@ from tpl.data import DataError, Dataset, from_array, load_source, sequences
 from tpl.language import syntax as s
 from tpl.language.source import Diagnostic, Source, TplError
 from tpl.limit.refusal import no_limit_reported
+from tpl.numeric.existence import refuse_undefined
 from tpl.numeric.kernel import Kernel, kernel_matrix
 from tpl.numeric.pairwise_code import PairProgram
 from tpl.numeric.pairwise_law import NotPairwise
@@ -246,6 +247,7 @@ def kernel_over_data(
     source = compiled.program.source
     with _reported(source), no_limit_reported(source):
         shown = _asked(compiled, get)
+        refuse_undefined(compiled.program)
         given = [_checked(source, x, len(compiled.inputs[shown.data].shape)) for x in (left, right) if x is not None]
         pairs = _Known(compiled, limits, shown, tuple(get), known)
         arrays = [x for x in given if isinstance(x, np.ndarray)]
@@ -265,6 +267,7 @@ def diagonal_over_data(compiled: Compiled, limits: Limits, inputs: Any, name: st
     source = compiled.program.source
     with _reported(source), no_limit_reported(source):
         shown = _asked(compiled, (name,))
+        refuse_undefined(compiled.program)
         given = _checked(source, inputs, len(compiled.inputs[shown.data].shape))
         pairs = _Known(compiled, limits, shown, (name,), known)
         if isinstance(given, np.ndarray):
