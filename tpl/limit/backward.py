@@ -144,6 +144,9 @@ class Lines:
         """A fixed index, relative to the end of its range if it lies there."""
         if axis.start.op != "number" and value == self.whole(axis.start):
             return axis.start
+        around = self.axis_table.get(axis.stop.text) if f.letters_of(axis.stop) == {axis.stop.text} else None
+        if around is not None and around.letter != axis.letter:  # j in 1..i, with i in 1..T
+            return self.end(around, value)
         stop = self.whole(axis.stop)
         if axis.stop.op != "number" and stop is not None and (value == stop != 1 or 2 < value < stop):
             return axis.stop if value == stop else simplified(Formula("sub", (axis.stop, f.number(stop - value))))
@@ -366,8 +369,11 @@ class Lines:
         """Index numbers as they are."""
         return simplified(f.rewrite(formula, lambda n: f.number(int(n.text)) if n.op == "index" else None))
 
-    def anchored(self, formula: Formula, anchor: Mapping[str, int]) -> Formula:
-        """Index numbers as letters: relative to the anchor's, or to the ends of their range."""
+    def anchored(self, formula: Formula, anchor: Mapping[str, int], starting: bool = False) -> Formula:
+        """Index numbers as letters: relative to the anchor's, or to the ends of their range.
+
+        starting: are the starts of sums relative to the anchor's, too, as in Σ_{i′ = i..T}?
+        """
         table = self.axis_table
 
         def change(node: Formula) -> Formula | None:
@@ -375,6 +381,8 @@ class Lines:
                 return None
             name, value = node.kind, int(node.text)
             if name.startswith("="):  # an end of a folded sum
+                if starting and node.input and name[1:] in anchor:
+                    return shifted(f.letter(name[1:]), value - anchor[name[1:]])
                 return self.end(table[name[1:]], value) if name[1:] in table else f.number(value)
             if name not in anchor and self._instead.get(name) in anchor:
                 name = self._instead[name]

@@ -60,10 +60,12 @@ class Families:
         best = self._grouped(members, anchors, (), ())
         modulo: tuple[str, ...] = ()
         letters = list(anchors[members[0]])
-        circles: list[tuple[tuple[str, ...], tuple]] = [(c, ()) for k in (1, 2) for c in combinations(letters, k)]
-        for circle, tie in [*circles, *(((), (x, y)) for x in self.lines.axis_table for y in letters)]:
-            if len(best) > 3 and not (tie and tie[0] in letters):
-                found = self._grouped(members, anchors, circle, tie)
+        ties = [(x, y) for x in self.lines.axis_table for y in letters if x not in letters]
+        ways = [*((c, (), False) for k in (1, 2) for c in combinations(letters, k)),
+                *(((), tie, starting) for starting in (False, True) for tie in ((), *ties))]  # fmt: skip
+        for circle, tie, starting in ways:
+            if len(best) > 3:
+                found = self._grouped(members, anchors, circle, tie, starting)
                 if len(found) < len(best) // 2 + 1:
                     best, modulo = found, circle
         return [
@@ -78,7 +80,12 @@ class Families:
         return self._family((left, f.ZERO), members, anchors, ())
 
     def _grouped(
-        self, members: list[int], anchors: dict[int, dict[str, int]], modulo: tuple[str, ...], tie: tuple[str, ...]
+        self,
+        members: list[int],
+        anchors: dict[int, dict[str, int]],
+        modulo: tuple[str, ...],
+        tie: tuple[str, ...],
+        starting: bool = False,
     ) -> dict[tuple[Formula, Formula], list[int]]:
         folded = {
             i: tuple(
@@ -88,9 +95,8 @@ class Families:
         }
         groups: dict[tuple[Formula, Formula], list[int]] = {}
         for i, (left, right) in with_fixed(folded, anchors, lambda node: self.lines.anchored(node, {})).items():
-            groups.setdefault(
-                (self.lines.anchored(left, anchors[i]), self.lines.anchored(right, anchors[i])), []
-            ).append(i)
+            pair = self.lines.anchored(left, anchors[i], starting), self.lines.anchored(right, anchors[i], starting)
+            groups.setdefault(pair, []).append(i)
         return groups
 
     def _family(

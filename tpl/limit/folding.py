@@ -1,7 +1,7 @@
 """Indices as letters, and sums whose terms agree up to a shift of their indices.
 
-On the way to a letter an index is a node "index" with its value as text and the letter of its family as kind; kind "=l" is the end
-of a sum over l.
+On the way to a letter an index is a node "index" with its value as text and the letter of its family as kind; kind "=l" is an end
+of a sum over l, of which `input` says whether it is the start.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -233,7 +233,7 @@ def _line(terms: list[Formula], anchor: Mapping[str, int]) -> Formula | None:
     places = [p for p in range(len(table[0])) if len({row[p][1] for row in table}) > 1]
     if not places:
         return None
-    lead = min(places, key=lambda p: (table[0][p][0] in anchor, p))
+    lead = min(places, key=lambda p: (table[0][p][0].startswith("="), table[0][p][0] in anchor, p))
     order = sorted(range(len(terms)), key=lambda i: table[i][lead][1])
     rows = [table[i] for i in order]
     slopes: dict[int, int] = {}
@@ -244,7 +244,7 @@ def _line(terms: list[Formula], anchor: Mapping[str, int]) -> Formula | None:
         slopes[p] = steps.pop()
     if slopes[lead] != 1:
         return None
-    name, start, stop = rows[0][lead][0], rows[0][lead][1], rows[-1][lead][1]
+    name, start, stop = rows[0][lead][0].removeprefix("="), rows[0][lead][1], rows[-1][lead][1]
     own = f.letter(name + "′" if name in anchor else name)
     counter = iter(range(len(rows[0])))
 
@@ -255,7 +255,7 @@ def _line(terms: list[Formula], anchor: Mapping[str, int]) -> Formula | None:
         return _running(node, own, slopes[place], start, anchor) if place in slopes else None
 
     body = f.rewrite(terms[order[0]], change)
-    ends = tuple(Formula("index", (), str(x), "=" + name) for x in (start, stop))
+    ends = tuple(Formula("index", (), str(x), "=" + name, input=which) for x, which in ((start, "start"), (stop, "")))
     return Formula("sum", (body, Formula("clause", (own, *ends))))
 
 
