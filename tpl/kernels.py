@@ -22,6 +22,7 @@ from tpl.data import DataError, Dataset, from_array, load_source, sequences
 from tpl.language import syntax as s
 from tpl.language.source import Diagnostic, Source, TplError
 from tpl.limit.refusal import no_limit_reported
+from tpl.numeric.existence import refuse_undefined
 from tpl.numeric.kernel import Kernel, kernel_matrix
 from tpl.numeric.pairwise_code import PairProgram
 from tpl.numeric.pairwise_law import NotPairwise
@@ -247,6 +248,7 @@ def kernel_over_data(
     source = compiled.program.source
     with _reported(source), no_limit_reported(source):
         shown = _asked(compiled, get)
+        refuse_undefined(compiled.program)
         axes = len(compiled.inputs[shown.data].shape)
         given = [_checked(source, _read(source, x, limits), axes) for x in (left, right) if x is not None]
         if options.get("out") is not None and not Path(options["out"]).absolute().parent.is_dir():
@@ -269,6 +271,7 @@ def diagonal_over_data(compiled: Compiled, limits: Limits, inputs: Any, name: st
     source = compiled.program.source
     with _reported(source), no_limit_reported(source):
         shown = _asked(compiled, (name,))
+        refuse_undefined(compiled.program)
         given = _checked(source, _read(source, inputs, limits), len(compiled.inputs[shown.data].shape))
         pairs = _Known(compiled, limits, shown, (name,), known)
         if isinstance(given, np.ndarray):

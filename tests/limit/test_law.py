@@ -11,7 +11,8 @@ import tpl
 from tpl.core.text import parse_program
 from tpl.limit.calculus import NoLaw
 from tpl.limit.law import Law
-from tpl.numeric.evaluate import NotDefined, evaluate_law
+from tpl.numeric.chains import NotDefined
+from tpl.numeric.evaluate import evaluate_law
 from tpl.sampling.estimate import sample_limit
 
 

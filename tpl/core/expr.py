@@ -197,6 +197,15 @@ def divisors(expr: Expr) -> Iterator[Expr]:
                 yield node.args[0]
 
 
+def half_defined(expr: Expr) -> Iterator[Expr]:
+    """The logarithms, roots and powers with an exponent that is not whole, of what varies: real for one sign only."""
+    for node in within(expr):
+        if node.op in ("log", "sqrt", "pow") and leaves(node.args[0], "ref"):
+            exponent = node.args[1] if node.op == "pow" else None
+            if exponent is None or not (exponent.is_number and float(exponent.value).is_integer()):  # type: ignore[arg-type]
+                yield node
+
+
 def leaves(expr: Expr, op: str) -> dict[Value, None]:
     """The distinct values of all leaves of one kind, in order of first occurrence."""
     found: dict[Value, None] = {}

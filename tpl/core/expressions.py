@@ -42,6 +42,7 @@ from tpl.language import syntax as s
 from tpl.language.source import Span
 
 MAX_EXPRESSION_SIZE = 100_000
+LONG_CONSTANT = 1000  # nodes of a number that is not evaluated wherever it occurs
 
 _ORDER: dict[str, Callable[..., Expr]] = {"+": add, "-": sub, "*": mul, "/": div}
 
@@ -192,7 +193,7 @@ class Evaluator:
         except OverflowError:
             raise Mistake(span, "this number is too large") from None
         self.bounded(expr, span)
-        if width is None and not expr.is_number and expr.size < 1000 and not leaves(expr, "ref"):
+        if width is None and not expr.is_number and expr.size < LONG_CONSTANT and not leaves(expr, "ref"):
             self.finite(expr, span)
         return Coordinatewise(expr, width)
 
@@ -211,15 +212,26 @@ class Evaluator:
             return self._mod(a, b, left, right)
         if isinstance(a, Coordinatewise) and isinstance(b, Coordinatewise):
             width = self.common_width([(a, left), (b, right)])
+            if sign == "/":
+                self._refuse_zero(b, right, span)
             return self.coordinatewise(lambda: _ORDER[sign](a.expr, b.expr), width, span)
         if isinstance(a, Array) or isinstance(b, Array):
             return self._array_arithmetic(sign, a, b, span, left, right)
-        if sign == "/" and isinstance(b, Coordinatewise) and b.expr.is_value(0):
-            raise Mistake(span, "this divides by zero")
+        if sign == "/":
+            self._refuse_zero(b, right, span)
         linear = self._linear(sign, a, b)
         if linear is not None:
             return linear
         raise self._misjoined(sign, a, b, span, left, right)
+
+    def _refuse_zero(self, divisor: Any, place: Span, whole: Span) -> None:
+        """Raises Mistake where a number that is divided by is 0, whatever it is called."""
+        if not is_constant(divisor) or self.widths_allowed or divisor.expr.size >= LONG_CONSTANT:
+            return
+        if self.finite(divisor.expr, place) == 0:
+            text = self.quote(place)
+            which = f": {text} is 0" if text[1:2].isalpha() else ""
+            raise Mistake(whole, f"this divides by zero{which}")
 
     def _misjoined(self, sign: str, a: Any, b: Any, span: Span, left: Span, right: Span) -> Mistake:
         """What to say of an operation on two values that it does not join."""

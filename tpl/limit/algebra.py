@@ -8,9 +8,10 @@ limit (expectations). `expand` writes it as a sum of terms
 the coefficient a sympy expression over constants and quantities, the opaque factors nonlinear functions of leaves.
 """
 
+import math
 import re
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from fractions import Fraction
 from functools import cache, reduce
 from typing import Any, NamedTuple
@@ -22,7 +23,8 @@ from tpl.core.expr import Expr, leaves
 from tpl.core.program import Line
 
 MAX_TERMS = 2000  # beyond this a product is kept as one opaque factor
-MAX_POWER = 40
+MAX_POWER = 10_000  # of a product of Gaussians: beyond, its moments are no doubles
+MAX_POWER_OF_FUNCTIONS = 40  # of a sum that holds other functions
 
 
 class NoLaw(ArithmeticError):
@@ -47,6 +49,14 @@ class NoLaw(ArithmeticError):
 
 class NoExpectation(NoLaw):
     """An expectation of the limit that does not exist."""
+
+
+class NotReal(NoLaw):
+    """A value with no real number for it, with positive probability: the logarithm of a negative number, say."""
+
+
+class TooLarge(NoLaw):
+    """A number of the limit that exists, but that no double holds."""
 
 
 class Term(NamedTuple):
@@ -288,10 +298,26 @@ class Algebra:
         base, exponent = expr.args
         whole = exponent.is_number and isinstance(exponent.value, Fraction) and exponent.value.denominator == 1
         if whole and 0 < exponent.value <= MAX_POWER:  # type: ignore[operator]
-            terms = self.expand(base)
-            if terms != (Term(sympy.S.One, (), (base,)),):
-                return self._product([terms] * int(exponent.value), expr)  # type: ignore[arg-type]
+            terms, power = self.expand(base), int(exponent.value)  # type: ignore[arg-type]
+            if len(terms) == 1 and not terms[0].factors:
+                ((coefficient, powers, _),) = terms
+                return (Term(coefficient**power, tuple((i, k * power) for i, k in powers)),)
+            if not any(t.factors for t in terms):
+                if math.comb(power + len(terms) - 1, power) <= MAX_TERMS:
+                    return collect(tuple(self._multinomial(terms, power)), self._vanishes)
+            elif power <= MAX_POWER_OF_FUNCTIONS and terms != (Term(sympy.S.One, (), (base,)),):
+                return self._product([terms] * power, expr)
         return self._opaque(expr)
+
+    def _multinomial(self, terms: tuple[Term, ...], power: int) -> Iterator[Term]:
+        """The terms of a sum of products of leaves to a power."""
+        (coefficient, powers, _), *others = terms
+        for k in range(power + 1) if others else (power,):
+            first = Term(coefficient**k * math.comb(power, k), tuple((i, m * k) for i, m in powers if k))
+            if k == power:
+                yield first
+            else:
+                yield from (self._multiply(first, rest) for rest in self._multinomial(tuple(others), power - k))
 
     def _untangled(self, expr: Expr, terms: tuple[Term, ...]) -> tuple[Term, ...]:
         """Add up terms that could only be integrated over the same three or more leaves, all held by one factor."""

@@ -4,7 +4,8 @@ What remains are atoms: E F(u_1, …, u_k) over a centred Gaussian with a covari
 Sources: Isserlis 1918 for the polynomials; TP3 §2 for the rules of the leaves.
 """
 
-from collections.abc import Callable, Iterable
+import math
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -24,9 +25,14 @@ from tpl.limit.algebra import (
     quantity_symbol,
     to_sympy,
 )
+from tpl.limit.closed_forms.moments import odd_factorial
 
 ZERO, ONE = sympy.S.Zero, sympy.S.One
 MAX_OPENINGS, MAX_OPENED = 6, 60  # of quantities within one another, and terms, when asking whether a sum vanishes
+MAX_BITS, MAX_EXPONENT = (
+    4096,
+    1000,
+)  # of a rational number: beyond it gets a symbol, or powers of powers fill the memory
 Form = tuple[tuple[int, Any], ...]  # a linear form: (leaf, coefficient), by leaf
 
 
@@ -143,8 +149,9 @@ class Calculus:
             value = sympy.expand(value)  # moments of matrices are polynomials in constants
         if value.has(sympy.nan, sympy.zoo, sympy.oo, sympy.I):
             raise NoLaw(f"{label or 'a number'} of the limit is not defined")
-        solved = value.has(Ratio, LeastNorm) or bool(value.free_symbols and value.has(sympy.Function))
-        if (value.is_Atom and not alias) or not (mentioned or generic or solved):
+        long = not mentioned and any(map(_is_long, value.atoms(sympy.Rational)))
+        solved = long or value.has(Ratio, LeastNorm) or bool(value.free_symbols and value.has(sympy.Function))
+        if (value.is_Atom and not alias and not long) or not (mentioned or generic or solved):
             return value
         self.quantities.append(Quantity(value, label, lines))
         return quantity_symbol(len(self.quantities) - 1)
@@ -205,16 +212,32 @@ class Calculus:
         key = (powers, ())
         found = self._terms.get(key)
         if found is None:
-            (first, k), rest = powers[0], dict(powers)
-            rest[first] = k - 1
-            total = ZERO
-            for other, count in list(rest.items()):
-                covariance = self.covariance(first, other) if count else ZERO
-                if covariance != 0:
-                    left = {**rest, other: count - 1}
-                    total += count * covariance * self.wick(tuple((i, p) for i, p in sorted(left.items()) if p))
-            found = self._terms[key] = sympy.expand(total)
+            found = self._terms[key] = sympy.expand(self._pair_off(powers))
         return found
+
+    def _pair_off(self, powers: tuple[tuple[int, int], ...]) -> Any:
+        """E g^k Π h^m: the k factors g are paired among themselves, and with the others in every way there is.
+
+        One step a variable and not one a factor: E g^k = (k - 1)!! Var(g)^{k/2} at any k.
+        """
+        (first, k), *rest = powers
+        others = [(i, m, self.covariance(first, i)) for i, m in rest]
+        related = [x for x in others if x[2] != 0]
+        apart = dict(rest)
+        variance = self.covariance(first, first)
+        total = ZERO
+        for taken in _shares([m for _, m, _ in related], k):
+            inside = k - sum(taken)
+            ways = math.perm(k, k - inside) * odd_factorial(inside // 2)
+            factors = [variance ** (inside // 2)]
+            left = dict(apart)
+            for (i, m, covariance), t in zip(related, taken, strict=True):
+                ways *= math.comb(m, t)
+                factors.append(covariance**t)
+                left[i] = m - t
+            rest_of = self.wick(tuple((i, p) for i, p in sorted(left.items()) if p))
+            total += sympy.Mul(ways, *factors, rest_of)
+        return total
 
     def _expect_factors(self, term: Term) -> Any:
         variables = self.variables
@@ -283,6 +306,23 @@ class Calculus:
         renamed = sorted((variables.rename(x, order) for x in parts), key=variables.reading_order)
         covariance = tuple(tuple(variables.covariance(v, w) for w in order[: i + 1]) for i, v in enumerate(order))
         return self._atom(Atom(e.mul(*renamed), covariance))
+
+
+def _is_long(value: Any) -> bool:
+    """Has a rational number many digits, or is it beyond doubles?"""
+    above, below = int(value.p).bit_length(), int(value.q).bit_length()
+    return above + below > MAX_BITS or abs(above - below) > MAX_EXPONENT
+
+
+def _shares(most: list[int], total: int) -> Iterator[tuple[int, ...]]:
+    """Whole numbers up to `most`, one for each, whose sum is `total` or less by an even number."""
+    if not most:
+        if total % 2 == 0:
+            yield ()
+        return
+    for first in range(min(most[0], total) + 1):
+        for rest in _shares(most[1:], total - first):
+            yield first, *rest
 
 
 def _without_zeros(powers: dict[int, int]) -> dict[int, int]:

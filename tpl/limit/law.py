@@ -7,7 +7,7 @@ size that is summed over: v·m for W x, v·n for W.T y.
 """
 
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,7 +17,7 @@ from tpl.core import expr as e
 from tpl.core.expr import Expr, leaves, ref, substitute
 from tpl.core.gradient import partial_derivatives
 from tpl.core.program import Kind, Line, Program
-from tpl.limit.algebra import LeastNorm, NoLaw, Ratio, Term, constant_symbol, jumping, to_sympy, written
+from tpl.limit.algebra import LeastNorm, NoLaw, Ratio, Term, TooLarge, constant_symbol, jumping, to_sympy, written
 from tpl.limit.calculus import ONE, ZERO, Calculus, from_sympy, used_quantities
 from tpl.limit.jumps import FiniteWidth, Jump, UnsettledJump, jumps
 
@@ -93,6 +93,10 @@ class Law:
             rule(self, index, line)
         except UnsettledJump:
             raise
+        except OverflowError as problem:
+            raise TooLarge(str(problem), line) from None
+        except NoLaw as problem:
+            raise type(problem)(problem.message, problem.line or line) from None
         except ArithmeticError as problem:
             raise NoLaw(str(problem), line) from None
 
@@ -246,6 +250,10 @@ class Law:
             value = sympy.Add(*(c * d * self._inner(x, y) for c, x in first for d, y in second))
             self._second_moments[key] = self.calculus.as_quantity(value, "second moment", key)
         return self._second_moments[key]
+
+    def known_second_moments(self) -> Iterator[tuple[tuple[int, int], Any]]:
+        """Those asked for so far, by pairs of lines, the earlier one first."""
+        yield from self._second_moments.items()
 
     def _inner(self, x: int | Expr, y: int | Expr) -> Any:
         if isinstance(x, int) and isinstance(y, int):

@@ -1,5 +1,6 @@
 """Ways through the quantities of a law: what a number of the limit is, in float64, and what it may differ by."""
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -50,16 +51,38 @@ def students_error(rows: np.ndarray) -> np.ndarray:
     """The error of the mean of independent rows, such that ± 2 errors cover 95%."""
     from scipy.special import stdtrit  # heavy to import
 
-    spread = rows.std(axis=0, ddof=1) / np.sqrt(len(rows))
+    with np.errstate(invalid="ignore"):  # what is infinite has no spread
+        spread = rows.std(axis=0, ddof=1) / np.sqrt(len(rows))
     return spread * float(stdtrit(len(rows) - 1, _UPPER_TAIL)) / 2
 
 
 def number(value: Any, env: Mapping[str, float], known: Mapping[int, float]) -> float:
-    """The float value of a sympy expression over constants and quantities. Raises NotDefined where arithmetic does."""
+    """The float value of a sympy expression over constants and quantities, infinite where it overflows.
+
+    Raises NotDefined where arithmetic does.
+    """
     try:
-        return _number(value, env, known)
+        with np.errstate(all="ignore"):
+            found = _number(value, env, known)
+    except OverflowError:
+        found = math.inf
     except (ArithmeticError, TypeError, ValueError) as problem:
         raise NotDefined(f"{str(value)[:80]}: {problem}") from None
+    return found if math.isfinite(found) else _in_long_exponents(value, env, known, found)
+
+
+def _in_long_exponents(value: Any, env: Mapping[str, float], known: Mapping[int, float], found: float) -> float:
+    """A number whose parts are beyond doubles, as in σ^1000 · 999!!, though it may not be."""
+
+    def leaf(symbol: Any) -> float:
+        index = quantity_index(symbol)
+        return known[index] if index is not None else env[constant_name(symbol)]
+
+    values = {symbol: leaf(symbol) for symbol in value.free_symbols}
+    if value.has(LeastNorm, Ratio) or not all(map(math.isfinite, values.values())):
+        return found
+    exact = sympy.N(value.xreplace({symbol: sympy.Float(v, 17) for symbol, v in values.items()}), 17)
+    return float(exact) if exact.is_Float or exact.is_Rational else found
 
 
 def _number(value: Any, env: Mapping[str, float], known: Mapping[int, float]) -> float:

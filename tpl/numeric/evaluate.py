@@ -15,13 +15,16 @@ from tpl.core.program import Line, ancestors
 from tpl.limit.calculus import Atom, parts, used_quantities
 from tpl.limit.jumps import FiniteWidth, Jump, UnsettledJump
 from tpl.limit.law import Law
-from tpl.numeric.chains import Chain, NotDefined, covariance_of, number, reduce_rank, students_error
+from tpl.numeric.blame import not_finite, of_line
+from tpl.numeric.chains import Chain, covariance_of, number, reduce_rank, students_error
 from tpl.numeric.plan import Choice, expectation_text, grouped
 from tpl.numeric.poles import Poles, may_have_poles
 from tpl.numeric.strategies import STRATEGIES, UNASKED, Answer, Sampling
 
 REPLICATES = 8  # of what is sampled
 BATCH = 512  # integrands sampled at the same points
+DOMINANT = 0.75  # of the squared spread of replicates: less than once in 10^5 for Gaussian ones
+LARGE = 0.25  # an error, relative to its value
 JITTER = 2.0**-51  # relative rounding of a covariance
 ROUNDING = 1e-15  # a coefficient so small is rounding
 
@@ -47,7 +50,7 @@ def evaluate_law(
 ) -> Evaluation:
     """The values of scalar lines. sampling: what is asked of expectations that are sampled.
 
-    Raises NotDefined if a value is not a finite number, UnsettledJump if a jump spoils it.
+    Raises NotDefined if a value is not a number, TooLarge if no double holds it, UnsettledJump if a jump spoils it.
     """
     targets = [law.scalars[i] for i in lines]
     needed = ancestors(law.program, lines)
@@ -59,6 +62,7 @@ def evaluate_law(
     _check_jumps(law, jumps, evaluator)
     fine = np.array([[number(t, c.env, c.known) for t in targets] for c in evaluator.fine]).reshape(-1, len(targets))
     coarse = np.array([number(t, evaluator.coarse.env, evaluator.coarse.known) for t in targets])
+    _check_finite(law, lines, np.vstack([fine, coarse]))
     value = fine.mean(axis=0)
     error = np.abs(fine[0] - coarse) + 1e-15 * np.abs(value)
     if len(fine) > 1:
@@ -67,6 +71,13 @@ def evaluate_law(
     methods = [s.name for s in STRATEGIES if s.name in used]
     method = "law, " + (" and ".join(methods) or "exact")
     return Evaluation(value, error, method, grouped(evaluator.plan), tuple(dict.fromkeys(evaluator.notes)))
+
+
+def _check_finite(law: Law, lines: list[int], values: np.ndarray) -> None:
+    """Raises TooLarge or NotDefined where a line's value, [chains, lines], is no double."""
+    for line, column in zip(lines, values.T, strict=True):
+        if not np.isfinite(column).all():
+            raise of_line("its value", column, law.program.lines[line])
 
 
 def _check_jumps(law: Law, jumps: list[Jump], evaluator: "_Evaluator") -> None:
@@ -109,6 +120,7 @@ class _Evaluator:
     """Carries all chains through the quantities."""
 
     def __init__(self, law: Law, needed: list[int], nodes: int, log2_points: int, seed: int, sampling: Sampling):
+        self.law = law
         self.poles = Poles(law)
         self.quantities = law.calculus.quantities
         self.needed = needed
@@ -133,8 +145,9 @@ class _Evaluator:
                 for chain in self.chains:
                     chain.known[batch[0]] = number(definition, chain.env, chain.known)
             for q in batch:
-                if not all(np.isfinite(chain.known[q]) for chain in self.chains):
-                    raise NotDefined(f"quantity {q} ({self.quantities[q].label}) is not finite")
+                values = [chain.known[q] for chain in self.chains]
+                if not np.isfinite(values).all():
+                    raise not_finite(self.law, q, values)
 
     def _batches(self) -> Iterator[list[int]]:
         """The needed quantities, each after those it needs; atoms over one large covariance together."""
@@ -167,12 +180,24 @@ class _Evaluator:
             if isinstance(found, Answer):
                 for chain, row in zip(self.chains, found.values, strict=True):
                     chain.known.update(zip(batch, row, strict=True))
-                self.notes += found.notes
+                self.notes += (*found.notes, *self._unsettled(batch))
                 self.plan.append(
                     self._choice(batch, atoms[0], found.method or strategy.name, found.reason, tuple(declined))
                 )
                 return
             declined.append((strategy.name, found.reason))
+
+    def _unsettled(self, batch: Sequence[int]) -> Iterator[str]:
+        """Notes on what was sampled where one replicate alone makes up nearly all of a large spread."""
+        if len(self.fine) < REPLICATES:
+            return
+        for q in batch:
+            row = np.array([chain.known[q] for chain in self.fine])
+            squares = (row - row.mean()) ** 2
+            if squares.max() > DOMINANT * squares.sum() and students_error(row) > LARGE * abs(row.mean()):
+                atom = self.quantities[q].definition
+                what = expectation_text(atom.integrand, len(atom.covariance))
+                yield f"{what}: one of {len(row)} samples makes up the spread; it may not exist, or lies where no sample comes"
 
     def _refuse_poles(self, atom: Atom) -> None:
         if may_have_poles(atom.integrand):

@@ -44,17 +44,25 @@ class Integrand:
 
 
 def conditional_moment(powers: tuple[int, ...], means: np.ndarray, covariance: np.ndarray) -> np.ndarray:
-    """E Π x_i^k_i of Gaussians with means [i, …] and a covariance matrix, by Stein's lemma."""
-    first = next((i for i, k in enumerate(powers) if k), None)
-    if first is None:
-        return np.ones(means.shape[1:])
-    less = tuple(k - (i == first) for i, k in enumerate(powers))
-    total = means[first] * conditional_moment(less, means, covariance)
-    for other, k in enumerate(less):
-        if k and covariance[first, other]:
-            rest = tuple(p - (i == other) for i, p in enumerate(less))
-            total = total + k * covariance[first, other] * conditional_moment(rest, means, covariance)
-    return total
+    """E Π x_i^k_i of Gaussians with means [i, …] and a covariance matrix, by Stein's lemma, degree by degree."""
+    memo: dict[tuple[int, ...], np.ndarray] = {}
+
+    def moment(powers: tuple[int, ...]) -> np.ndarray:
+        first = next((i for i, k in enumerate(powers) if k), None)
+        if first is None:
+            return np.ones(means.shape[1:])
+        found = memo.get(powers)
+        if found is None:
+            less = tuple(k - (i == first) for i, k in enumerate(powers))
+            found = means[first] * moment(less)
+            for other, k in enumerate(less):
+                if k and covariance[first, other]:
+                    rest = tuple(p - (i == other) for i, p in enumerate(less))
+                    found = found + k * covariance[first, other] * moment(rest)
+            memo[powers] = found
+        return found
+
+    return moment(powers)
 
 
 def values(

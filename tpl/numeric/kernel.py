@@ -62,7 +62,8 @@ class Kernel:
 
     def errors(self, name: str) -> np.ndarray:
         """A bound for every entry, of the shape of the matrix."""
-        return self.relative[name] * np.multiply.outer(*self._sizes(name))
+        with np.errstate(all="ignore"):
+            return self.relative[name] * np.multiply.outer(*self._sizes(name))
 
     @property
     def error(self) -> dict[str, float]:
@@ -273,8 +274,8 @@ def _accuracy(program: PairProgram, sides: tuple[Inputs, Inputs], symmetric: boo
     floor += _tails(program, sides) + (0.0 if dtype == np.float64 else float(np.finfo(dtype).eps))
     found = {}
     for name in program.outputs:
-        gaps = [np.abs(other[name] - value[name]) for other in others]
         with np.errstate(all="ignore"):
+            gaps = [np.abs(other[name] - value[name]) for other in others]
             ratios = [np.where(size[name] > 0, gap / size[name], 0.0) for gap in gaps]
         found[name] = SAFETY * max((float(np.max(r, initial=0.0)) for r in ratios), default=0.0) + floor
     return found
@@ -287,7 +288,8 @@ def _at(
     left, right = program.prepare(rows, coarse=coarse)
     sizes = {name: np.sqrt(np.maximum(_own(left, name, program).ravel(), 0.0)) for name in program.outputs}
     found = program.block(left, right, compiled=False, coarse=coarse)
-    return found, {name: np.multiply.outer(s, s).astype(float) for name, s in sizes.items()}
+    with np.errstate(all="ignore"):  # what is not finite is seen in the kernel
+        return found, {name: np.multiply.outer(s, s).astype(float) for name, s in sizes.items()}
 
 
 def _probes(left: np.ndarray, right: np.ndarray) -> np.ndarray:

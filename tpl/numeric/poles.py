@@ -171,7 +171,8 @@ def _words(integrand: Expr, size: int, pole: Pole) -> str:
     what = expectation_text(integrand, size)
     if len(what) > LONGEST:
         what = f"an expectation over {size} Gaussian variables"
-    growth = "faster than any power" if math.isinf(pole.order) else f"like 1/distance^{pole.order:.4g}"
+    power = "" if pole.order == 1 else f"^{pole.order:.4g}"
+    growth = "faster than any power" if math.isinf(pole.order) else f"like 1/distance{power}"
     return f"{what} is infinite or undefined: it grows {growth} at a pole, and powers from 1 on have no integral"
 
 

@@ -22,6 +22,18 @@ SAFETY = 4.0  # what is measured at probes, for all pairs
 SIDE = 16  # inputs a side of a block
 
 
+class Digits:
+    """Random last digits of runs side by side, the first of which has none."""
+
+    def __init__(self, start: int, runs: int):
+        self.generators = [np.random.default_rng((seed, start)) for seed in range(runs)]
+
+    def uniform(self, low: float, high: float, shape: tuple[int, ...]) -> np.ndarray:
+        """[…, (1 + runs) · pairs]."""
+        part = (*shape[:-1], shape[-1] // (1 + len(self.generators)))
+        return np.concatenate([np.zeros(part), *(g.uniform(low, high, part) for g in self.generators)], axis=-1)
+
+
 class WavePairs:
     """Numbers of a pair by kernel (`outputs`), and of one input with itself (`diagonals`), [E, E] nodes each.
 
@@ -91,16 +103,26 @@ class WavePairs:
             found[name] = block.reshape(shape[0] * self.count, -1)
         return found
 
-    def _walk(self, waves: Waves, left: np.ndarray, right: np.ndarray, seed: int | None = None, coarse: bool = False
-              ) -> np.ndarray:  # fmt: skip
+    def _walk(self, waves: Waves, left: np.ndarray, right: np.ndarray, coarse: bool = False) -> np.ndarray:
         """The roots for pairs of inputs [pairs, rows, d], as many at a time as memory allows: [roots, pairs]."""
-        step = max(ENTRIES // max(waves.size, (2 * self.rows + len(self._fixed)) ** 2), 1)
-        parts = []
-        for start in range(0, len(left), step):
-            part = slice(start, start + step)
-            noise = None if seed is None else np.random.default_rng((seed, start))
-            parts.append(waves(self._dots(left[part], right[part]), coarse, noise))
+        step = self._step(waves)
+        parts = [waves(self._dots(left[k : k + step], right[k : k + step]), coarse) for k in range(0, len(left), step)]
         return np.concatenate(parts, axis=1) if parts else np.empty((len(waves.roots), 0))
+
+    def _step(self, waves: Waves) -> int:
+        """Pairs at a time."""
+        return max(ENTRIES // max(waves.size, (2 * self.rows + len(self._fixed)) ** 2), 1)
+
+    def _disturbed(self, waves: Waves, left: np.ndarray, right: np.ndarray) -> np.ndarray:
+        """The roots, and the roots of runs with random last digits, side by side: [1 + runs, roots, pairs]."""
+        runs = 1 + NOISY
+        step = max(self._step(waves) // runs, 1)
+        parts = []
+        for k in range(0, len(left), step):
+            dots = np.tile(self._dots(left[k : k + step], right[k : k + step]), (runs, 1, 1))
+            found = waves(dots, noise=Digits(k, NOISY))
+            parts.append(found.reshape(len(waves.roots), runs, -1).swapaxes(0, 1))
+        return np.concatenate(parts, axis=2) if parts else np.empty((runs, len(waves.roots), 0))
 
     def _dots(self, left: np.ndarray, right: np.ndarray) -> np.ndarray:
         """Inner products of all data vectors, [pairs, rows, rows]."""
@@ -131,9 +153,9 @@ class WavePairs:
 
     def _gaps(self, waves: Waves, left: np.ndarray, right: np.ndarray) -> dict[str, np.ndarray]:
         """What random last digits and less effort change, by kernel, [pairs, E, E]."""
-        value = self._walk(waves, left, right)
-        others = [self._walk(waves, left, right, seed) for seed in range(NOISY)]
-        others.append(self._walk(waves, left, right, coarse=True))
+        value, *others = self._disturbed(waves, left, right)
+        if waves.integrals.has_coarse:
+            others.append(self._walk(waves, left, right, coarse=True))
         gap = np.max([np.abs(x - value) for x in others], axis=0)
         return {name: x.reshape(-1, self.count, self.count) for name, x in self._named(gap).items()}
 

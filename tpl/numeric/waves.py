@@ -7,7 +7,7 @@ digits, show in it.
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 
@@ -24,6 +24,12 @@ from tpl.numeric.wave_numbers import IDENTITY, Numbers
 ENTRIES = 1 << 22  # of an array at a time
 EPSILON = float(np.finfo(float).eps)
 AT_JUMP = 1e-24  # a variance so small is none
+
+
+class Noise(Protocol):
+    """Random numbers, as a generator of numpy's gives them."""
+
+    def uniform(self, low: float, high: float, shape: tuple[int, ...], /) -> np.ndarray: ...
 
 
 class AtJump(Exception):
@@ -82,7 +88,7 @@ class Waves:
         return Group(kind, None, at, args.reshape(-1, 2), weights, starts)
 
     # ------------------------------------------------------------------------------------------ walking
-    def __call__(self, dots: np.ndarray, coarse: bool = False, noise: np.random.Generator | None = None) -> np.ndarray:
+    def __call__(self, dots: np.ndarray, coarse: bool = False, noise: Noise | None = None) -> np.ndarray:
         """The roots for B data sets, [roots, B]. dots: inner products of data rows, [B, rows, rows].
 
         coarse: series and panels with less effort. noise: every number off by a few last digits. Raises ArithmeticError where an
@@ -168,6 +174,11 @@ class Integrals:
         self.plan: dict[tuple, Choice] = {}
         self.tails: dict[tuple, float] = {}
         self._operations: dict[tuple, Any] = {}
+
+    @property
+    def has_coarse(self) -> bool:
+        """Did less effort change anything so far? Not where all had a formula."""
+        return any(isinstance(x, ArrayOp) and x.coarse is not None for x in self._operations.values())
 
     def _known(self, key: tuple, make: Any) -> Any:
         if key not in self._operations:

@@ -39,12 +39,14 @@ def kernel_form(source: Source, settings: Sequence[str], limits: Limits, compile
     from tpl.limit.derive import TooLong, derive
     from tpl.limit.generic import MOST_PLACES
     from tpl.limit.refusal import no_limit_reported
+    from tpl.numeric.existence import refuse_undefined
 
     plan = _plan(compiled)
     if plan is not None and plan.places > MOST_PLACES:
         raise TooLong
     generic, plan = _generic(source, settings, limits, compiled, name_all=True)
     with no_limit_reported(generic.program.source):
+        refuse_undefined(generic.program)
         return derive(generic.program, generic.file, plan, generic.introduced)
 
 
@@ -52,6 +54,7 @@ def explain_limit(source: Source, settings: Sequence[str], limits: Limits, compi
     """What every line becomes and why, of networks for any two inputs. Raises TplError where there is no limit."""
     from tpl.limit.explain import explain
     from tpl.limit.refusal import no_limit_reported
+    from tpl.numeric.existence import refuse_undefined
     from tpl.report.explanation import ExplanationReport
 
     if compiled.program.training is not None:
@@ -59,6 +62,7 @@ def explain_limit(source: Source, settings: Sequence[str], limits: Limits, compi
     generic, plan = _generic(source, settings, limits, compiled, name_all=False)
     numbers = law_numbers if plan is None else None
     with no_limit_reported(generic.program.source):
+        refuse_undefined(generic.program)
         return ExplanationReport(explain(generic.program, generic.file, source, plan, numbers))
 
 

@@ -40,14 +40,14 @@ def phase_diagram(
     from tpl.limit.step import find_step
     from tpl.numeric.depth import Layer
     from tpl.numeric.edge import PlaneMaps, find_edge, find_plane
+    from tpl.numeric.existence import refuse_undefined
     from tpl.numeric.fixed_points import Maps, find_dynamics
-    from tpl.numeric.poles import refuse_poles
     from tpl.report.phase import Edge, Phase
 
     start = time.perf_counter()
     program = compiled.program
     with _refusals_reported(program.source):
-        refuse_poles(program)
+        refuse_undefined(program)
         step = find_step(kernel_form(source, settings, limits, compiled))
         layer = Layer(step)
         used = _reachable(step.constants, program)

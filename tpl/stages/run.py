@@ -121,12 +121,22 @@ def _run_shows(compiled: Compiled, limits: Limits, options: RunOptions, progress
 
 def run_law(compiled: Compiled, limits: Limits, options: RunOptions, progress: Progress | None = None) -> Run | None:
     """The limit by its law, without simulating the program; None where sampling is asked for, or does better."""
+    if options.exact or options.method in ("law", "mc"):
+        _refuse_undefined(compiled.program)
     found = None
     if options.exact:
         found = _run_by_pairs(compiled, compiled.inputs, limits, options, progress)
     if found is None and (options.exact or options.method in ("law", "mc")):
         found = _run_short_law(compiled, options) or (None if options.exact else _run_law(compiled, options, None))
     return found
+
+
+def _refuse_undefined(program: Program) -> None:
+    from tpl.limit.refusal import no_limit_reported
+    from tpl.numeric.existence import refuse_undefined
+
+    with no_limit_reported(program.source):
+        refuse_undefined(program)
 
 
 def _run_law(compiled: Compiled, options: RunOptions, most: int | None) -> Run | None:
@@ -181,7 +191,6 @@ def _run_sweeps(compiled: Compiled, steps: "Steps", options: RunOptions) -> Run 
     """The law sweep by sweep; None where that is no way, or takes much longer than sampling the program would."""
     from tpl.limit.refusal import no_limit_reported
     from tpl.numeric.family_law import evaluate_families, predicted_seconds
-    from tpl.numeric.poles import refuse_poles
     from tpl.numeric.series import Declined
     from tpl.sampling.cost import estimate_cost
     from tpl.sampling.estimate import DEFAULT_REPLICATES, DEFAULT_SAMPLES
@@ -193,7 +202,6 @@ def _run_sweeps(compiled: Compiled, steps: "Steps", options: RunOptions) -> Run 
         if predicted_seconds(steps) > MUCH_LONGER * sampling:
             return None
     with no_limit_reported(program.source):
-        refuse_poles(program)
         found = evaluate_families(program, steps, _shown_lines(program), options.seed, _sampling(options))
     return None if isinstance(found, Declined) else _law_run(compiled, options, found, start)
 
@@ -250,6 +258,7 @@ def run_pairs(
     compiled: Compiled, inputs: Mapping[str, Dataset], limits: Limits, options: RunOptions, progress: Progress | None
 ) -> Run | None:
     """A program that shows kernels over data, input by input; None where that does not answer."""
+    _refuse_undefined(compiled.program)
     found = _run_by_pairs(compiled, inputs, limits, options, progress)
     return found and _with_means(compiled, found)
 
@@ -266,11 +275,23 @@ def _run_by_pairs(
     try:
         found, plan = kernels_of_run(compiled, limits, inputs, threads=options.threads, progress=progress)
         shows = compiled.program.shows
+        _refuse_too_large(compiled.program, [answer[0] for answer in found])
         results = tuple(Result(x.name, *answer, x.span) for x, answer in zip(shows, found, strict=True))
     except (NotPairwise, ValueError):
         return None
     whole = replace(compiled, inputs=dict(inputs))
     return Run(**heading(whole), seed=options.seed, results=results, plan=plan, seconds=time.perf_counter() - start)
+
+
+def _refuse_too_large(program: Program, values: list[np.ndarray]) -> None:
+    """Raises TplError for a show that has infinite numbers: none of an expectation that exists comes from elsewhere."""
+    from tpl.limit.algebra import TooLarge
+    from tpl.limit.refusal import no_limit_reported
+
+    for shown, value in zip(program.shows, values, strict=True):
+        if np.isinf(value).any():
+            with no_limit_reported(program.source):
+                raise TooLarge(f"some numbers of {shown.name} are beyond 1.8e308", program.lines[shown.lines[0]])
 
 
 def _heavy_tails(program: Program, values: np.ndarray) -> list[str]:

@@ -7,7 +7,7 @@ from typing import Any, TypeVar
 import numpy as np
 
 from tpl.core.elaborate import Limits
-from tpl.core.expr import ZERO, divisors
+from tpl.core.expr import ZERO, divisors, half_defined
 from tpl.core.program import Program
 from tpl.core.wording import named
 from tpl.language.source import Diagnostic, TplError
@@ -34,6 +34,7 @@ def simulated_limit(
     """The limit's independent replicates, [replicates, values], and their method."""
     from tpl.sampling.estimate import DEFAULT_REPLICATES, DEFAULT_SAMPLES, limit_replicates
 
+    _refuse_unreal(program)
     if not independent:
         refuse_unsettled_jumps(program)
     return guarded(
@@ -50,6 +51,17 @@ def simulated_limit(
             progress=progress,
         ),
     )
+
+
+def _refuse_unreal(program: Program) -> None:
+    """Raises TplError where some coordinates have no real value: those drawn might all have one."""
+    if not any(line.expr is not None and any(half_defined(line.expr)) for line in program.lines):
+        return  # most programs, without sympy's import
+    from tpl.limit.refusal import no_limit_reported
+    from tpl.numeric.existence import refuse_unreal
+
+    with no_limit_reported(program.source):
+        refuse_unreal(program)
 
 
 def refuse_unsettled_jumps(program: Program) -> None:

@@ -15,6 +15,7 @@ import numpy as np
 from tpl.core.expr import ZERO, Expr, add, leaves, substitute
 from tpl.limit.closed_forms.arithmetic import DOUBLE2, FLOAT
 from tpl.limit.closed_forms.bind import bind
+from tpl.limit.closed_forms.constants import is_closed
 from tpl.limit.closed_forms.double2 import NOISE, Double2, exp, where
 from tpl.limit.closed_forms.form import Shape, form_of
 from tpl.limit.closed_forms.gates import Weights, gated
@@ -85,7 +86,7 @@ class Dual:
         flat = [np.ascontiguousarray(x).reshape(-1) for x in arrays]
         if self.left == self.right:  # so that kernels are symmetric to the last bit
             flat = [np.minimum(flat[0], flat[1]), np.maximum(flat[0], flat[1]), flat[2]]
-        left, right = (bind(dict(side), env or {}) for side in (self.left, self.right))
+        left, right = self._plain or tuple(bind(dict(side), env or {}) for side in (self.left, self.right))
         fast = all(atom.plain for atom in (*left, *right))
         result = np.empty(flat[0].shape)
         with np.errstate(all="ignore"):
@@ -94,6 +95,13 @@ class Dual:
                 gram = Gram.of(*(x[here] for x in flat))
                 result[here] = _fast(gram, left, right) if fast else _exact(gram, left, right)
         return result.reshape(arrays[0].shape)
+
+    @cached_property
+    def _plain(self) -> tuple[list[Atom], ...] | None:
+        """Both sides in numbers, where no constant has a name: the same for every environment."""
+        if not all(is_closed(c) for side in (self.left, self.right) for c in _constants(side)):
+            return None
+        return tuple(bind(dict(side), {}) for side in (self.left, self.right))
 
     def sympy(self, q1: Any, q2: Any, c: Any, symbols: Mapping[str, Any] | None = None) -> Any:
         """The formula as sympy expression, for nondegenerate (u, v); `symbols` gives the constants'."""
@@ -107,6 +115,12 @@ class Dual:
         from tpl.limit.closed_forms.written import names
 
         return names(dict(self.left), dict(self.right))
+
+
+def _constants(side: tuple[tuple[Shape, Expr], ...]) -> Iterator[Expr]:
+    for shape, coefficient in side:
+        yield from (coefficient, shape.square, shape.linear, shape.frequency)
+        yield from (x for gate in shape.gates for x in (gate.scale, gate.shift))
 
 
 def _fast(gram: Gram, left: list[Atom], right: list[Atom]) -> np.ndarray:

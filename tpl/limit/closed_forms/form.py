@@ -10,11 +10,11 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from fractions import Fraction
 
-from tpl.core.expr import ONE, ZERO, Expr, add, apply, div, leaves, mul, neg, number, show
+from tpl.core.expr import ONE, ZERO, Expr, add, apply, div, leaves, mul, neg, number, power, show
 from tpl.limit.closed_forms.constants import is_closed, same, sign_of
 
 MAX_TERMS = 100
-MAX_POWER = 40
+MAX_POWER = 100
 MAX_DEPTH = 200
 MAX_SIZE = 1000  # of a constant inside a shape, as a tree
 _TWO = number(2)
@@ -124,9 +124,24 @@ def whole_power(form: Form, exponent: int) -> Form:
     if exponent > MAX_POWER:
         raise NoForm
     result = constant(ONE)
-    for _ in range(exponent):
-        result = product(result, form)
+    for digit in f"{exponent:b}":  # by squares
+        result = product(result, result)
+        if digit == "1":
+            result = product(result, form)
     return result
+
+
+def _power_of_exponential(form: Form, exponent: Expr) -> Form | None:
+    """(c e^{az² + bz})^r for any number r; None for other forms, and where c may be negative and r is not whole."""
+    if len(form) != 1:
+        return None
+    ((shape, coefficient),) = form.items()
+    if shape.power or shape.wave or shape.gates:
+        return None
+    whole = exponent.is_number and float(exponent.value).is_integer()  # type: ignore[arg-type]
+    if not whole and sign_of(coefficient) != 1:
+        return None
+    return {Shape(0, mul(exponent, shape.square), mul(exponent, shape.linear)): power(coefficient, exponent)}
 
 
 def _checked(form: Form) -> Form:
@@ -224,10 +239,13 @@ class _Reader:
             if leaves(base, "ref") or sign_of(base) != 1:
                 raise NoForm
             return _exp(scaled(self.read(exponent), apply("log", base)))
+        form = self.read(base)
+        found = _power_of_exponential(form, exponent)
+        if found is not None:
+            return found
         if not exponent.is_number or not float(exponent.value).is_integer():  # type: ignore[arg-type]
             raise NoForm
         n = int(exponent.value)  # type: ignore[arg-type]
-        form = self.read(base)
         return whole_power(form if n >= 0 else _reciprocal(form), abs(n))
 
 

@@ -9,6 +9,7 @@ The same number has two expansions, each good where the other cancels:
 """
 
 from fractions import Fraction
+from functools import lru_cache
 from math import comb, factorial
 from typing import NamedTuple
 
@@ -137,8 +138,8 @@ def narrow_quadrant(folded: Gram, j: int, k: int) -> Number:
     scale = scale * a.sqrt(folded.q1) ** j * a.sqrt(folded.q2) ** k
     terms = 120 if a.name == "double-double" else 56
     total: Number = 0 * z
-    for ratio in reversed(_ratios(j, k, terms)):
-        total = 1 + a.number(ratio) * z * total
+    for ratio in reversed(_ratios(j, k, terms, a)):
+        total = 1 + ratio * z * total
     return scale * total
 
 
@@ -149,10 +150,11 @@ def _radial_moment(a: Arithmetic, n: int) -> Number:
     return a.number(odd_factorial((n + 1) // 2)) / (2 * a.sqrt(2 * a.pi))
 
 
-def _ratios(j: int, k: int, terms: int) -> list[Fraction]:
+@lru_cache(maxsize=1 << 10)
+def _ratios(j: int, k: int, terms: int, arithmetic: Arithmetic) -> tuple[Number, ...]:
     """Ratios of successive coefficients of the hypergeometric series."""
     a, b, c = Fraction(1 + k - j, 2), Fraction(1 + j - k, 2), Fraction(j + k + 3, 2)
-    return [(a + m) * (b + m) / ((c + m) * (m + 1)) for m in range(terms)]
+    return tuple(arithmetic.number((a + m) * (b + m) / ((c + m) * (m + 1))) for m in range(terms))
 
 
 def _float(value: Number) -> Number:

@@ -23,8 +23,9 @@ def polynomials(gram: Gram, p: Polynomial, q: Polynomial) -> Sum:
     for n in range(min(max(p, default=-1), max(q, default=-1)) + 1):
         left, right = mean_of_derivative(gram.q1, p, n), mean_of_derivative(gram.q2, q, n)
         weight = gram.c**n if n else 1
-        value = value + weight * left.value * right.value / factorial(n)
-        size = size + abs(weight) * left.size * right.size / factorial(n)
+        # Divided first: the product of the derivatives of two high powers may overflow where the term does not.
+        value = value + weight * (left.value / factorial(n)) * right.value
+        size = size + abs(weight) * (left.size / factorial(n)) * right.size
     return Sum(value, size)
 
 
