@@ -48,6 +48,7 @@ REFUSED = {
     "run small.tp --plot no/x.png": "there is no folder `no`",
     "run small.tp --plot x.xyz": "pictures are saved as `.png`, `.pdf` or `.svg`\n  help: for instance `x.png`",
     "run number.tp --plot x.png": "nothing that is shown makes a picture\n  help: drawn are matrices",
+    "run small.tp --checkpoint small.tp": "this folder cannot be made: File exists",
     "sweep small.tp s=1,2 --plot no/x.png": "there is no folder `no`",
     "sweep small.tp s=1,2 --plot x.png": "`nngp(f, X)` over this sweep has 3 axes; a picture shows one or two",
     "sweep number.tp --plot x.png L=1": "a picture of a sweep shows one thing, and the program shows 2",

@@ -67,6 +67,8 @@ def run(
     with reporting(as_json):
         check_file(output, ARRAYS)
         check_file(plot, PICTURE)
+        if checkpoint is not None:
+            check_folder(checkpoint)
         program = _load(file, data, settings, max_lines, max_memory)
         if plot is not None:
             program.check_plot()

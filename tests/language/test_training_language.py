@@ -1016,4 +1016,17 @@ f.tp:14:7: error: `g` is not defined here
    14 | train g on X, y:
       |       ^
   help: the network here is `f`
+
+=== swapped after network
+train f on y, X:
+    parametrization = mup
+    loss = (f - y)^2 / 2
+    rate = 0.1
+    steps = 3
+show loss, f
+---
+f.tp:14:12: error: inputs come first, and targets last
+   14 | train f on y, X:
+      |            ^^^^
+  help: write `train f on X, y:`
 """

@@ -155,7 +155,10 @@ class TrainingCheck:
         """What cannot stand in a loss: span, message and hint."""
         f, y = node.network, node.targets.name
         example = f"for instance `loss = ({f} - {y})^2 / 2`"
-        names = set()
+        names = {x.name for x in s.walk(loss) if isinstance(x, s.Name)}
+        if len(node.inputs) == 1 and y not in names and node.inputs[0].name in names and f in names and y != "?":
+            right = f"write `train {f} on {y}, {node.inputs[0].name}:`"
+            return _around((*node.inputs, node.targets)), "inputs come first, and targets last", right
         for x in s.walk(loss):
             if isinstance(x, s.Call) and x.function == f:
                 hint = f"write `{f}`, or `{f}[j]` where there are several"
@@ -163,11 +166,9 @@ class TrainingCheck:
             if isinstance(x, s.Call) and x.function in words.LOSSES and x.function not in scope:
                 hint = f"write `loss = {x.function}({f}, {y})`; a factor belongs to the rate"
                 return x.name_span, f"`{x.function}` is a loss, and stands alone", hint
-            if isinstance(x, s.Name):
-                names.add(x.name)
-                if x.name in {z.name for z in node.inputs} - {y}:
-                    message = f"a loss compares outputs and targets: `{x.name}` cannot stand here"
-                    return x.span, message, f"`{f}` is the output on an example, `{y}` its target"
+            if isinstance(x, s.Name) and x.name in {z.name for z in node.inputs} - {y}:
+                message = f"a loss compares outputs and targets: `{x.name}` cannot stand here"
+                return x.span, message, f"`{f}` is the output on an example, `{y}` its target"
         return None if f in names or self._unread() else (loss.span, f"this loss does not depend on `{f}`", example)
 
     def _parametrization(self, value: s.Expr, node: s.Train, scope: Scope) -> None:
