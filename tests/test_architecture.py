@@ -22,6 +22,7 @@ ORDER = [
     "api",
     "extras",
     "editor",
+    "outputs",
     "cli",
 ]
 FILES = sorted((ROOT / "tpl").rglob("*.py"))

@@ -213,6 +213,12 @@ class TensorProgram:
 
         return sweep_settings(self.source, swept, point, progress)
 
+    def check_plot(self, swept: Mapping[str, Sequence[Any]] | None = None) -> None:
+        """Raise TplError where the `plot` of a run, or of a sweep over settings, would have nothing to draw."""
+        from tpl.stages.picture import check_plot
+
+        check_plot(self._for_pairs.program, swept)
+
     def kernel(
         self,
         X1: Any,
@@ -225,6 +231,8 @@ class TensorProgram:
         elsewhere: Any = None,
     ) -> "Kernel":
         """Kernels of the first network shown, between inputs X1 [N1, …] and X2 [N2, …]; X2 None: of X1 with itself.
+
+        X1, X2: arrays, lists of sequences, or texts as `--data` takes them ("sphere:4,10", "inputs.npy").
 
         The law of a pair is compiled once and evaluated for every pair; `.nngp` and `.ntk` are matrices [N1, N2], of
         networks with several outputs [N1, …, N2, …]; `.error` bounds their errors. out: a .npy file, filled block by

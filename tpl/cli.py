@@ -11,7 +11,9 @@ from typing import Annotated, Any
 import typer
 
 from tpl import __version__
-from tpl.language.source import Diagnostic, Source, TplError
+from tpl.language.source import TplError
+from tpl.outputs import ARRAYS, PAGE, PICTURE, TEXT, check_file, check_folder, deliver_text, delivery, rescued
+from tpl.outputs import refusal as _refuse
 
 app = typer.Typer(
     add_completion=True, no_args_is_help=True, rich_markup_mode=None, pretty_exceptions_enable=False,
@@ -57,24 +59,27 @@ def run(
     rtol: Annotated[float | None, typer.Option(min=1e-12, max=1.0, help="Relative error at which Monte Carlo stops.")] = None,
     reduction: Annotated[str, typer.Option(metavar="none|antithetic|quasi", autocompletion=_proposing("none|antithetic|quasi"), help="Variance reduction of Monte Carlo.")] = "none",
     plan: Annotated[bool, typer.Option("--plan", help="Say of each expectation which method it took, and why.")] = False,
-    plot: Annotated[Path | None, typer.Option(metavar="OUT.png", help="Draw what is shown along training.")] = None,
+    plot: Annotated[Path | None, typer.Option(metavar="OUT.png", help="Draw what is shown: curves along training, heat maps of kernels.")] = None,
     tolerance: Tolerance = None, dtype: Dtype = "float64",
     checkpoint: Annotated[Path | None, typer.Option("--checkpoint", metavar="FOLDER", help="Training: keep the state there, and resume from it after an interruption.")] = None,
 ) -> None:  # fmt: skip
     """The numbers that a program shows, each with error and method."""
     with reporting(as_json):
+        check_file(output, ARRAYS)
+        check_file(plot, PICTURE)
         program = _load(file, data, settings, max_lines, max_memory)
+        if plot is not None:
+            program.check_plot()
         with progress_bar("computing the limit") as advance:
             options = (samples, replicates, seed, threads, gradient_independence)
             result = program.run(*options, progress=advance, method=method, rtol=rtol, reduction=reduction,
                                  tolerance=tolerance, dtype=dtype, checkpoint=checkpoint)  # fmt: skip
-        if output is not None:
-            _save(result, output)
-        if plot is not None:
-            _plot(result, plot)
-        _present(result, as_json, "print_run")
-        if plan and not as_json:
-            _present(result, False, "print_plan")
+        with delivery() as deliver:
+            deliver(output, result.save)
+            deliver(plot, result.plot)
+            _present(result, as_json, "print_run")
+            if plan and not as_json:
+                _present(result, False, "print_plan")
 
 
 @app.command()
@@ -91,13 +96,17 @@ def sweep(
     with reporting(as_json):
         from tpl.stages.sweep import read_sweep
 
+        check_file(plot, PICTURE)
         program = _load(file, data, settings, max_lines, max_memory)
+        values = read_sweep(program.source, swept)
+        if plot is not None:
+            program.check_plot(values)
         options = {"samples": samples, "replicates": replicates, "seed": seed, "threads": threads, "method": method}
         with progress_bar("running the points") as advance:
-            result = program.sweep(read_sweep(program.source, swept), run=options, progress=advance)
-        if plot is not None:
-            _plot(result, plot)
-        _present(result, as_json, "print_sweep")
+            result = program.sweep(values, run=options, progress=advance)
+        with delivery() as deliver:
+            deliver(plot, result.plot)
+            _present(result, as_json, "print_sweep")
 
 
 @app.command()
@@ -113,14 +122,15 @@ def verify(
 ) -> None:  # fmt: skip
     """Finite networks of growing width against the limit. Exit code 1 if they disagree."""
     with reporting(as_json):
+        check_file(plot, PICTURE)
         program = _load(file, data, settings, max_lines, max_memory)
         with progress_bar("simulating") as advance:
             result = program.verify(
                 _widths(widths), seeds, samples, replicates, seed, threads, level, gradient_independence, advance
             )
-        if plot is not None:
-            _plot(result, plot)
-        _present(result, as_json, "print_verification")
+        with delivery() as deliver:
+            deliver(plot, result.plot)
+            _present(result, as_json, "print_verification")
     if not result.ok:
         raise typer.Exit(1)
 
@@ -146,7 +156,8 @@ def core(
 ) -> None:  # fmt: skip
     """The straight-line core program, every line with its source and derivation."""
     with reporting(False):
-        _write(_load(file, data, settings, max_lines, "8G").core(), output)
+        check_file(output, TEXT)
+        deliver_text(_load(file, data, settings, max_lines, "8G").core(), output)
 
 
 @app.command()
@@ -164,6 +175,7 @@ def derive(
     with reporting(False):
         if latex + markdown + as_html > 1:
             raise _refuse(file, "one form at a time", "--latex, --markdown or --html")
+        check_file(output, TEXT)
         program = _load(file, data, settings, max_lines, "8G")
         with _deadline(file, timeout):
             report = program.explain() if explain else program.derive()
@@ -176,7 +188,7 @@ def derive(
                 if as_html
                 else str(report)
             )
-        _write(text, output)
+        deliver_text(text, output)
 
 
 @app.command()
@@ -194,15 +206,16 @@ def explain(
     """One page that explains a program: lines, rules, pictures, numbers, networks. No network, no script."""
     with reporting(False):
         path = output or Path(f"{Path(file).stem}.html")
-        if path.suffix not in (".html", ".htm", ".ipynb"):
-            raise _refuse(str(path), "an explanation is a page or a notebook", "`-o page.html` or `-o page.ipynb`")
+        check_file(path, PAGE)
         program = _load(file, data, settings, max_lines, max_memory)
         with progress_bar("explaining") as advance:
             page = program.explain_page(
                 seed, verify, quick, _widths(widths), seeds, threads, advance, lambda: _deadline(file, timeout)
             )
-        _save(page, path)
-        print(f"{path}: {path.stat().st_size / 1024:.0f} KiB")
+        with delivery() as deliver:
+            if not deliver(path, page.save):
+                path = rescued(page.save, path.name)
+            print(f"{path}: {path.stat().st_size / 1024:.0f} KiB")
 
 
 @app.command()
@@ -217,12 +230,13 @@ def phase(
 ) -> None:  # fmt: skip
     """Dynamics of depth: fixed points, order and chaos, and the edge between them."""
     with reporting(as_json):
+        check_file(plot, PICTURE)
         program = _load(file, data, settings, max_lines, "8G")
-        with _deadline(file, timeout):
-            result = program.phase(x, y, grid)
-            if plot is not None:
-                _plot(result, plot)
-        _present(result, as_json, "print_phase")
+        with delivery() as deliver:
+            with _deadline(file, timeout):
+                result = program.phase(x, y, grid)
+                deliver(plot, result.plot)
+            _present(result, as_json, "print_phase")
 
 
 @app.command()
@@ -246,14 +260,14 @@ def paper(
                                  "replicates": replicates}  # fmt: skip
         options = replace(QUICK if quick else PaperOptions(), **{k: v for k, v in given.items() if v},
                           seed=seed, threads=threads, settings=tuple(settings))  # fmt: skip
-        _prepare(out)
+        check_folder(out, pictures=True)
         with progress_bar("training") as advance:
             result = reproduce(options, _data("paper", data), advance)
-        try:
-            written = [result.save(out / "numbers.json"), *plot_paper(result, out)]
-        except OSError as problem:
-            raise _refuse(str(out), f"this cannot be written: {problem.strerror or problem}") from None
-        print(f"{summary(result)}\n\n{result.seconds:.0f} s: {', '.join(str(path) for path in written)}")
+        written: list[Path] = []
+        with delivery() as deliver:
+            deliver(out / "numbers.json", lambda path: written.append(result.save(path)))
+            deliver(out, lambda folder: written.extend(plot_paper(result, folder)))
+            print(f"{summary(result)}\n\n{result.seconds:.0f} s: {', '.join(str(path) for path in written)}")
 
 
 @app.command()
@@ -334,10 +348,6 @@ def _load(file: str, data: list[str], settings: list[str], max_lines: int, max_m
     return load(file, _data(file, data), settings, Limits(max_lines, _bytes(file, max_memory)))
 
 
-def _refuse(name: str, message: str, hint: str | None = None) -> TplError:
-    return TplError(Source("", name), [Diagnostic(None, message, hint)])
-
-
 def _data(file: str, given: list[str]) -> dict[str, str]:
     pairs = {}
     for text in given:
@@ -379,19 +389,10 @@ def _present(result: Any, as_json: bool, printer: str) -> None:
 
     from tpl.report import tables
 
-    # A file or a pipe has no width of its own.
-    console = Console(highlight=False) if sys.stdout.isatty() else Console(highlight=False, width=100)
-    getattr(tables, printer)(result, console)
-
-
-def _write(text: str, path: Path | None) -> None:
-    if path is None:
-        sys.stdout.write(text)
-        return
-    try:
-        path.write_text(text, encoding="utf-8")
-    except OSError as problem:
-        raise _refuse(str(path), f"this cannot be written: {problem.strerror or problem}") from None
+    if sys.stdout.isatty():
+        getattr(tables, printer)(result, Console(highlight=False))
+    else:  # a file or a pipe has no width of its own
+        print(tables.text_of(lambda console: getattr(tables, printer)(result, console)))
 
 
 @contextmanager
@@ -413,34 +414,6 @@ def _deadline(name: str, seconds: int) -> Iterator[None]:
     finally:
         signal.setitimer(signal.ITIMER_REAL, 0)
         signal.signal(signal.SIGALRM, before)
-
-
-def _save(result: Any, path: Path) -> None:
-    try:
-        result.save(path)
-    except OSError as problem:
-        raise _refuse(str(path), f"this cannot be written: {problem.strerror or problem}") from None
-
-
-def _plot(result: Any, path: Path) -> None:
-    try:
-        result.plot(path)
-    except ImportError:
-        raise _refuse(str(path), "pictures need matplotlib", "pip install 'tpl[plot]'") from None
-    except (OSError, ValueError) as problem:
-        raise _refuse(str(path), f"this picture cannot be written: {problem}") from None
-
-
-def _prepare(folder: Path) -> None:
-    """A folder for pictures, and what draws them: refused now rather than after the work."""
-    try:
-        import matplotlib  # noqa: F401
-
-        folder.mkdir(parents=True, exist_ok=True)
-    except ImportError:
-        raise _refuse(str(folder), "pictures need matplotlib", "pip install 'tpl[plot]'") from None
-    except OSError as problem:
-        raise _refuse(str(folder), f"this folder cannot be made: {problem.strerror or problem}") from None
 
 
 @contextmanager

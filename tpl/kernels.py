@@ -9,6 +9,7 @@ import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -248,7 +249,10 @@ def kernel_over_data(
     with _reported(source), no_limit_reported(source):
         shown = _asked(compiled, get)
         refuse_undefined(compiled.program)
-        given = [_checked(source, x, len(compiled.inputs[shown.data].shape)) for x in (left, right) if x is not None]
+        axes = len(compiled.inputs[shown.data].shape)
+        given = [_checked(source, _read(source, x, limits), axes) for x in (left, right) if x is not None]
+        if options.get("out") is not None and not Path(options["out"]).absolute().parent.is_dir():
+            raise FileNotFoundError(2, f"there is no folder {Path(options['out']).parent}")
         pairs = _Known(compiled, limits, shown, tuple(get), known)
         arrays = [x for x in given if isinstance(x, np.ndarray)]
         if len(arrays) == len(given) and len({x.shape[1:] for x in arrays}) == 1:
@@ -268,7 +272,7 @@ def diagonal_over_data(compiled: Compiled, limits: Limits, inputs: Any, name: st
     with _reported(source), no_limit_reported(source):
         shown = _asked(compiled, (name,))
         refuse_undefined(compiled.program)
-        given = _checked(source, inputs, len(compiled.inputs[shown.data].shape))
+        given = _checked(source, _read(source, inputs, limits), len(compiled.inputs[shown.data].shape))
         pairs = _Known(compiled, limits, shown, (name,), known)
         if isinstance(given, np.ndarray):
             return pairs(given.shape[1:]).diagonal(given, name)
@@ -290,6 +294,9 @@ class _Known:
         other = shape if other is None else other
         key = (self.shown, self.kernels, shape, other)
         if key not in self.known:
+            if len(shape) == 1 and shape != other:
+                message = f"X1 holds inputs of length {shape[0]}, and X2 of length {other[0]}"
+                raise _refusal(self.compiled.program.source, message, "the inputs of one network have one length")
             if shape[1:] != other[1:]:
                 message = f"inputs of shapes {list(shape)} and {list(other)}"
                 raise _refusal(self.compiled.program.source, message, "they may differ in their first size only")
@@ -410,6 +417,17 @@ def _few_sequences(data: Dataset) -> Dataset:
     return sequences([*data.rows()[: FEW - 1], data.rows()[max(different, FEW - 1)]], data.description)
 
 
+def _read(source: Source, given: Any, limits: Limits) -> Any:
+    """Inputs that a text names as `--data` does: `sphere:4,10`, `inputs.npy`."""
+    if not isinstance(given, str):
+        return given
+    try:
+        found = load_source(given, limits.max_memory // 4)
+    except DataError as problem:
+        raise _refusal(source, problem.message, problem.hint) from None
+    return found.array if found.lengths is None else found.rows()
+
+
 def _checked(source: Source, given: Any, axes: int) -> np.ndarray | list[np.ndarray]:
     """Inputs as one array, or as one array each if they are sequences of unequal length."""
     try:
@@ -419,9 +437,15 @@ def _checked(source: Source, given: Any, axes: int) -> np.ndarray | list[np.ndar
             raise _refusal(source, "these inputs are no array of numbers", None) from None
         return [_checked(source, x, axes - 1) for x in given]  # type: ignore[misc]
     if array.dtype.kind not in "fiub" or array.ndim != axes or 0 in array.shape:
-        raise _refusal(
-            source, f"inputs are numbers with {axes} axes; these are {array.dtype} of shape {list(array.shape)}", None
+        what = "no numbers" if array.dtype.kind not in "fiub" else str(array.dtype)
+        message = f"inputs are numbers with {axes} axes; these are {what} of shape {list(array.shape)}"
+        alone = array.dtype.kind in "fiub" and array.ndim == axes - 1
+        hint = (
+            "one input alone is given as `x[None]`"
+            if alone
+            else "an array [N, …] of N inputs, or a text as `sphere:4,10`"
         )
+        raise _refusal(source, message, hint)
     array = np.asarray(array, dtype=np.float64)
     if not np.isfinite(array).all():
         raise _refusal(source, "some inputs are not finite", None)

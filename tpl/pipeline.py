@@ -183,18 +183,33 @@ def _override(file: s.File, source: Source) -> tuple[s.File, list[Diagnostic]]:
             own[place] = setting
             continue
         training = next((x for x in own if isinstance(x, s.Train)), None)
-        words = SETTINGS if training is not None else ()
-        if training is not None and isinstance(setting, s.Const) and setting.name in words:
+        if training is not None and isinstance(setting, s.Const) and setting.name in SETTINGS:
             own[own.index(training)] = _with_setting(training, setting)
             continue
-        kind = "const" if isinstance(setting, s.Const) else "def"
-        close = nearest(setting.name, [*(x.name for x in own if isinstance(x, type(setting))), *words])
-        if training is not None and isinstance(setting, s.Const):
-            close = SETTINGS_OTHERWISE.get(setting.name.lower(), (None, None))[0] or close
-        there = ", ".join(f"`{x.name}`" for x in own if isinstance(x, type(setting)))
-        hint = f"did you mean `{close}`?" if close else f"it has {there}" if there else None
-        diagnostics.append(Diagnostic(setting.name_span, f"the program has no {kind} `{setting.name}`", hint))
+        diagnostics.append(Diagnostic(None, *_no_setting(setting, own, source)))
     return replace(file, statements=tuple(own)), diagnostics
+
+
+def _no_setting(setting: s.Const | s.Def, own: Sequence[s.Statement], source: Source) -> tuple[str, str | None]:
+    """What is said of a setting that a program does not have, and what to do."""
+    other = next((x for x in own if isinstance(x, s.Const | s.Def) and x.name == setting.name), None)
+    if isinstance(other, s.Def) and isinstance(setting, s.Const):
+        left, value = f"{other.name}({', '.join(other.parameters)})", source.slice(setting.value.span)
+        right = f"{value}({', '.join(other.parameters)})" if isinstance(setting.value, s.Name) else value
+        return f"`{other.name}` is a function: it is set with its parameters", f"`--set '{left}={right}'`"
+    if isinstance(other, s.Const):
+        return f"`{other.name}` is a number, and has no parameters", f"`--set {other.name}=…`"
+    if any(isinstance(x, s.Data) and x.name == setting.name for x in own):
+        return f"`{setting.name}` is data, and no setting", f"`--data {setting.name}=…`"
+    kind = "const" if isinstance(setting, s.Const) else "def"
+    trains = kind == "const" and any(isinstance(x, s.Train) for x in own)
+    words = SETTINGS if trains else ()
+    close = nearest(setting.name, [*(x.name for x in own if isinstance(x, type(setting))), *words])
+    if trains:
+        close = SETTINGS_OTHERWISE.get(setting.name.lower(), (None, None))[0] or close
+    there = ", ".join(f"`{x.name}`" for x in own if isinstance(x, type(setting)))
+    hint = f"did you mean `{close}`?" if close else f"it has {there}" if there else None
+    return f"the program has no {kind} `{setting.name}`", hint
 
 
 def _with_setting(train: s.Train, given: s.Const) -> s.Train:

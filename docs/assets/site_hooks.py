@@ -1,5 +1,6 @@
-"""For the site: the bundled programs are part of it, so that links to them lead somewhere."""
+"""For the site: the bundled programs are part of it, so that links to them lead somewhere; options stay whole."""
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -16,3 +17,12 @@ def on_files(files: Files, config: Any) -> Files:
 
 def on_page_markdown(markdown: str, **_: Any) -> str:
     return markdown.replace("](../programs/", "](programs/")
+
+
+def on_page_content(html: str, **_: Any) -> str:
+    """Options such as `--explain` do not break behind their dashes; what is longer may, on a phone."""
+    return re.sub(r"<code>([^<\s]{1,30})</code>", _whole, html)
+
+
+def _whole(code: re.Match[str]) -> str:
+    return f'<code class="whole">{code[1]}</code>' if "-" in code[1] else code[0]

@@ -371,7 +371,7 @@ DECIMALS = "numbers are separated by commas, with a point for decimals"
     [
         ("", "x.csv is empty: it holds no numbers", None),
         ("a,b\n", "x.csv is empty: it holds no numbers", None),
-        ("1,2\n3\n", "x.csv: line 2 has 1 columns, the lines before it have 2", RAGGED),
+        ("1,2\n3\n", "x.csv: line 2 has 1 column, the lines before it have 2", RAGGED),
         ("a,b\n1,2\n\n1,2,3\n", "x.csv: line 4 has 3 columns, the lines before it have 2", RAGGED),
         ("1,2\n3,x\n", "x.csv: line 2, column 2: 'x' is not a number", DECIMALS),
         ("1,b\n3,4\n", "x.csv: line 1, column 2: 'b' is not a number", DECIMALS),

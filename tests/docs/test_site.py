@@ -81,3 +81,9 @@ def test_answers_and_blocks_are_rendered(site):
         assert not re.search(r"^(<p>)?\s*```", text, re.MULTILINE), page
         assert len(Page(text).blocks) >= source.count("\n```") // 2
         assert text.count("<summary>") >= source.count("<summary>")
+
+
+def test_options_do_not_break_behind_their_dashes(site):
+    text = (site / "index.html").read_text(encoding="utf-8")
+    assert '<code class="whole">--explain</code>' in text
+    assert ".md-typeset code.whole" in (site / "assets" / "site.css").read_text(encoding="utf-8")

@@ -372,6 +372,7 @@ show loss
 f.tp:14:7: error: `g` is not defined here
    14 | train g on X, y:
       |       ^
+  help: the network here is `f`
 
 === wrong_names after network
 train ff on Y, L:
@@ -972,4 +973,47 @@ f.tp:20:37: error: a number follows `rate` at once
    20 |     param A : [n, d] ~ N(0, 1) rate = 3
       |                                     ^
   help: for instance `param A : [n, d] ~ N(0, 1) rate 1 / n`
+
+=== no_rate after network
+train f on X, y:
+    parametrization = mup
+    loss = (f - y)^2 / 2
+    steps = 3
+show loss, f
+show feature_change(h[l]), min_eig(gram(x[L]))
+---
+f.tp:14:1: error: this train block sets no `rate`
+   14 | train f on X, y:
+      | ^^^^^^^^^^^^^^^
+  help: for instance `rate = 0.5`
+
+=== second_block after network
+train f on X, y:
+    parametrization = mup
+    loss = (f - y)^2 / 2
+    rate = 0.1
+    steps = 3
+train f on X, y:
+    steps = 3
+show loss, f
+show feature_change(h[l]), min_eig(gram(x[L]))
+---
+f.tp:19:1: error: a program has one `train` block
+   19 | train f on X, y:
+      | ^^^^^
+  help: the first is on line 14
+
+=== unknown_network_alone after network
+train g on X, y:
+    parametrization = mup
+    loss = (f - y)^2 / 2
+    rate = 0.1
+    steps = 3
+show loss, f
+show feature_change(h[l]), min_eig(gram(x[L]))
+---
+f.tp:14:7: error: `g` is not defined here
+   14 | train g on X, y:
+      |       ^
+  help: the network here is `f`
 """

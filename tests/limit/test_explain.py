@@ -86,7 +86,24 @@ show nngp(f, X)
 show ntk(f, X)
 """
 
-TEXTS = {"tied": TIED, "returned": RETURNED, "again": AGAIN}
+BACKWARD = """
+width n
+data X[N, T, d] = sphere(2, 3, 5, seed=2)
+network f(xi[T, d]):
+    param V : [n, d] ~ N(0, 1 / d)
+    param R : [n, n] ~ N(0, 1 / n)
+    param b : [n] ~ N(0, 0.2)
+    c[T] = erf(V @ xi[T])
+    for s in 1..T-1: c[T-s] = erf(R @ c[T-s+1] + V @ xi[T-s] + b)
+    param v : [1, n] ~ N(0, 1 / n)
+    param w : [1, n] ~ N(0, 3 / n)
+    for t in 1..T: param u[t] : [1, n] ~ N(0, 1 / n)
+    return avg(w @ c[t] for t in 1..T) + (v @ avg(c[t] for t in 1..T) - w @ c[1]) / 2 + sum(t * (u[t] @ c[t]) for t in 1..T)
+show nngp(f, X)
+show ntk(f, X)
+"""
+
+TEXTS = {"tied": TIED, "returned": RETURNED, "again": AGAIN, "backward": BACKWARD}
 
 
 def arguments(name, settings=()):

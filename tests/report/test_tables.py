@@ -100,7 +100,7 @@ def test_verification_lists_the_worst_values():
 
 def test_widths_left_out_are_named():
     text = printed(print_verification, make_verification(), 70)
-    left_out = re.search(r"too narrow for widths ([\d, ]+);", text)
+    left_out = re.search(r"no room for the networks of width ([\d, ]+):", text)
     assert left_out is not None
     for n in left_out[1].split(", "):
         assert f"n={n}" not in text

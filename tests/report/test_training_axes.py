@@ -8,7 +8,7 @@ import pytest
 import tpl
 from tpl.report import curve_picture
 from tpl.report.axes import band_of
-from tpl.report.course_plot import _draw
+from tpl.report.course_plot import draw_course
 from tpl.report.curve_picture import draw_courses
 from tpl.report.heat_picture import draw_matrix
 from tpl.report.labelled import Labelled
@@ -128,7 +128,7 @@ def test_pictures_of_accuracy_stay_between_0_and_1(monkeypatch):
     result = Result("accuracy", value, error, "m", None, (0, 1, 2))
     drawn = []
     figure = Figure()
-    _draw(figure.subplots(), result)
+    draw_course(figure.subplots(), result)
     drawn += [c.get_paths()[0].vertices[:, 1] for c in figure.axes[0].collections]
     figure = Figure()
     labelled = Labelled("accuracy", ("step",), {"step": (0, 1, 2)}, value, error, np.array("m"), np.array(""))

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from tpl.sampling.agreement import Agreement, compare
+from tpl.sampling.agreement import Agreement, beside, compare
 
 WIDTHS = (64, 128, 256, 512, 1024)
 
@@ -297,3 +297,20 @@ def test_sizes_of_what_moves_in_a_kernel_regime_are_series_in_its_power():
     assert found.coefficients[0, 1] == pytest.approx(0.9, abs=0.05)
     assert list(found.exponents) == [0.5, 1.0]
     assert compare(limit, networks).z == pytest.approx(compare(limit, networks, exponents=np.ones(2)).z)
+
+
+def test_numbers_had_otherwise_are_compared_with_the_sampled_limit():
+    """Exact ones give z of Student's law; one that is off is named, whatever the others are."""
+    rng = np.random.default_rng(11)
+    scores, alarms = [], 0
+    for _ in range(200):
+        found = compare(*_experiment(rng, 20))
+        z, apart = beside(found, np.ones(20), np.zeros(20))
+        scores.append(z)
+        alarms += apart.any()
+    assert alarms <= 2  # 0.2 are expected
+    assert np.std(scores) == pytest.approx(1, abs=0.05)
+    value = np.ones(20)
+    value[7] += 12 * found.limit_error[7]
+    assert np.flatnonzero(beside(found, value, np.zeros(20))[1]).tolist() == [7]
+    assert not beside(found, value, 12 * found.limit_error)[1].any()

@@ -51,7 +51,7 @@ def test_a_jump_that_its_argument_tends_to(command):
 @pytest.mark.parametrize("command", COMMANDS)
 def test_the_same_in_a_network(command):
     found = diagnosis(NETWORK, command)
-    assert found.message == "`y{X[1]}` has no limit: step jumps at 0, where its argument tends"
+    assert found.message == "`y` at the input `X[1]` has no limit: step jumps at 0, where its argument tends"
     assert found.span.line == 8
 
 
@@ -96,10 +96,48 @@ def test_the_independence_of_transposes_has_a_limit_of_its_own():
 
 
 def test_kernels_of_inputs_that_do_not_fit_name_both_shapes():
-    with pytest.raises(TplError, match=r"another shape for another input: \[n, 10\] and \[n, 9\]"):
+    with pytest.raises(TplError, match="X1 holds inputs of length 10, and X2 of length 9"):
         tpl.load("mlp").kernel(np.ones((3, 10)), np.ones((3, 9)))
     with pytest.raises(TplError, match=r"inputs are numbers with 2 axes; these are float64 of shape \[2, 3, 4\]"):
         tpl.load("mlp").kernel(np.ones((2, 3, 4)))
+
+
+def test_inputs_of_a_kernel_are_sources_too(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    program, inputs = tpl.load("mlp"), tpl.load("mlp", data={"X": "sphere:3,7"}).run()["nngp(f, X)"].value
+    np.save("x.npy", np.eye(7))
+    assert np.allclose(program.kernel("sphere:3,7").nngp, inputs, rtol=1e-12)
+    assert program.kernel("sphere:3,7", "x.npy", get=["nngp"]).nngp.shape == (3, 7)
+
+
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        ("sphare:3,7", "did you mean sphere"),
+        (np.ones(3), "one input alone is given as `x[None]`"),
+        (["a", "b"], "inputs are numbers with 2 axes; these are no numbers of shape [2]"),
+    ],
+)
+def test_inputs_that_are_none(given, said):
+    with pytest.raises(TplError) as problem:
+        tpl.load("mlp").kernel(given)
+    assert said in str(problem.value)
+
+
+def test_a_kernel_is_not_worked_out_for_a_file_that_has_no_folder(tmp_path):
+    with pytest.raises(TplError, match="cannot be written: there is no folder"):
+        tpl.load("mlp").kernel(np.eye(4), out=tmp_path / "no" / "k.npy")
+
+
+def test_options_that_would_say_nothing_are_refused():
+    with pytest.raises(TplError, match="`checkpoint` is for programs that train"):
+        tpl.load("mlp").run(checkpoint="folder")
+    trained = "width n\ndata X[N, d] = [[1, 0]]\ndata y[N] = [1]\nnetwork f(xi[d]):\n" + (
+        "    param U : [n, d] ~ N(0, 1 / d)\n    param v : [1, n] ~ N(0, 1 / n)\n    return v @ tanh(U @ xi)\n"
+        "train f on X, y:\n    parametrization = mup\n    loss = (f - y)^2\n    rate = 0.1\n    steps = 1\nshow loss\n"
+    )
+    with pytest.raises(TplError, match="`method` law: the limit of a training is sampled step by step"):
+        tpl.loads(trained).run(method="law")
 
 
 def test_a_folder_is_no_program(tmp_path):

@@ -15,6 +15,7 @@ from tpl.sampling.train_cost import cost_of_one, estimate_training, try_out
 MEASURE = """
 import sys
 import numpy as np
+import scipy.special  # modules are no part of what a training needs
 from tpl.api import load
 from tpl.sampling.companion import truncation_effect
 from tpl.sampling.train import TrainOptions

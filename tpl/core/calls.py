@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from tpl.core.expr import add, apply, div, leaves, number, ref
+from tpl.core.expr import Expr, add, apply, div, leaves, mul, number, ref, sub
 from tpl.core.functions import CALLABLE, FUNCTIONS
 from tpl.core.values import (
     Array,
@@ -196,8 +196,8 @@ def _total(ev: "Evaluator", items: list[Any], node: s.Call) -> Any:
 def call_avg(ev: "Evaluator", node: s.Call, scope: Scope) -> Any:
     items, argument = _items(ev, node, scope)
     if items is not None:
-        return ev.binary("/", _total(ev, items, node), Coordinatewise(number(len(items))), node.span, node.span,
-                           node.span)  # fmt: skip
+        length = Coordinatewise(_length(ev, node.arguments[0], scope, len(items)))
+        return ev.binary("/", _total(ev, items, node), length, node.span, node.span, node.span)
     value = argument
     if not isinstance(value, Coordinatewise) or value.width is None:
         what = f"{ev.quote(node.arguments[0].span)} is {describe(value)}"
@@ -206,6 +206,22 @@ def call_avg(ev: "Evaluator", node: s.Call, scope: Scope) -> Any:
     if not leaves(value.expr, "ref"):
         return Coordinatewise(value.expr)
     return Coordinatewise(ref(ev.builder.moment(value.expr, value.width)))
+
+
+def _length(ev: "Evaluator", node: s.Expr, scope: Scope, count: int) -> Expr:
+    """How many items a list has, by the names of constants: a derivation says 1/L, however long its own loops are."""
+    if not isinstance(node, s.Comprehension):
+        return number(count)
+    variables = {c.variable for c in node.clauses}
+    ends = [x for c in node.clauses for x in (c.start, c.stop)]
+    if any(isinstance(y, s.Name) and y.name in variables for x in ends for y in s.walk(x)):
+        return number(count)
+    return mul(*(_span(ev.value(c.start, scope).expr, ev.value(c.stop, scope).expr) for c in node.clauses))
+
+
+def _span(start: Expr, stop: Expr) -> Expr:
+    """How many whole numbers there are from start to stop."""
+    return stop if start == number(1) else sub(stop, sub(start, number(1)))
 
 
 def call_softmax(ev: "Evaluator", node: s.Call, scope: Scope) -> Any:

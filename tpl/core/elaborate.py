@@ -131,6 +131,7 @@ class _Elaboration:
         for statement in statements:
             try:
                 if self._given_up(_head(statement)):
+                    self.untrained = self.untrained or isinstance(statement, s.Train)
                     raise Silent
                 _STATEMENTS[type(statement)](self, statement, scope, network)
             except Silent:

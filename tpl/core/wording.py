@@ -45,8 +45,20 @@ def describe(value: Any) -> str:
 
 def named(line: Line) -> str:
     """A core line in the words of messages that point at the user's text."""
-    what = f"`{line.name}`" if not line.name.startswith("_") else "this"
-    return f"{what} (in the {line.origin.derived})" if line.origin.derived else what
+    what, derived = _of_input(line.name), line.origin.derived
+    reverse = derived.removeprefix("reverse mode of ")
+    if reverse == derived:
+        return f"{what} (in the {derived})" if derived else what
+    variable = _of_input(reverse)
+    return f"{what} (in the gradient)" if variable == "this" else f"{what} (in the gradient with respect to {variable})"
+
+
+def _of_input(name: str) -> str:
+    """`h{X[1]}` as the `h` of one input; "this" for what has no name in the text."""
+    own, _, inputs = name.removesuffix("}").partition("{")
+    if own.startswith("_") or not own:
+        return "this"
+    return f"`{own}` at the input `{inputs}`" if inputs else f"`{own}`"
 
 
 def is_constant(value: Any) -> bool:

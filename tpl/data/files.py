@@ -108,6 +108,7 @@ def _nearest_file(path: Path) -> str | None:
         names = os.listdir(path.parent)
     except (OSError, ValueError):
         return f"there is no folder {shown(str(path.parent), 200)} either"
+    names = [name for name in names if Path(name).suffix.lower() in (".npy", ".npz", ".csv")]
     close = difflib.get_close_matches(path.name, names, n=1)
     return f"did you mean {path.parent / close[0]}?" if close else None
 
@@ -182,7 +183,8 @@ def _numbers(path: Path, stream: IO[str], max_bytes: int) -> NDArray[np.float64]
             if not any(_is_number(cell) for cell in cells):
                 continue  # the header
         if len(cells) != width:
-            found = f"line {reader.line_num} has {len(cells)} columns, the lines before it have {width}"
+            columns = "1 column" if len(cells) == 1 else f"{len(cells)} columns"
+            found = f"line {reader.line_num} has {columns}, the lines before it have {width}"
             raise DataError(f"{path}: {found}", "every line needs the same number of columns")
         values.extend(_parsed_row(path, reader.line_num, cells))
         rows += 1

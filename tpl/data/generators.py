@@ -69,8 +69,20 @@ def generate(name: str, args: Sequence[Value], options: Options, max_bytes: int)
     return GENERATORS[name].make(args, options, max_bytes)
 
 
+# Generators by other names.
+OTHERWISE = {
+    **dict.fromkeys(("normal", "randn", "gauss", "random", "iid", "n"), "gaussian"),
+    **dict.fromkeys(("unit_sphere", "uniform_sphere", "ball"), "sphere"),
+    **dict.fromkeys(("circle", "angle", "ring"), "angles"),
+    **dict.fromkeys(("eye", "identity", "onehot", "one_hot"), "basis"),
+    **dict.fromkeys(("cifar", "cifar_10", "images"), "cifar10"),
+}  # fmt: skip
+
+
 def nearest_generator(name: str) -> str:
     """A hint for a name which is no generator."""
+    if name.lower() in OTHERWISE:
+        return f"did you mean {OTHERWISE[name.lower()]}?"
     close = difflib.get_close_matches(name, GENERATORS, n=1)
     return f"did you mean {close[0]}?" if close else f"generators: {', '.join(GENERATORS)}"
 

@@ -10,9 +10,10 @@ from contextlib import contextmanager
 from typing import Any
 
 from tpl.data import GENERATORS
+from tpl.data.generators import OTHERWISE as GENERATORS_OTHERWISE
 from tpl.language import syntax as s
 from tpl.language.check_training import TrainingCheck
-from tpl.language.explain import FOR_STANDS
+from tpl.language.explain import ANY, FOR_STANDS
 from tpl.language.foreign import FUNCTIONS_OTHERWISE
 from tpl.language.scopes import WORDS, Known, Scope, called, elsewhere
 from tpl.language.source import Diagnostic, Span, nearest
@@ -86,6 +87,7 @@ class Checker:
         self._otherwise: str | None = None  # what to do about an unknown `{name}` that is like no other
         self._among: Collection[str] | None = None  # names that an unknown one may have been meant for, if not all
         self._unknown: set[str] = set()
+        self._widthless = not _holds(s.Width, file.statements)
         self._elsewhere = elsewhere(file)
         self._calls = {d.name: set(called(d.body)) for d in file.statements if isinstance(d, s.Def)}
 
@@ -94,7 +96,7 @@ class Checker:
         """Was its definition unreadable? Where a bracket is forgotten, the name may have run into what follows it."""
         if self.network is not None and self.network.name in self.lost:
             return True  # its inputs could not be read
-        return name in self.lost or any(lost.startswith(name) for lost in self.lost)
+        return name in self.lost or ANY in self.lost or any(lost.startswith(name) for lost in self.lost)
 
     def report(self, span: Span, message: str, hint: str | None = None) -> None:
         self.diagnostics.append(Diagnostic(span, message, hint))
@@ -212,6 +214,8 @@ class Checker:
         if power and power != name:
             return f"powers are written `{power}^2`"
         close = nearest(name, known if self._among is None else self._among)
+        if self._widthless and self._otherwise and close and close.lower() == name.lower():
+            close = None  # `n` where no width is declared is no slip for `N`
         return f"did you mean `{close}`?" if close else self._otherwise and self._otherwise.format(name=name)
 
     # ------------------------------------------------------------------------------------------ statements
@@ -277,7 +281,7 @@ class Checker:
 
     def _generator(self, node: s.Call, scope: Scope) -> None:
         if node.function not in GENERATORS:
-            close = nearest(node.function, GENERATORS)
+            close = GENERATORS_OTHERWISE.get(node.function.lower()) or nearest(node.function, GENERATORS)
             hint = f"did you mean `{close}`?" if close else f"generators: {', '.join(f'`{g}`' for g in GENERATORS)}"
             self.report(node.name_span, f"there is no generator `{node.function}`", hint)
         words = GENERATORS[node.function].words if node.function in GENERATORS else ()
@@ -515,8 +519,12 @@ class Checker:
             given = "none is" if not inputs else f"{len(inputs)} {_are(len(inputs))}"
             call = f"`{node.function}({', '.join([network.name, *'XYZ'[: known.count]])})`"
             self.report(node.span, f"`{network.name}` has {wants}, but {given} given", call)
-        for argument in inputs:
-            self.operand(argument, scope)
+        data = [name for name, what in scope.items() if what.what == "data"]
+        only = f"did you mean `{data[0]}`?" if len(data) == 1 and data[0] not in _names(inputs) else None
+        declared = f"the data here are {', '.join(f'`{x}`' for x in data)}" if data else None
+        with self.allowing(otherwise=only or declared):
+            for argument in inputs:
+                self.operand(argument, scope)
 
     def _call_over_list(self, node: s.Call, scope: Scope) -> None:
         given = len(node.arguments)
@@ -576,6 +584,10 @@ class Checker:
 def _holds(kind: type, block: Sequence[s.Statement]) -> bool:
     """Is there a statement of a kind in a block, or in a block inside it?"""
     return any(isinstance(x, kind) or (isinstance(x, (s.Loop, s.Network)) and _holds(kind, x.body)) for x in block)
+
+
+def _names(nodes: Iterable[s.Expr]) -> set[str]:
+    return {x.name for x in nodes if isinstance(x, s.Name)}
 
 
 def _keyword_span(node: s.Statement) -> Span:

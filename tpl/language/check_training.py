@@ -40,12 +40,12 @@ class TrainingCheck:
         if self.trained is not None:
             self.checker.report(Span(*node.span[:3], node.span.column + len("train")),
                                 "a program has one `train` block", f"the first is on line {self.trained.span.line}")  # fmt: skip
+            return
         if node.targets.name != "?":  # else the heading could not be read
             self._network(node, scope)
             if node.network not in self._insides:
                 node = replace(node, network="?")  # what was meant is not known: nothing more is said of it
-        if self.trained is None:
-            self.trained = node
+        self.trained = node
         for name in (*node.inputs, node.targets):
             self._data(name, scope)
         self._settings(node, scope)
@@ -53,7 +53,10 @@ class TrainingCheck:
     def _network(self, node: s.Train, scope: Scope) -> None:
         known, given = scope.get(node.network), len(node.inputs)
         if known is None:
-            self.checker.name(s.Name(node.network, node.network_span), scope)
+            there = [name for name, what in scope.items() if what.what == "network"]
+            only = f"the network here is `{there[0]}`" if len(there) == 1 else None
+            with self.checker.allowing(otherwise=only, among=there):
+                self.checker.name(s.Name(node.network, node.network_span), scope)
         elif known.what != "network":
             close = _nearest_of("network", node.network, scope)
             self.checker.report(node.network_span, f"`{node.network}` is {WORDS[known.what]}, not a network", close)

@@ -18,20 +18,38 @@ def explain(text: str, at: int, alone: bool) -> Explanation:
     tokens = tokens_of(text)
     number = next((i for i, t in enumerate(tokens) if t.stop > at), len(tokens))
     trouble = Trouble(text, tokens, number, alone)
-    for look in (foreign.foreign_statement, _brackets, foreign.foreign_sign, _statement, _does_nothing, _two_tokens):
+    for look in (
+        foreign.foreign_statement,
+        _misspelt,
+        _brackets,
+        foreign.foreign_sign,
+        _statement,
+        _does_nothing,
+        _two_tokens,
+    ):
         found = look(trouble)
         if found is not None:
             return found
     return _anything(trouble)
 
 
+ANY = "*"
 _GIVES = ("=", "~", ":", "==", ":=", "<-", *(f"{sign}=" for sign in "+-*/@^%"))
 
 
+def _misspelt(t: Trouble) -> Explanation | None:
+    close = foreign.misspelt_keyword(t.tokens)
+    return t.say(0, f"there is no statement `{t.token(0).text}`", f"did you mean `{close}`?") if close else None
+
+
 def defined_names(text: str) -> set[str]:
-    """The names that an unreadable line would have defined, as far as one can tell; `return` and `show` for those."""
+    """The names that an unreadable line would have defined, as far as one can tell; `return` and `show` for those.
+
+    ANY where it names something, but what cannot be told.
+    """
     tokens = tokens_of(text)
-    first = tokens[0].text if tokens else ""
+    first = foreign.misspelt_keyword(tokens) or (tokens[0].text if tokens else "")
+    first = foreign.MEANT.get(first, first)
     if first in ("return", "show"):
         return {first}
     if first == "train":
@@ -49,8 +67,15 @@ def defined_names(text: str) -> set[str]:
     assigned = {
         tokens[i].text for i, sign in pairwise(outside) if tokens[i].kind == "name" and tokens[sign].text in "=~"
     }
+    if stop is not None and any(_illegible(tokens[i]) for i in outside if i < stop):
+        assigned.add(ANY)
     found = [tokens[i].text for i in outside if tokens[i].kind == "name" and (stop is None or i < stop)]
     return assigned | set(found if stop is not None else found[:1])
+
+
+def _illegible(token: Token) -> bool:
+    """Is this no part of any name that could get a value?"""
+    return token.kind in ("broken", "open") or (token.kind == "sign" and token.text not in ("(", "[", ")", "]", ","))
 
 
 def _outside_brackets(tokens: list[Token]) -> list[int]:
@@ -97,6 +122,8 @@ def _brackets(t: Trouble) -> Explanation | None:
 
 def _statement(t: Trouble) -> Explanation | None:
     look = _STATEMENTS.get(t.token(0).text)
+    if t.kind(0) == "keyword" and t.is_(1, "=") and not t.is_(0, "show", "return"):
+        return _reserved(t, 0)
     if look is not None:
         return look(t)
     return None if t.kind(0) == "keyword" else _assignment(t)

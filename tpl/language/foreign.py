@@ -1,8 +1,10 @@
 """Words and signs that other languages, papers and keyboards bring along, and what to write instead."""
 
 import re
+import unicodedata
 
-from tpl.language.tokens import Explanation, Token, Trouble, short
+from tpl.language.source import nearest
+from tpl.language.tokens import KEYWORDS, Explanation, Token, Trouble, short
 
 _CONDITIONS = "there are no conditions: `step(x)` is 1 where x > 0 and 0 where x < 0"
 _LOOPS = "loops go over ranges: `for i in 1..10:`"
@@ -22,6 +24,20 @@ STATEMENTS: dict[str, str | None] = {
 }
 
 
+def misspelt_keyword(tokens: list[Token]) -> str | None:
+    """The keyword that a line must have been meant to begin with: a name in its place, and another name after it."""
+    if len(tokens) < 2 or tokens[0].kind != "name" or tokens[1].kind not in ("name", "string"):
+        return None
+    return (
+        None
+        if tokens[0].text in STATEMENTS
+        else nearest(tokens[0].text, [x for x in KEYWORDS if x not in ("in", "mod")])
+    )
+
+
+MEANT = {"print": "show", "class": "network"}  # what such a statement would have been
+
+
 def foreign_statement(t: Trouble) -> Explanation | None:
     word = t.token(0).text
     if word in STATEMENTS and not t.is_(1, "=", "["):
@@ -31,6 +47,7 @@ def foreign_statement(t: Trouble) -> Explanation | None:
 
 _COMPARE = "there are no comparisons: `step(x - y)` is 1 where x > y and 0 where x < y"
 _IN_PLACE = "a name keeps its value: give the new one another name, or an index as in `x[t+1] = x[t] + y`"
+_NAMES = "names hold letters, digits and `_`"
 _BRACES = "indices go in `[ ]`, groups in `( )`"
 _PRODUCT = "products are written `*`"
 _SIGNS: dict[str, str | None] = {
@@ -82,9 +99,11 @@ def foreign_token(t: Trouble, i: int, token: Token) -> Explanation | None:
     if token.kind == "open":
         span = token.start, token.start + 1
         if t.text[: token.start][-1:].isidentifier():
-            return Explanation(*span, f"`{text[0]}` cannot be part of a name", "names hold letters, digits and `_`")
+            return Explanation(*span, f"`{text[0]}` cannot be part of a name", _NAMES)
         return Explanation(*span, "this string is never closed", f"end it with another `{text[0]}`")
     if token.kind == "broken":
+        if i == 0 and t.is_(1, "=", "["):
+            return t.say(i, f"`{short(text)}` is not a name", "names begin with a letter or `_`")
         return t.say(i, f"`{short(text)}` is not a number", _number_hint(text))
     if text == "." and t.kind(i + 1) == "name":
         return _attribute(t, i)
@@ -100,6 +119,8 @@ def foreign_token(t: Trouble, i: int, token: Token) -> Explanation | None:
         return t.say(i, f"`{text}` is not part of the language", _SIGNS[text])
     if not text.isprintable():
         return t.say(i, f"this is an invisible character (U+{ord(text):04X})", "delete it, and type the line again")
+    if unicodedata.category(text)[0] in "MS" and text not in _SIGNS and ord(text) > 127:
+        return t.say(i, f"`{text}` cannot be part of a name", _NAMES)
     return t.say(i, f"`{text}` is not part of the language")
 
 

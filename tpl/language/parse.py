@@ -98,9 +98,13 @@ class _Blocks:
         self._open = [_Block(None, (0, 0))]
         self._heading: tuple[Heading, Line, bool] | None = None  # waits for its first statement; was it readable?
         self._skip: tuple[int, int] | None = None  # lines indented further belong to one that was given up
-        self._mixed = False
+        self._mixed = 0  # the row in which tabs and spaces are mixed, once there is one
 
     def report(self, diagnostic: Diagnostic) -> None:
+        if diagnostic.message.endswith(("cannot be a name", "cannot be part of a name")) and diagnostic.message in {
+            x.message for x in self.diagnostics
+        }:
+            return  # the same word, used where it should have got its value
         if len(self.diagnostics) < MAX_SYNTAX_ERRORS:
             self.diagnostics.append(diagnostic)
 
@@ -143,7 +147,8 @@ class _Blocks:
             return False
         if self._first_is_astray(block, line, following):
             assert block.first is not None
-            self.report(self._astray(block.first, line.indent))
+            if self._mixed not in (block.first.row, line.row):
+                self.report(self._astray(block.first, line.indent))
             block.indent = line.indent
             return False
         block.excused.add(line.indent)
@@ -178,7 +183,7 @@ class _Blocks:
         """Complain, once a file, where the answer depends on how wide a tab is."""
         (a, b), (c, d) = line.indent, indent
         if not self._mixed and ((a > c) - (a < c)) != ((b > d) - (b < d)):
-            self._mixed = True
+            self._mixed = line.row
             self.report(Diagnostic(Span(line.row, 1, line.row, max(2, b + 1)), "this indentation mixes tabs and spaces",
                                    "indent every line by spaces"))  # fmt: skip
 
@@ -239,7 +244,7 @@ class _Blocks:
             self.report(self._astray(line))
             self._skip = self._open[-1].indent
             return
-        if astray:
+        if astray and line.row != self._mixed:
             self.report(self._astray(line))
         if heading is None:
             assert statement is not None

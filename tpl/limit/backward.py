@@ -1,21 +1,19 @@
 """Core lines without a statement of their own (the backward pass) as families over the user's indices.
 
 A line becomes a formula in which indices are numbers; sums whose terms agree up to a shift are folded; then indices are written
-relative to the line's own. Lines of one name that then agree are one family.
+relative to the line's own. Lines of one name that then agree are one family (`families`).
 """
 
-import math
 import re
 from collections import Counter
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import cached_property
-from itertools import combinations
 
 from tpl.core.gradient import open_
 from tpl.core.program import Kind, Line, Program
 from tpl.limit import formula as f
-from tpl.limit.folding import Axis, fold, shifted, simplified, size, unwrapped, with_fixed
+from tpl.limit.folding import Axis, fold, shifted, simplified, unwrapped
 from tpl.limit.formula import Formula
 from tpl.limit.matching import straight
 from tpl.limit.naming import Variable, entry, variable
@@ -23,22 +21,6 @@ from tpl.limit.transcribe import Transcriber
 
 _LABEL = re.compile(r"\{\w+(?:\[(\d+)\])?(?:; (\d+))?\}")
 _REVERSE = re.compile(r"reverse mode of (.*)$")
-MAX_SIZE = 400  # nodes of a formula; a longer one is only described
-
-
-@dataclass(frozen=True)
-class Family:
-    """Lines that agree up to their indices. formula: of the right side; left: of what it defines; `lines` all members.
-
-    conditions: clauses for the indices. modulo: letters whose offsets are taken on a circle.
-    """
-
-    left: Formula
-    formula: Formula | None
-    lines: tuple[int, ...]
-    conditions: tuple[Formula, ...]
-    modulo: tuple[str, ...]
-    products: tuple[int, ...]
 
 
 def first_input(name: str) -> bool:
@@ -162,6 +144,9 @@ class Lines:
         """A fixed index, relative to the end of its range if it lies there."""
         if axis.start.op != "number" and value == self.whole(axis.start):
             return axis.start
+        around = self.axis_table.get(axis.stop.text) if f.letters_of(axis.stop) == {axis.stop.text} else None
+        if around is not None and around.letter != axis.letter:  # j in 1..i, with i in 1..T
+            return self.end(around, value)
         stop = self.whole(axis.stop)
         if axis.stop.op != "number" and stop is not None and (value == stop != 1 or 2 < value < stop):
             return axis.stop if value == stop else simplified(Formula("sub", (axis.stop, f.number(stop - value))))
@@ -183,9 +168,9 @@ class Lines:
         if line.origin.derived and self.vanishes(index) and (named is None or line.kind is Kind.SCALAR):
             return f.ZERO
         if named is not None and not (line.origin.derived and not self._is_adjoint(line)):
-            return self._adjoint_of(index) if line.origin.derived else self.named(named)
+            return self.adjoint_at(index) if line.origin.derived else self.named(named)
         if line.origin.derived and (self.is_family(index) or index in self.product_adjoints):
-            return self._adjoint_of(index)
+            return self.adjoint_at(index)
         return self.right(index)
 
     def stands_alone(self, index: int) -> bool:
@@ -213,7 +198,7 @@ class Lines:
         """The vectors that products take."""
         return {line.args[1] for line in self.lines if line.op == "matmul"}
 
-    def _adjoint_of(self, index: int) -> Formula:
+    def adjoint_at(self, index: int) -> Formula:
         if index in self.product_adjoints:
             return Formula("adjoint", (self.formula(self.product_adjoints[index]),), kind="vector", local=True)
         match = _REVERSE.match(self.lines[index].origin.derived)
@@ -268,19 +253,7 @@ class Lines:
         indices = tuple(Formula("index", (), str(i), letters[-1] if letters else "i") for i in owner.index)
         return Formula("name", indices, base, "data", True)
 
-    # ------------------------------------------------------------------------------------------ families
-    def families(self, chosen: list[int]) -> list[Family]:
-        """Families of adjoint lines, in the order of the program."""
-        by_name: dict[tuple, list[int]] = {}
-        for index in chosen:
-            by_name.setdefault(self._key(index), []).append(index)
-        return [family for members in by_name.values() for family in self._split(members)]
-
-    def _key(self, index: int) -> tuple:
-        span = self.lines[index].origin.span
-        named = self._forward(index) if index in self.product_adjoints else variable(self.lines[index].name)
-        return (named.base, len(named.index)) if named is not None else ("", str(span))
-
+    # ------------------------------------------------------------------------------------------ places
     def anchor(self, index: int) -> dict[str, int]:
         """The letters of a line and their values."""
         found: dict[str, int] = {}
@@ -290,13 +263,13 @@ class Lines:
                 found.setdefault(node.kind, int(node.text))
             return None
 
-        named = self._forward(index)
+        named = self.forward(index)
         if named is not None:
             return self.place(named)
         f.rewrite(self.formula(index), collect)
         return found
 
-    def _forward(self, index: int) -> Variable | None:
+    def forward(self, index: int) -> Variable | None:
         """The user's vector that a line is, or is the adjoint of; None without one."""
         if index in self.product_adjoints:
             return variable(self.lines[self.product_adjoints[index]].name)
@@ -309,7 +282,7 @@ class Lines:
 
     def base_of(self, index: int) -> str:
         """The user's name that a line belongs to; "" without one."""
-        named = self._forward(index)
+        named = self.forward(index)
         return named.base if named is not None else ""
 
     @cached_property
@@ -376,44 +349,6 @@ class Lines:
                     table[axis.letter] = replace(known, low=min(known.low, axis.low), high=max(known.high, axis.high))
         return table
 
-    def _split(self, members: list[int]) -> list[Family]:
-        """Lines of one name as few families as agree: with plain offsets, on circles, or with an index tied to another."""
-        zero = [i for i in members if self.vanishes(i)]
-        if zero:
-            others = [i for i in members if i not in zero]
-            return [self._vanishing(zero), *(self._split(others) if others else [])]
-        anchors = {i: self.anchor(i) for i in members}
-        best = self._grouped(members, anchors, (), ())
-        modulo: tuple[str, ...] = ()
-        letters = list(anchors[members[0]])
-        circles: list[tuple[tuple[str, ...], tuple]] = [(c, ()) for k in (1, 2) for c in combinations(letters, k)]
-        for circle, tie in [*circles, *(((), (x, y)) for x in self.axis_table for y in letters)]:
-            if len(best) > 3 and not (tie and tie[0] in letters):
-                found = self._grouped(members, anchors, circle, tie)
-                if len(found) < len(best) // 2 + 1:
-                    best, modulo = found, circle
-        return [
-            self._family(pair, part, anchors, modulo)
-            for pair, group in best.items()
-            for part in _boxes(group, [tuple(anchors[i].values()) for i in group])
-        ]
-
-    def _vanishing(self, members: list[int]) -> Family:
-        anchors = {i: self.anchor(i) for i in members}
-        left = self.anchored(self._adjoint_of(members[0]), anchors[members[0]])
-        return self._family((left, f.ZERO), members, anchors, ())
-
-    def _grouped(
-        self, members: list[int], anchors: dict[int, dict[str, int]], modulo: tuple[str, ...], tie: tuple[str, ...]
-    ) -> dict[tuple[Formula, Formula], list[int]]:
-        folded = {
-            i: tuple(self.folded(x, anchors[i], modulo, tie) for x in (self.formula(i), self.right(i))) for i in members
-        }
-        groups: dict[tuple[Formula, Formula], list[int]] = {}
-        for i, (left, right) in with_fixed(folded, anchors).items():
-            groups.setdefault((self.anchored(left, anchors[i]), self.anchored(right, anchors[i])), []).append(i)
-        return groups
-
     def written(
         self, formula: Formula, anchor: Mapping[str, int], modulo: tuple[str, ...] = (), tie: tuple[str, ...] = ()
     ) -> Formula:
@@ -434,8 +369,11 @@ class Lines:
         """Index numbers as they are."""
         return simplified(f.rewrite(formula, lambda n: f.number(int(n.text)) if n.op == "index" else None))
 
-    def anchored(self, formula: Formula, anchor: Mapping[str, int]) -> Formula:
-        """Index numbers as letters: relative to the anchor's, or to the ends of their range."""
+    def anchored(self, formula: Formula, anchor: Mapping[str, int], starting: bool = False) -> Formula:
+        """Index numbers as letters: relative to the anchor's, or to the ends of their range.
+
+        starting: are the starts of sums relative to the anchor's, too, as in Σ_{i′ = i..T}?
+        """
         table = self.axis_table
 
         def change(node: Formula) -> Formula | None:
@@ -443,6 +381,8 @@ class Lines:
                 return None
             name, value = node.kind, int(node.text)
             if name.startswith("="):  # an end of a folded sum
+                if starting and node.input and name[1:] in anchor:
+                    return shifted(f.letter(name[1:]), value - anchor[name[1:]])
                 return self.end(table[name[1:]], value) if name[1:] in table else f.number(value)
             if name not in anchor and self._instead.get(name) in anchor:
                 name = self._instead[name]
@@ -451,56 +391,3 @@ class Lines:
             return self.end(table[name], value) if name in table else f.number(value)
 
         return simplified(f.rewrite(formula, change))
-
-    def _family(
-        self, pair: tuple[Formula, Formula], group: list[int], anchors: dict[int, dict[str, int]],
-        modulo: tuple[str, ...],
-    ) -> Family:  # fmt: skip
-        left, right = pair
-        conditions = []
-        for name in anchors[group[0]]:
-            values = sorted({anchors[i][name] for i in group})
-            axis = self.axis_table.get(name, Axis(name, f.ZERO, f.ZERO, values[0], values[-1]))
-            ends = (self.end(axis, values[0]), self.end(axis, values[-1]))
-            conditions.append(Formula("clause", (f.letter(name), *ends)))
-        used = tuple(sorted({p for i in group for p in self.products_in(i)}))
-        short = right if size(right) <= MAX_SIZE else None
-        return Family(left, short, tuple(group), tuple(conditions), modulo, used)
-
-    def products_in(self, index: int) -> list[int]:
-        """The products that a line's right side writes out."""
-        if index in self.product_adjoints:
-            return [index]
-        found, stack = [], list(self.lines[index].args)
-        while stack:
-            i = stack.pop()
-            if self.lines[i].op == "matmul" and self.lines[i].origin.derived:
-                found.append(i)
-            elif (
-                self.lines[i].op in ("map", "moment") and variable(self.lines[i].name) is None and not self.is_family(i)
-            ):
-                stack.extend(self.lines[i].args)
-        return found
-
-
-def _boxes(lines: list[int], indices: list[tuple[int, ...]]) -> list[list[int]]:
-    """Lines in parts whose indices fill boxes: all, else by runs of the first index, else one by one."""
-    if _is_box(indices):
-        return [lines]
-    by_first: dict[int, list[int]] = {}
-    for line, index in zip(lines, indices, strict=True):
-        by_first.setdefault(index[0], []).append(line)
-    index_of = dict(zip(lines, indices, strict=True))
-    parts: list[list[int]] = []
-    for first in sorted(by_first):
-        grown = [*parts[-1], *by_first[first]] if parts else []
-        if grown and _is_box([index_of[i] for i in grown]):
-            parts[-1] = grown
-        else:
-            parts.append(by_first[first])
-    return [p for part in parts for p in ([part] if _is_box([index_of[i] for i in part]) else [[i] for i in part])]
-
-
-def _is_box(indices: list[tuple[int, ...]]) -> bool:
-    ranges = [(min(axis), max(axis)) for axis in zip(*indices, strict=True)]
-    return len(set(indices)) == math.prod(b - a + 1 for a, b in ranges)

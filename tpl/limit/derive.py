@@ -28,7 +28,8 @@ from tpl.limit.gathering import gathered
 from tpl.limit.generic import LONG_ENOUGH, OUTPUTS, Plan, plan_generic
 from tpl.limit.law import Law
 from tpl.limit.naming import Named, Names
-from tpl.limit.recursion import Folder, Rule
+from tpl.limit.recursion import Recursion, Rule
+from tpl.limit.sums import Folder
 from tpl.limit.verdicts import keep_lines
 
 _KERNEL = re.compile(r"(nngp|ntk)\([^()]*\)")
@@ -127,7 +128,7 @@ def derive(program: Program, file: s.File, plan: Plan | None, introduced: tuple[
     )
     for value in others:  # the same at other outputs, so that rules show themselves
         writer.reach(value)
-    rules = folder.rules({n: v for n, v in equations.items() if n in writer.reached})
+    rules = Recursion(folder).rules({n: v for n, v in equations.items() if n in writer.reached})
     shown = [value for answer in answers for _, value in answer.entries]
     if any(_is_longer(value, MOST_WRITTEN) for value in (*(r.right for r in rules), *shown)):
         raise TooLong
@@ -163,7 +164,9 @@ class _Answers:
         self.names = names
         self.folder = folder
         self.equations = equations
-        self.left_of = {sympy.expand(right): names.symbol(left) for left, right in equations.items()}
+        self.defined: dict[Any, list[Named]] = {}  # right sides -> the kernels that they define
+        for left, right in equations.items():
+            self.defined.setdefault(sympy.expand(right), []).append(left)
         self.inlined = {
             names.symbol(n): v for n, v in equations.items() if not n.indices and v.is_Add and len(v.args) >= LONG_SUM
         }
@@ -204,7 +207,13 @@ class _Answers:
         rest = sympy.expand(terms / anchor)
         if anchor in rest.free_symbols:
             return terms
-        return anchor * self.left_of.get(rest, sympy.factor_terms(rest) if rest.is_Add else rest)
+        defined = self.defined.get(rest)
+        if defined is None:
+            return anchor * (sympy.factor_terms(rest) if rest.is_Add else rest)
+        own = self.names.named[anchor].base.removeprefix(
+            "d"
+        )  # of kernels that are equal the one whose gradient's it is
+        return anchor * self.names.symbol(next((n for n in defined if n.base == own), defined[-1]))
 
     def reach(self, value: Any) -> None:
         """Note the kernels that a value needs."""

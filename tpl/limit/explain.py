@@ -14,10 +14,11 @@ from tpl.language import syntax as s
 from tpl.language.source import Source, Span
 from tpl.limit import formula as f
 from tpl.limit.account import BACKWARD, PROGRAM, Account, Entry, Sentence
-from tpl.limit.backward import Family, first_input
+from tpl.limit.backward import first_input
 from tpl.limit.context import Context, Numbers
 from tpl.limit.corrections import Corrections
 from tpl.limit.derive import Plan
+from tpl.limit.families import Families, Family
 from tpl.limit.formula import Formula
 from tpl.limit.grounds import Grounds
 from tpl.limit.shown import Shown, factored, summands
@@ -215,7 +216,7 @@ class _Explainer:
             i for i, line in enumerate(self.context.program.lines)
             if line.origin.derived.startswith("reverse mode") and first_input(line.name) and self.context.lines.stands_alone(i)
         ]  # fmt: skip
-        return [self._adjoint(family) for family in self.context.lines.families(chosen)]
+        return [self._adjoint(family) for family in Families(self.context.lines).of(chosen)]
 
     def _adjoint(self, family: Family) -> Entry:
         first = family.lines[0]

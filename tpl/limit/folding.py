@@ -1,7 +1,7 @@
 """Indices as letters, and sums whose terms agree up to a shift of their indices.
 
-On the way to a letter an index is a node "index" with its value as text and the letter of its family as kind; kind "=l" is the end
-of a sum over l.
+On the way to a letter an index is a node "index" with its value as text and the letter of its family as kind; kind "=l" is an end
+of a sum over l, of which `input` says whether it is the start.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -113,9 +113,11 @@ def fold(formula: Formula, anchor: Mapping[str, int]) -> Formula:
 
 
 def with_fixed(
-    members: Mapping[int, tuple[Formula, ...]], anchors: Mapping[int, Mapping[str, int]]
-) -> dict[int, tuple[Formula, ...]]:
-    """Formulas by member, in which an index that is the same in all of one shape, though their letters differ, is a number."""
+    members: Mapping[int, tuple[Formula, ...]], anchors: Mapping[int, Mapping[str, int]],
+    written: Callable[[Formula], Formula],
+) -> dict[int, tuple[Formula, ...]]:  # fmt: skip
+    """Formulas by member, in which an index that is the same in all of one shape, though their letters differ, stands as
+    it is `written` where no loop is around it."""
     found = dict(members)
     shapes: dict[tuple[Formula, ...], list[int]] = {}
     for i, formulas in members.items():
@@ -131,7 +133,7 @@ def with_fixed(
         }
         if fixed:
             for i in same:
-                found[i] = _numbered(members[i], fixed)
+                found[i] = _at_places(members[i], fixed, written)
     return found
 
 
@@ -174,12 +176,14 @@ def _over_letters(
     return None
 
 
-def _numbered(formulas: tuple[Formula, ...], fixed: set[int]) -> tuple[Formula, ...]:
-    """With numbers for the indices at some places, counted through all the formulas."""
+def _at_places(
+    formulas: tuple[Formula, ...], fixed: set[int], written: Callable[[Formula], Formula]
+) -> tuple[Formula, ...]:
+    """With the indices at some places, counted through all the formulas, rewritten."""
     places = count()
 
     def change(node: Formula) -> Formula | None:
-        return f.number(int(node.text)) if node.op == "index" and next(places) in fixed else None
+        return written(node) if node.op == "index" and next(places) in fixed else None
 
     return tuple(f.rewrite(x, change) for x in formulas)
 
@@ -229,7 +233,7 @@ def _line(terms: list[Formula], anchor: Mapping[str, int]) -> Formula | None:
     places = [p for p in range(len(table[0])) if len({row[p][1] for row in table}) > 1]
     if not places:
         return None
-    lead = min(places, key=lambda p: (table[0][p][0] in anchor, p))
+    lead = min(places, key=lambda p: (table[0][p][0].startswith("="), table[0][p][0] in anchor, p))
     order = sorted(range(len(terms)), key=lambda i: table[i][lead][1])
     rows = [table[i] for i in order]
     slopes: dict[int, int] = {}
@@ -240,7 +244,7 @@ def _line(terms: list[Formula], anchor: Mapping[str, int]) -> Formula | None:
         slopes[p] = steps.pop()
     if slopes[lead] != 1:
         return None
-    name, start, stop = rows[0][lead][0], rows[0][lead][1], rows[-1][lead][1]
+    name, start, stop = rows[0][lead][0].removeprefix("="), rows[0][lead][1], rows[-1][lead][1]
     own = f.letter(name + "′" if name in anchor else name)
     counter = iter(range(len(rows[0])))
 
@@ -251,7 +255,7 @@ def _line(terms: list[Formula], anchor: Mapping[str, int]) -> Formula | None:
         return _running(node, own, slopes[place], start, anchor) if place in slopes else None
 
     body = f.rewrite(terms[order[0]], change)
-    ends = tuple(Formula("index", (), str(x), "=" + name) for x in (start, stop))
+    ends = tuple(Formula("index", (), str(x), "=" + name, input=which) for x, which in ((start, "start"), (stop, "")))
     return Formula("sum", (body, Formula("clause", (own, *ends))))
 
 

@@ -28,9 +28,11 @@
 | law         | left, mean, variance     | left ~ N(mean, variance)                                  |
 """
 
+import re
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from fractions import Fraction
+from math import prod
 
 from tpl.core.expr import Expr
 
@@ -52,6 +54,8 @@ class Formula:
     step: "Formula | None" = None
 
 
+MAX_DIGITS = 6  # of a number that others are multiplied into
+_DECIMAL = re.compile(r"\d+(\.\d+)?")
 ZERO, ONE = Formula("number", (), "0"), Formula("number", (), "1")
 
 
@@ -86,7 +90,7 @@ def add(*terms: Formula) -> Formula:
 
 
 def mul(*factors: Formula) -> Formula:
-    """A product, flat; ones vanish, signs go to the front and divisors below."""
+    """A product, flat; ones vanish, signs go to the front and divisors below, numbers become one if it is short."""
     flat: list[Formula] = []
     below: list[Formula] = []
     negative = False
@@ -99,10 +103,28 @@ def mul(*factors: Formula) -> Formula:
         flat.extend(factor.args if factor.op == "mul" else (factor,) if factor != ONE else ())
     if ZERO in flat:
         return ZERO
+    flat, below = _with_one_number(flat), _with_one_number(below)
     whole = ONE if not flat else flat[0] if len(flat) == 1 else Formula("mul", tuple(flat))
     if below:
         whole = Formula("div", (whole, mul(*below)))
     return Formula("neg", (whole,)) if negative else whole
+
+
+def value_of(formula: Formula) -> Fraction | None:
+    """The number that a formula writes down."""
+    return Fraction(formula.text) if formula.op == "number" and _DECIMAL.fullmatch(formula.text) else None
+
+
+def _with_one_number(factors: list[Formula]) -> list[Formula]:
+    """Factors with their numbers as one, in front; as they are where that would be long."""
+    known = [v for v in map(value_of, factors) if v is not None]
+    if len(known) < 2:
+        return factors
+    one = number(prod(known, start=Fraction(1)))
+    if one.op != "number" or len(one.text) > MAX_DIGITS:
+        return factors
+    rest = [x for x in factors if value_of(x) is None]
+    return [one, *rest] if one != ONE else rest
 
 
 def z(vector: Formula, mark: str = "") -> Formula:

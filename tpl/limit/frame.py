@@ -218,10 +218,10 @@ def find_axes(file: s.File, length: int, values: Mapping[str, int]) -> Axes:
     letters: dict[str, tuple[str, ...]] = {}
     for target, clauses in _targets(file.statements, ()):
         bound = {c.variable: c for c in clauses}
-        found = [bound.get(name) if (name := _only_name(i)) is not None else None for i in target.indices]
+        found = [_counted(i, bound) for i in target.indices]
         if target.indices and all(found):
-            ends.setdefault(target.name, tuple(_end(c) for c in found))  # type: ignore[arg-type]
-            letters.setdefault(target.name, tuple(c.variable for c in found if c is not None))
+            ends.setdefault(target.name, tuple(x[0] for x in found if x is not None))
+            letters.setdefault(target.name, tuple(x[1] for x in found if x is not None))
     for network in (x for x in file.statements if isinstance(x, s.Network)):
         for given in network.inputs:
             if len(given.dims) > 1:
@@ -281,10 +281,14 @@ def _targets(
             yield node.target, clauses
 
 
-def _only_name(node: Any) -> str | None:
-    """The loop variable of an index such as t or t+1."""
-    names = [x.name for x in s.walk(node) if isinstance(x, s.Name)]
-    return names[0] if len(names) == 1 else None
+def _counted(index: Any, bound: Mapping[str, s.Clause]) -> tuple[str, str] | None:
+    """The name that an index ends with, and its loop's variable: of t or t + 1 the loop's end, of T - s or T + 1 - s T."""
+    names = [x.name for x in s.walk(index) if isinstance(x, s.Name)]
+    variables = [x for x in names if x in bound]
+    others = [x for x in names if x not in bound]
+    if len(variables) != 1 or len(others) > 1:
+        return None
+    return others[0] if others else _end(bound[variables[0]]), variables[0]
 
 
 def _end(clause: s.Clause) -> str:

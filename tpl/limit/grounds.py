@@ -5,8 +5,8 @@ from collections.abc import Sequence
 from tpl.core.program import Kind
 from tpl.limit import formula as f
 from tpl.limit.account import Sentence
-from tpl.limit.backward import Family
 from tpl.limit.context import Context
+from tpl.limit.families import Family, products_in
 from tpl.limit.formula import Formula
 from tpl.limit.naming import variable
 from tpl.limit.transcribe import Product
@@ -147,6 +147,10 @@ class Grounds:
                 groups.setdefault((verdict.reason, matrix.base), []).append(verdict)
         sentences: list[Sentence] = []
         for (_, base), members in groups.items():
+            apart = self._apart(family, base, members)
+            if apart is not None:
+                sentences += apart
+                continue
             product = next(p for p in _products(family.formula) if _base(p) == base) if family.formula is not None and any(
                 _base(p) == base for p in _products(family.formula)) else self._told(members[-1], family)  # fmt: skip
             placed = [(v, self.context.lines.anchor(self._user(v.line, family))) for v in members]
@@ -165,6 +169,18 @@ class Grounds:
             sentences.append((f"Index {', '.join(family.modulo)} runs in a circle.",))
         return sentences
 
+    def _apart(self, family: Family, base: str, members: list[Verdict]) -> list[Sentence] | None:
+        """A sentence for each of several products with one family of matrices, as Q^1 and Q^2; None where there is one."""
+        own = {p for p in _products(family.formula) if _base(p) == base} if family.formula is not None else set()
+        forms: dict[Formula, list[tuple[Verdict, dict[str, int]]]] = {}
+        for v in members:
+            place = self.context.lines.anchor(self._user(v.line, family))
+            written = self.context.lines.written(self.context.lines.right(v.line), place, family.modulo)
+            forms.setdefault(written, []).append((v, place))
+        if len(own) < 2 or not forms.keys() <= own:
+            return None
+        return [self._ground(product, placed, family.modulo) for product, placed in forms.items()]
+
     def shared(self, family: Family) -> list[Sentence]:
         """Of which other products the same line is the adjoint."""
         line = family.lines[len(family.lines) // 2]
@@ -179,7 +195,7 @@ class Grounds:
 
     def _user(self, product: int, family: Family) -> int:
         """The line of a family that uses a product."""
-        return next((i for i in family.lines if product in self.context.lines.products_in(i)), family.lines[0])
+        return next((i for i in family.lines if product in products_in(self.context.lines, i)), family.lines[0])
 
     def _told(self, verdict: Verdict, family: Family) -> Formula:
         place = self.context.lines.anchor(self._user(verdict.line, family))

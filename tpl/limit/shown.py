@@ -1,11 +1,15 @@
 """What a program shows, as expectations over Z's: averages, covariances of outputs, tangent kernels."""
 
+from collections.abc import Callable
+
 from tpl.language import syntax as s
 from tpl.limit import formula as f
 from tpl.limit.account import SHOWN, Entry, Sentence
 from tpl.limit.context import Context
 from tpl.limit.formula import Formula
+from tpl.limit.matching import Unwritten
 from tpl.limit.naming import variable
+from tpl.limit.outputs import Reading, is_random, readings
 from tpl.limit.tangent import Tangent, squared
 from tpl.limit.transcribe import Statement
 
@@ -32,11 +36,9 @@ class Shown:
         why: list[Sentence] = []
         if value.op == "call" and value.text in ("nngp", "ntk"):
             if value.text == "nngp":
-                becomes = (
-                    f.equal(self._two("NNGP", value.args[0].text), f.add(*self._output(value.args[0].text, "nngp"))),
-                )
+                becomes, why = self._written(self._nngp, "NNGP", value.args[0].text)
             else:
-                becomes, why = self._ntk(value.args[0].text)
+                becomes, why = self._written(self._ntk, "NTK", value.args[0].text)
             rule = _KERNEL_RULES[value.text]
             text = f"show {value.text}({', '.join(a.text for a in value.args)})"
         elif value.op == "each":
@@ -47,6 +49,21 @@ class Shown:
             becomes = (Formula("to", (value, f.to_z(value, self.context.kept))),)
         becomes = tuple(b for b in becomes if b.args[0] != b.args[1])
         return [Entry(SHOWN, self.context.where(node.span), text, x.clauses, rule, becomes, tuple(why))]
+
+    def _written(
+        self, kernel: Callable[[str], tuple[tuple[Formula, ...], list[Sentence]]], name: str, network: str
+    ) -> tuple[tuple[Formula, ...], list[Sentence]]:
+        """A kernel's equation; without its right side where parameters of one family are shared in part."""
+        try:
+            return kernel(network)
+        except Unwritten:
+            left = self._two(name, network)
+            return (f.equal(left, Formula("code", (), "…")),), [
+                ("Parameters of one family are used in several places that share some of its indices: no one formula "
+                 "holds for all of them.",)]  # fmt: skip
+
+    def _nngp(self, network: str) -> tuple[tuple[Formula, ...], list[Sentence]]:
+        return (f.equal(self._two("NNGP", network), f.add(*self._output(network, "nngp"))),), []
 
     def _returned(self, network: str) -> tuple[Formula, tuple[Formula, ...]]:
         """What a network returns, and the clauses of its outputs."""
@@ -70,13 +87,28 @@ class Shown:
         return f.relettered(formula, names)
 
     def _output(self, network: str, kernel: str) -> list[Formula]:
-        """Σ_v s² E[Z^x(ξ) Z^x(ξ′)] + the biases' variances, x being all that meets the readout v."""
+        """Σ_v s² E[Z^x(ξ) Z^x(ξ′)] + the biases' variances, x being all that meets the readout v.
+
+        Raises Unwritten where readouts of one family meet vectors in several places of the output.
+        """
         value, clauses = self._returned(network)
-        met, biases = (
-            {k: v for k, v in x.items() if self.context.counts(kernel, Formula("name", (), k))} for x in meetings(value)
-        )
-        readouts = [self._readout(v, x, clauses) for v, x in met.items()]
-        return readouts + [f.mul(squared(f.add(*k)), self._variance(c)) for c, k in biases.items()]
+        members: dict[Formula, list[Reading]] = {}
+        for x in readings(value):
+            if self.context.counts(kernel, Formula("name", (), x.parameter.text)):
+                members.setdefault(x.parameter, []).append(x)
+        indexed = [p.text for p in members if p.args]
+        if len(set(indexed)) < len(indexed) or any(len({x.own for x in found}) > 1 for found in members.values()):
+            raise Unwritten
+        return [self._covariance(p, found, clauses) for p, found in members.items()]
+
+    def _covariance(self, parameter: Formula, found: list[Reading], clauses: tuple[Formula, ...]) -> Formula:
+        """The covariance that one readout, or one bias, gives the outputs; for those of a family Σ over its indices."""
+        base = parameter.text
+        if found[0].vector is None:
+            value = f.mul(squared(f.add(*(x.summed(f.ONE) for x in found))), self._variance(base))
+        else:
+            value = self._readout(base, [x.summed(x.vector) for x in found if x.vector is not None], clauses)
+        return Formula("sum", (value, *found[0].own)) if found[0].own else value
 
     def _readout(self, base: str, met: list[Formula], clauses: tuple[Formula, ...]) -> Formula:
         """The covariance that one readout gives the outputs."""
@@ -122,23 +154,6 @@ class Shown:
         ), why
 
 
-def meetings(output: Formula) -> tuple[dict[str, list[Formula]], dict[str, list[Formula]]]:
-    """What an output's readouts meet, and the numbers that its biases are multiplied by."""
-    met: dict[str, list[Formula]] = {}
-    biases: dict[str, list[Formula]] = {}
-    for term in summands(output):
-        factor, core = factored(term)
-        inside, inner = (core.args[0], core.args[1:]) if core.op == "sum" else (core, ())
-        extra, inside = factored(inside)
-        if inside.op == "matmul":
-            whole = f.mul(extra, inside.args[1])
-            whole = Formula("sum", (whole, *inner)) if inner else whole
-            met.setdefault(inside.args[0].text, []).append(f.mul(factor, whole))
-        else:
-            biases.setdefault(core.text, []).append(factor)
-    return met, biases
-
-
 def summands(value: Formula) -> tuple[Formula, ...]:
     """The terms of a sum or difference."""
     if value.op == "sub":
@@ -156,7 +171,7 @@ def factored(term: Formula) -> tuple[Formula, Formula]:
         factor, core = factored(term.args[0])
         return f.mul(Formula("neg", (f.ONE,)), factor), core
     if term.op == "mul":
-        random = [a for a in term.args if f.holds(a, lambda n: n.kind in ("vector", "readout", "output", "matrix"))]
+        random = [a for a in term.args if f.holds(a, is_random)]
         if len(random) == 1:
             inner, core = factored(random[0])
             return f.mul(inner, *(a for a in term.args if a is not random[0])), core

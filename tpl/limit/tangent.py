@@ -98,8 +98,11 @@ class Tangent:
                          and target in _names(x.value)), None)  # fmt: skip
             if user is not None and user.value is not None and user.target is not None and not own:
                 alone = _coefficient(user.value, target)
+                beside = _beside(user.value, target)
                 if alone is not None:
                     name, factor = Formula("adjoint", (user.target,), kind="vector", local=True), alone
+                elif beside is not None:  # in tanh(W x + b) the adjoint of b is that of W x
+                    name = Formula("adjoint", (beside,), kind="vector", local=True)
             zero = bool(own) and all(self.vanishes(i) for i in own)
             ratio = self.ratio(target.text)
             found.append(
@@ -193,6 +196,9 @@ def squared(factor: Formula) -> Formula:
         return f.ONE
     if factor.op == "neg":
         return squared(factor.args[0])
+    value = f.value_of(factor)
+    if value is not None:
+        return f.number(value**2)
     if factor.op == "div":
         return Formula("div", (squared(factor.args[0]), squared(factor.args[1])))
     return Formula("pow", (factor, f.number(2)))
@@ -215,6 +221,13 @@ def at_any(kept: Callable[[Formula], bool]) -> Callable[[Formula], bool]:
         return None
 
     return lambda product: kept(f.rewrite(product, bare))
+
+
+def _beside(value: Formula, part: Formula) -> Formula | None:
+    """A product that a part is added to, wherever that sum stands."""
+    if value.op == "add" and part in value.args:
+        return next((x for x in value.args if x.op == "matmul"), None)
+    return next((x for a in value.args if (x := _beside(a, part)) is not None), None)
 
 
 def _coefficient(value: Formula, part: Formula) -> Formula | None:

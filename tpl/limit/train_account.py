@@ -17,9 +17,11 @@ from tpl.limit.account import TRAINED, TRAINED_BACKWARD, TRAINING, Account, Entr
 from tpl.limit.backward import first_input
 from tpl.limit.context import Context
 from tpl.limit.explain import RULES, definition
+from tpl.limit.families import Families
 from tpl.limit.formula import Formula
 from tpl.limit.matching import Unwritten
-from tpl.limit.shown import meetings, summands
+from tpl.limit.outputs import meetings
+from tpl.limit.shown import summands
 from tpl.limit.train_course import course, settings
 from tpl.limit.train_equations import Equations, Learner
 from tpl.limit.train_generic import Generic, train_block
@@ -162,7 +164,7 @@ class _Account:
     def _training(self) -> list[Entry]:
         node = self.train
         regime = self.training.regime
-        why: tuple[Sentence, ...] = tuple((Formula("code", (), f"{x}."),) for x in regime.reasons)
+        why = tuple(_with_code(f"{x}.") for x in regime.reasons)
         settings = {x.name: x for x in node.settings}
         found = [self._made(node, "features are learned (TP4 §3)", (), why)]
         found.append(self._of_setting(settings["loss"], self._signal(), self._on_signal()))
@@ -358,7 +360,7 @@ class _Account:
             if line.origin.derived.startswith("reverse mode") and first_input(line.name) and lines.stands_alone(i)
         ]  # fmt: skip
         found = []
-        for family in lines.families(chosen):
+        for family in Families(lines).of(chosen):
             span = self.context.program.lines[family.lines[0]].origin.span
             assert span is not None
             vector = family.left.kind == "vector"
@@ -384,6 +386,13 @@ def _rule(x: Statement) -> str:
         averaged = f.holds(x.value or f.ZERO, lambda n: n.op == "avg")
         return RULES["moment" if averaged else "scalar"]
     return RULES["matmul" if x.products else "map"]
+
+
+def _with_code(text: str) -> Sentence:
+    """A text in which `names` stand in backquotes, and which may begin with a formula and a colon."""
+    formula, colon, rest = text.partition(":") if text[1:4] == " = " else ("", "", text)
+    parts = [Formula("code", (), x) if i % 2 else x for i, x in enumerate((colon + rest).split("`")) if x]
+    return (Formula("code", (), formula), *parts) if formula else tuple(parts)
 
 
 def _kernel(name: str, *points: str) -> Formula:

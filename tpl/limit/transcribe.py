@@ -12,6 +12,7 @@ from tpl.core.functions import CALLABLE
 from tpl.language import syntax as s
 from tpl.language.source import Source, Span
 from tpl.limit import formula as f
+from tpl.limit.folding import simplified
 from tpl.limit.formula import Formula
 
 MAX_INLINED = 40  # calls of defs that are written out, in one statement
@@ -73,6 +74,7 @@ class Transcriber:
         self.defs = {x.name: x for x in file.statements if isinstance(x, s.Def)}
         self.axes: dict[str, list[Formula]] = {}
         self.targets: dict[tuple[str, int], Formula] = {}
+        self.lists: dict[str, _Value] = {}  # names of lists
         self._products: list[Product] = []
         self._used: list[str] = []
         self._bound: dict[str, _Value] = {}
@@ -131,6 +133,9 @@ class Transcriber:
     def _assign(self, node: s.Assign, clauses: tuple[Formula, ...], network: str) -> Statement:
         found = self._closed(node, node.target, node.value, clauses, network)
         self.names[node.target.name] = found.kind
+        self.lists.pop(node.target.name, None)
+        if isinstance(node.value, s.ListOf | s.Comprehension) and not node.target.indices:
+            self.lists[node.target.name] = self.value(node.value)
         if network and found.kind in ("vector", "scalar", "output", "list"):
             self.local.add(node.target.name)
         return replace(found, target=self.target(node.target, clauses))
@@ -292,6 +297,8 @@ class Transcriber:
             return self._definition(self.defs[node.function], node)
         if node.function == "sum":
             return self._sum(node)
+        if node.function == "avg" and (mean := self._mean(node.arguments[0])) is not None:
+            return mean
         values = [self.value(a) for a in node.arguments]
         if node.function == "avg":
             return _Value(Formula("avg", (values[0].formula,)), "scalar")
@@ -323,6 +330,22 @@ class Transcriber:
             return _Value(f.add(*value.items), value.kind)
         return _Value(Formula("sum", (value.formula,)), value.kind)
 
+    def _mean(self, inside: s.Expr) -> _Value | None:
+        """The mean of a list; None for a vector, whose coordinates are averaged."""
+        if isinstance(inside, s.Comprehension):
+            whole = self._over(inside, "sum")
+            counts = [_length(c) for c in whole.formula.args[1:]]
+            return _Value(Formula("div", (whole.formula, f.mul(*counts))), whole.kind)
+        value = self.lists.get(inside.name) if isinstance(inside, s.Name) else None
+        value = self.value(inside) if isinstance(inside, s.ListOf) else value
+        if value is None:
+            return None
+        if value.items:
+            return _Value(Formula("div", (f.add(*value.items), f.number(len(value.items)))), value.kind)
+        counts = [_length(c) for c in value.formula.args[1:]]
+        whole_list = replace(value.formula, op="sum")
+        return _Value(Formula("div", (whole_list, f.mul(*counts))), value.kind)
+
     def comprehension(self, node: s.Comprehension) -> _Value:
         return self._over(node, "each")
 
@@ -339,6 +362,12 @@ class Transcriber:
         items = [self.value(i) for i in node.items]
         made = tuple(i.formula for i in items)
         return _Value(Formula("list", made), _join(*(i.kind for i in items)) if items else "const", (), made)
+
+
+def _length(clause: Formula) -> Formula:
+    """How many values a clause's variable takes."""
+    _, start, stop = clause.args
+    return stop if start == f.ONE else simplified(f.add(Formula("sub", (stop, start)), f.ONE))
 
 
 def _join(*kinds: str) -> str:

@@ -81,13 +81,27 @@ def odd_in(law: Law, z: Expr, fixed: frozenset[int] = frozenset()) -> tuple[int,
     leaves = law.calculus.algebra.depends(z)
     groups = [g for g in _groups(law, leaves | fixed) if not g & fixed]
     if len(groups) > MAX_GROUPS:
-        return ()
+        return _odd_backwards(law, z, leaves, groups)
     for size in range(1, len(groups) + 1):
         for chosen in combinations(groups, size):
             flipped = frozenset().union(*chosen)
             if parity(z, flipped & leaves) == -1:
                 return tuple(sorted({law.calculus.leaves[i].line for i in flipped & leaves}))
     return ()
+
+
+def _odd_backwards(law: Law, z: Expr, leaves: frozenset[int], groups: list[frozenset[int]]) -> tuple[int, ...]:
+    """Lines of all leaves of the backward pass, with one readout at the most, if z is odd in these."""
+    backward = [g for g in groups if all(_is_backward(law, i) for i in g)]
+    for readout in (frozenset[int](), *(g for g in groups if g not in backward)):
+        flipped = readout.union(*backward) & leaves
+        if parity(z, flipped) == -1:
+            return tuple(sorted({law.calculus.leaves[i].line for i in flipped}))
+    return ()
+
+
+def _is_backward(law: Law, leaf: int) -> bool:
+    return bool(law.program.lines[law.calculus.leaves[leaf].line].origin.derived)
 
 
 def _groups(law: Law, leaves: frozenset[int]) -> list[frozenset[int]]:

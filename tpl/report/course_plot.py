@@ -1,15 +1,13 @@
 """Pictures of training: what was shown, step by step, with error bands."""
 
-import os
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from tpl.report.along import step_lines
 from tpl.report.axes import band_of
-from tpl.report.plots import COLOURS, new_figure, safe_label, save_figure
-from tpl.report.results import Result, Run
+from tpl.report.plots import COLOURS, safe_label
+from tpl.report.results import Result
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -18,27 +16,8 @@ MOST_LINES = 12  # in one panel
 LOGARITHMIC = 30.0  # largest over smallest value from which an axis of positive numbers is logarithmic
 
 
-def plot_courses(run: Run, path: str | os.PathLike[str]) -> Path:
-    """A panel for every show along training that is a number or a few numbers a step; matrices by their diagonals.
-
-    The suffix of the path decides the format. Raises ValueError if nothing was trained.
-    """
-    results = [r for r in run.results if len(r.steps) > 1]
-    if not results:
-        raise ValueError("nothing that is shown goes along training")
-    columns = min(3, len(results))
-    rows = -(-len(results) // columns)
-    figure = new_figure(4.3 * columns, 3.3 * rows + 0.5)
-    panels = np.atleast_1d(figure.subplots(rows, columns)).ravel()
-    for axes, result in zip(panels, results, strict=False):
-        _draw(axes, result)
-    for axes in panels[len(results) :]:
-        axes.set_axis_off()
-    figure.suptitle(safe_label(run.title or run.program_name, 90), fontsize=12)
-    return save_figure(figure, path)
-
-
-def _draw(axes: "Axes", result: Result) -> None:
+def draw_course(axes: "Axes", result: Result) -> None:
+    """A number or a few numbers a step; of matrices their diagonals."""
     from matplotlib.ticker import MaxNLocator
 
     value, error, what, names = step_lines(result)

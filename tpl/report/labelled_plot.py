@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 MOST_LINES = 12
+AXES = (1, 2)  # of what a picture shows
 
 
 def plot_labelled(labelled: Labelled, path: str | os.PathLike[str] | None = None) -> "Figure | Path":
@@ -23,7 +24,7 @@ def plot_labelled(labelled: Labelled, path: str | os.PathLike[str] | None = None
     count. Raises ValueError for more than two, or none.
     """
     shown = labelled.sel(**{dim: labels[0] for dim, labels in labelled.coords.items() if len(labels) == 1})
-    if not 1 <= len(shown.dims) <= 2:
+    if len(shown.dims) not in AXES:
         hint = "`.sel(…)` takes a part" if shown.dims else "it is one number"
         raise ValueError(f"{labelled.name} has {len(shown.dims)} axes {shown.dims}; a picture shows one or two: {hint}")
     figure = new_figure(6.4, 4.4)

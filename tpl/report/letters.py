@@ -4,11 +4,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from tpl.limit.boxes import Box
 from tpl.limit.derive import Derivation
 from tpl.limit.frame import Frame, Place, Step
 from tpl.limit.generic import LONG_ENOUGH, OUTPUTS
 from tpl.limit.naming import Bound, Index, Named, Variable
-from tpl.limit.recursion import FIXED, Box, Policy, Range, Rule, Sum
+from tpl.limit.recursion import FIXED, Policy, Rule
+from tpl.limit.sums import Range, Sum
 
 _SPARE = "jkmsp"  # letters for sums
 

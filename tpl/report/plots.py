@@ -169,14 +169,25 @@ def _draw_rate(axes: "Axes", found: "Agreement") -> None:
 
 def plot_matrix(result: Result, path: str | os.PathLike[str]) -> Path:
     """A heat map of a matrix, with its numbers if it is small. Raises ValueError on arrays of other dimensions."""
+    if len(result.shape) != 2 or 0 in result.shape:
+        raise ValueError(f"{result.name}: only a matrix can be drawn as a heat map, not shape {result.shape}")
+    figure = new_figure(*matrix_size(result.shape))
+    draw_matrix(figure, figure.subplots(), result)
+    return save_figure(figure, path)
+
+
+def matrix_size(shape: tuple[int, ...]) -> tuple[float, float]:
+    """Of a heat map, in inches."""
+    rows, columns = shape
+    return min(12.0, max(5.0, 0.5 * columns + 1.8)), min(10.0, max(4.0, 0.5 * rows + 1.0))
+
+
+def draw_matrix(figure: "Figure", axes: "Axes", result: Result) -> None:
+    """A heat map with its scale beside it, and its numbers if it is small."""
     from matplotlib import colormaps
     from matplotlib.colors import CenteredNorm, Normalize
 
-    if len(result.shape) != 2 or 0 in result.shape:
-        raise ValueError(f"{result.name}: only a matrix can be drawn as a heat map, not shape {result.shape}")
     rows, columns = result.shape
-    figure = new_figure(min(12.0, max(5.0, 0.5 * columns + 1.8)), min(10.0, max(4.0, 0.5 * rows + 1.0)))
-    axes = figure.subplots()
     signed = bool(result.value.min() < 0 < result.value.max())
     norm = CenteredNorm() if signed else Normalize(result.value.min(), result.value.max())
     cmap = colormaps["RdBu_r" if signed else "viridis"]
@@ -190,4 +201,3 @@ def plot_matrix(result: Result, path: str | os.PathLike[str]) -> Path:
         for (i, j), x in np.ndenumerate(result.value):
             light = 0.299 * (rgb := cmap(norm(x)))[0] + 0.587 * rgb[1] + 0.114 * rgb[2] > 0.55
             axes.text(j, i, f"{x:.3g}", ha="center", va="center", fontsize=9, color="black" if light else "white")
-    return save_figure(figure, path)

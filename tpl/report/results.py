@@ -181,10 +181,13 @@ class Run:
         return tuple(result.name for result in self.results)
 
     def plot(self, path: str | os.PathLike[str]) -> Path:
-        """Draw what was shown along training, step by step. Raises ValueError if nothing was."""
-        from tpl.report.course_plot import plot_courses
+        """Draw what was shown: curves along training, else matrices as heat maps, and lists of numbers.
 
-        return plot_courses(self, path)
+        Raises ValueError if there are only single numbers, or arrays with more axes.
+        """
+        from tpl.report.run_plot import plot_run
+
+        return plot_run(self, path)
 
     def __repr__(self) -> str:
         return "\n".join([f"{self.program_name} ({self.program_class})", *(f"  {r!r}" for r in self.results)])
@@ -230,7 +233,7 @@ class Run:
             entry["key"] = key
         arrays["metadata"] = np.array(json.dumps(metadata, ensure_ascii=False, allow_nan=False))
         target = Path(path)
-        target = target if target.suffix == ".npz" else target.with_name(target.name + ".npz")
+        target = target if target.suffix.lower() == ".npz" else target.with_name(target.name + ".npz")
         with target.open("wb") as file:
             np.savez(file, **arrays)  # type: ignore[arg-type]
         return target
@@ -315,7 +318,7 @@ class ShowShape(NamedTuple):
     shape: tuple[int, ...]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class CheckReport:
     """The answer of `tpl check`: what the program is, and estimates of what a run needs.
 
@@ -344,6 +347,17 @@ class CheckReport:
     def counts(self) -> dict[str, int]:
         names = ("lines", "matrices", "products", "nonlinearities", "moments", "outputs")
         return {name: getattr(self, name) for name in names}
+
+    def __str__(self) -> str:
+        """What `tpl check` prints."""
+        from functools import partial
+
+        from tpl.report.tables import print_check, text_of
+
+        return text_of(partial(print_check, self))
+
+    def __repr__(self) -> str:
+        return f"{self.program_name} ({self.program_class}): {', '.join(f'{k:,} {name}' for name, k in self.counts.items())}"
 
     def _repr_html_(self) -> str:
         from tpl.report.html import check_html

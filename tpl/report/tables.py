@@ -3,6 +3,7 @@
 All text of a program or a file goes through `plain` and `Text`: no markup, no control characters.
 """
 
+import re
 from collections.abc import Callable, Iterable, Sequence
 from functools import partial
 from itertools import groupby
@@ -40,6 +41,10 @@ if TYPE_CHECKING:
 
 FILE_WIDTH = 100
 NAME_WIDTHS = (32, 18)  # how far a value's name may push the other columns; longer ones are folded
+ASSUMPTION = (
+    "the assumptions are those of Chen, Yang, Zhao and Gu (2025) for features that stay apart while they learn; "
+    "kernels, and limits in general, need none of them"
+)
 BRACKETS = "0.6057(12) is 0.6057 ± 0.0012; no brackets: the error is below the last digit"
 
 
@@ -51,6 +56,15 @@ def make_console(file: IO[str] | None = None) -> "Console":
     if not console.is_terminal:
         console.width = FILE_WIDTH
     return console
+
+
+def text_of(printed: Callable[["Console"], None]) -> str:
+    """What is printed, as plain text of FILE_WIDTH columns, without blanks at the ends of lines."""
+    from io import StringIO
+
+    out = StringIO()
+    printed(make_console(out))
+    return "\n".join(line.rstrip() for line in out.getvalue().splitlines())
 
 
 def print_run(run: Run, console: "Console | None" = None) -> None:
@@ -234,7 +248,10 @@ def _methods(verification: Verification) -> list[str]:
 
 
 def _split(name: str) -> tuple[str, str]:
-    """`nngp(f, X)[1, 2]` into the show and the index."""
+    """`nngp(f, X)[1, 2]` into the show and the index; `f[1] at step 5` too."""
+    along = re.fullmatch(r"(.+?)((?:\[[\d, ]+\])? at step \d+)", name)
+    if along is not None:
+        return along[1], along[2].strip()
     head, bracket, index = name.rpartition("[")
     if bracket and head and index.endswith("]") and all(c.isdigit() or c in ", " for c in index[:-1]):
         return head, bracket + index
@@ -269,19 +286,32 @@ def _comparison_table(verification: Verification, kept: list[int], digits: int, 
     shows = [_split(verification.names[i])[0] for i in rows]
     previous = None
     for i, show in zip(rows, shows, strict=True):
-        indexed = shows.count(show) > 1
+        indexed = shows.count(show) > 1 or " at step " in verification.names[i]
         if indexed and show != previous:
-            table.add_row(text(show, "bold"))
+            table.add_row(_folded(show, name_width, "bold"))
         previous = show
         name = f"  {_split(verification.names[i])[1]}" if indexed else verification.names[i]
-        table.add_row(*_comparison_row(verification, i, name, kept, digits))
+        table.add_row(_folded(name, name_width), *_comparison_row(verification, i, kept, digits))
     if len(kept) == len(found.widths):
         return table
     left_out = ", ".join(str(n) for k, n in enumerate(found.widths) if k not in kept)
-    return stack([table, text(f"too narrow for widths {left_out}; --json has them", "dim")])
+    return stack([table, text(f"no room for the networks of width {left_out}: --json has all", "dim")])
 
 
-def _comparison_row(verification: Verification, i: int, name: str, kept: list[int], digits: int) -> list["Text"]:
+def _folded(name: str, width: int, style: str = "") -> "Text":
+    """A name in lines that fit, broken behind brackets, commas and blanks where it has some."""
+    from rich.text import Text
+
+    indent = " " * (len(name) - len(name.lstrip()))
+    lines = [""]
+    for part in re.findall(r"[^(,\s]*[(,\s]*", plain(name)):
+        if lines[-1] and len(indent + lines[-1] + part.rstrip()) > width:
+            lines.append("  ")
+        lines[-1] += part
+    return Text("\n".join(f"{indent}{line}".rstrip() for line in lines), style)
+
+
+def _comparison_row(verification: Verification, i: int, kept: list[int], digits: int) -> list["Text"]:
     found = verification.agreement
     pairs = [(found.limit[i], found.limit_error[i]), *((found.means[k, i], found.errors[k, i]) for k in kept)]
     pairs.append((found.extrapolated[i], found.extrapolated_error[i]))
@@ -291,10 +321,7 @@ def _comparison_row(verification: Verification, i: int, name: str, kept: list[in
     else:
         test = [f"{found.z[i]:.1f}", _probability(float(found.p_corrected[i]))]
     mark = text("ok", "green") if found.ok[i] else text("FAIL", "bold red")
-    indent = len(name) - len(name.lstrip())
-    label = text(name)
-    label.pad_left(indent)
-    return [label, *map(text, [*texts[:-1], texts[-1] + ("*" if found.misfit[i] else "")]), *map(text, test), mark]
+    return [*map(text, [*texts[:-1], texts[-1] + ("*" if found.misfit[i] else "")]), *map(text, test), mark]
 
 
 def _probability(p: float) -> str:
@@ -317,7 +344,8 @@ def check_table(report: CheckReport) -> "RenderableType":
         facts.add_row(text(what), text(sentence))
     for row in report.assumptions.rows() if report.assumptions is not None else ():
         facts.add_row(text("assumption"), text(": ".join(row)))
-    return stack([heading(report, ""), blank(), facts, *([blank()] if report.notes else []), *_notes(report.notes)])
+    notes = [*report.notes, *([ASSUMPTION] if report.assumptions is not None and report.assumptions.rows() else [])]
+    return stack([heading(report, ""), blank(), facts, *([blank()] if notes else []), *_notes(notes)])
 
 
 def heading(report: Run | Verification | CheckReport | Phase, about: str) -> "RenderableType":

@@ -8,7 +8,7 @@ the limit. We fit a by least squares over the widths and test a against the samp
 kernel regime, and its size is shown, has no such expansion: there the powers are those of n^-r.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -268,12 +268,26 @@ def _welch(variances: Floats, dofs: Floats) -> tuple[Floats, Floats]:
 
 def _test(difference: Floats, fit: _Fit, limit_error: Floats, limit_dof: float, known: Floats) -> tuple[Floats, Floats]:
     """Welch's t-test of extrapolation against limit: equivalent normal deviates and two-sided p-values."""
-    variances = np.stack([fit.error**2, limit_error**2, known**2])
-    dofs = np.stack([fit.dof, np.full_like(known, limit_dof), np.full_like(known, MANY)])
+    return _students(difference, (fit.error, limit_error, known), (fit.dof, limit_dof, MANY))
+
+
+def _students(difference: Floats, errors: Sequence[Floats], dofs: Sequence[ArrayLike]) -> tuple[Floats, Floats]:
+    """z and p of a difference whose error is made up of independent ones, each with its degrees of freedom."""
+    variances = np.stack(errors) ** 2
     total = variances.sum(0)
-    dof = (total**2 / (variances**2 / dofs).sum(0)).clip(1.0, MANY)
+    parts = [v**2 / d for v, d in zip(variances, map(np.asarray, dofs), strict=True)]
+    dof = (total**2 / np.stack(parts).sum(0)).clip(1.0, MANY)
     tail = special.stdtr(dof, -np.abs(difference) / np.sqrt(total))
     return np.sign(difference) * _deviate(tail), np.minimum(1.0, 2 * tail)
+
+
+def beside(found: Agreement, value: ArrayLike, error: ArrayLike) -> tuple[Floats, Bools]:
+    """The sampled limit against numbers had otherwise, [V] with their errors: z, and which differ at the family-wise level."""
+    other, own = np.asarray(value, float), np.asarray(error, float)
+    bias = np.zeros_like(other) if found.samples is None else np.abs(found.coefficients[:, 1]) / found.samples
+    known = np.sqrt(bias**2 + own**2 + (TOLERANCE * np.abs(other) + ROUNDING) ** 2)
+    z, p = _students(found.limit - other, (found.limit_error, known), (found.replicates - 1, MANY))
+    return z, _holm(p, found.distinct)[found.same_as] < found.level
 
 
 def _compare_constants(

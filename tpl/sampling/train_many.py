@@ -97,6 +97,8 @@ class Measured:
     def _in_the_limit(self, measure: Measure, statistics: Statistics) -> tuple[Function, Statistics]:
         """A measure and what it is of. Where outputs stay random, that of their mean is not the mean of theirs."""
         function, of = self._function(measure), self._of(measure, statistics)
+        if measure.function == "feature_change" and self.training.regime.kind in ("kernel", "trivial"):
+            return replace(function, slack=measures.no_slack), of  # they stand still: that is no matter of rounding
         random = self.training.regime.u < 1 and not self.training.zero_start
         if not random or "f" not in function.uses or measure.function in ("f", "test_f"):
             return function, of
@@ -111,6 +113,12 @@ class Measured:
             together = np.stack(parts, axis=2)
             found.append(together.reshape(*together.shape[:2], *shown.shape, *together.shape[3:]))
         return found
+
+    def losses(self, statistics: Statistics) -> tuple[np.ndarray, float]:
+        """The loss of every replicate, [replicates, records], which may be infinite; and that of outputs that are zero."""
+        loss, f = self._loss(self.training.examples), self._of(Measure("loss"), statistics)["f"]
+        with np.errstate(all="ignore"):
+            return loss(f), float(loss(np.zeros_like(f[0, 0])))
 
     def shapes(self) -> list[tuple[int, ...]]:
         """Of every show."""

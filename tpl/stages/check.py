@@ -30,7 +30,7 @@ def check_report(compiled: Compiled, options: RunOptions | None = None) -> Check
         outputs=ops["output"] + (0 if training is None else sum(x.outputs.size for x in training.examples)),
         memory_bytes=memory,
         seconds=seconds,
-        shows=tuple(_shapes(program)),
+        shows=tuple(show_shapes(program)),
         notes=tuple(notes),
         assumptions=assumptions(judged, compiled.inputs),
         regime=None if training is None else training.regime,
@@ -53,7 +53,7 @@ def _cost(compiled: Compiled, options: RunOptions) -> tuple[int, float, list[str
     return max(cost.memory_bytes, trained.memory_bytes), cost.seconds + trained.seconds, notes
 
 
-def _shapes(program: Program) -> Iterator[ShowShape]:
+def show_shapes(program: Program) -> Iterator[ShowShape]:
     """Shows of the training with the records in front; of matrices and vectors, as many as there are inputs."""
     for shown in program.shows:
         yield ShowShape(shown.name, shown.shape)

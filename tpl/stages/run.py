@@ -11,6 +11,7 @@ import numpy as np
 from tpl.core.elaborate import Limits
 from tpl.core.program import Program
 from tpl.data import Dataset
+from tpl.language.source import Diagnostic, TplError
 from tpl.pipeline import Compiled
 from tpl.report.results import Result, Run
 from tpl.stages.common import Progress, heading
@@ -66,9 +67,28 @@ def run_limit(
     """The limit of everything that is shown, and means of outputs whose covariance is. Raises TplError for values that are
     not finite, or have no limit, and for runs beyond the limits."""
     options = options or RunOptions()
+    _refuse_without_use(compiled.program, options)
     if compiled.program.training is not None:
         return _run_training(compiled, limits, options, progress)
     return _with_means(compiled, _run_shows(compiled, limits, options, progress))
+
+
+def _refuse_without_use(program: Program, options: RunOptions) -> None:
+    """Raise TplError for options that would say nothing of this program."""
+    problem = hint = None
+    if program.training is None:
+        asked = {"checkpoint": options.checkpoint is not None, "tolerance": options.tolerance is not None,
+                 "dtype": options.dtype != "float64"}  # fmt: skip
+        problem = next(
+            (f"`{x}` is for programs that train, and this one has no `train` block" for x in asked if asked[x]), None
+        )
+    elif options.method in ("law", "mc") and not program.shows:
+        problem = (
+            f"`method` {options.method}: the limit of a training is sampled step by step, and has no law in formulas"
+        )
+        hint = "leave it out; `samples` and `replicates` make the errors smaller"
+    if problem is not None:
+        raise TplError(program.source, [Diagnostic(None, problem, hint)])
 
 
 def _with_means(compiled: Compiled, run: Run) -> Run:
@@ -96,17 +116,19 @@ def _run_training(compiled: Compiled, limits: Limits, options: RunOptions, progr
 
 
 def _run_shows(compiled: Compiled, limits: Limits, options: RunOptions, progress: Progress | None) -> Run:
+    return run_law(compiled, limits, options, progress) or _run_sampled(compiled, limits, options, progress)
+
+
+def run_law(compiled: Compiled, limits: Limits, options: RunOptions, progress: Progress | None = None) -> Run | None:
+    """The limit by its law, without simulating the program; None where sampling is asked for, or does better."""
+    found = None
     if options.exact or options.method in ("law", "mc"):
         _refuse_undefined(compiled.program)
     if options.exact:
         found = _run_by_pairs(compiled, compiled.inputs, limits, options, progress)
-        if found is not None:
-            return found
-    if options.exact or options.method in ("law", "mc"):
+    if found is None and (options.exact or options.method in ("law", "mc")):
         found = _run_short_law(compiled, options) or (None if options.exact else _run_law(compiled, options, None))
-        if found is not None:
-            return found
-    return _run_sampled(compiled, limits, options, progress)
+    return found
 
 
 def _refuse_undefined(program: Program) -> None:

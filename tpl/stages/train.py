@@ -17,6 +17,7 @@ from tpl.report.results import Result
 from tpl.sampling.train_many import Measured, train_many
 from tpl.stages.common import Progress, Steps
 from tpl.stages.simulate import guarded, pole_notes
+from tpl.stages.train_notes import divergence, random_start
 
 if TYPE_CHECKING:
     from tpl.sampling.checkpoint import Checkpoint
@@ -90,7 +91,9 @@ def train_limit(
         for shown, e, axes in zip(training.shows, estimates, Measured(training).axes(), strict=True)
     ]
     notes = [
+        *divergence(training, found),
         *training.regime.reasons,
+        *random_start(training),
         *pole_notes(program),
         *_stationary(training, found),
         *_ranks(training, found),

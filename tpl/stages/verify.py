@@ -17,6 +17,7 @@ from tpl.stages.simulate import INDEPENDENCE, guarded, pole_notes, simulated_lim
 
 if TYPE_CHECKING:
     from tpl.core.training import Training
+    from tpl.sampling.agreement import Agreement
 
 DEFAULT_WIDTHS = (64, 128, 256, 512, 1024)
 DEFAULT_SEEDS = 40
@@ -65,11 +66,30 @@ def verify_limit(
     how = f"finite networks: {seeds} seeds at each of the widths {', '.join(map(str, chosen))}"
     if lazily:
         how += f"; at {', '.join(map(str, lazily))} the matrices do not fit in memory and are revealed lazily, exact in law"
-    notes = (how, *((INDEPENDENCE,) if gradient_independence else ()), *pole_notes(program))
+    law = () if gradient_independence else _law_beside(compiled, limits, agreement, names)
+    notes = (how, *law, *((INDEPENDENCE,) if gradient_independence else ()), *pole_notes(program))
     return Verification(
         **heading(compiled), seed=seed, agreement=agreement, names=names, methods=(method,) * len(names), notes=notes,
         seconds=time.perf_counter() - start,
     )  # fmt: skip
+
+
+def _law_beside(compiled: Compiled, limits: Limits, agreement: "Agreement", names: Sequence[str]) -> tuple[str, ...]:
+    """Whether the numbers that `tpl run` prints, where it need not sample the program, are those of the sampled limit."""
+    from tpl.sampling.agreement import beside
+    from tpl.stages.run import RunOptions, run_law
+
+    law = run_law(compiled, limits, RunOptions())
+    if law is None:
+        return ()
+    value, error = (np.concatenate([np.ravel(getattr(r, x)) for r in law.results]) for x in ("value", "error"))
+    z, apart = beside(agreement, value, error)
+    worst = int(np.argmax(np.abs(z)))
+    what = f"the numbers of `tpl run` ({', '.join(dict.fromkeys(r.method for r in law.results))})"
+    if not apart.any():
+        return (f"{what} are those of the sampled limit: largest |z| {abs(z[worst]):.1f}",)
+    return (f"{what} DIFFER from the sampled limit in {apart.sum()} of {len(z)} values, most in {names[worst]}: "
+            f"{value[worst]:.6g}, {abs(z[worst]):.1f} errors off",)  # fmt: skip
 
 
 def _verify_training(
@@ -90,6 +110,7 @@ def _verify_training(
     from tpl.sampling.train import TrainOptions
     from tpl.sampling.train_many import Measured, train_many
     from tpl.stages.train import DEFAULT_TOLERANCE, fewer_records, flat, train_finite, training_of
+    from tpl.stages.train_notes import divergence
 
     start = time.perf_counter()
     training, chosen = fewer_records(training_of(compiled.program)), check_widths(compiled.program, widths)
@@ -120,7 +141,7 @@ def _verify_training(
     how = f"networks trained: {seeds} seeds at each of the widths {', '.join(map(str, chosen))}"
     return Verification(
         **heading(compiled), seed=seed, agreement=agreement, names=tuple(names), methods=(method,) * len(names),
-        notes=(how, *training.regime.reasons, *pole_notes(program)), seconds=time.perf_counter() - start,
+        notes=(*divergence(training, found), how, *training.regime.reasons, *pole_notes(program)), seconds=time.perf_counter() - start,
     )  # fmt: skip
 
 

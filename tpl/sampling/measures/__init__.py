@@ -9,12 +9,12 @@ cross [R, T, N, N] = avg(h_0(a) h_t(b)), lost [R, T] (optional): what rank trunc
 """
 
 from tpl.sampling.measures.matrices import alignment, cross_gram, feature_change, gram, joint_gram, rms
-from tpl.sampling.measures.measure import Measure, Statistics, evaluate, per_replicate, unresolved
+from tpl.sampling.measures.measure import Measure, Statistics, evaluate, no_slack, per_replicate, unresolved
 from tpl.sampling.measures.outputs import accuracy, average, class_margin, loss, sign_margin
 from tpl.sampling.measures.spectra import effective_rank, eigenvalues, min_eig, rank
 
 __all__ = [
     "Measure", "Statistics", "accuracy", "alignment", "average", "class_margin", "cross_gram", "effective_rank",
-    "eigenvalues", "evaluate", "feature_change", "gram", "joint_gram", "loss", "min_eig", "per_replicate", "rank",
+    "eigenvalues", "evaluate", "feature_change", "gram", "joint_gram", "loss", "min_eig", "no_slack", "per_replicate", "rank",
     "rms", "sign_margin", "unresolved",
 ]  # fmt: skip

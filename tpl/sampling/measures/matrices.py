@@ -65,7 +65,9 @@ def feature_change() -> Measure:
         moved = _root_slack(change, 2 * energy[..., None])
         moved = np.where(change + start > 0, moved, 0.0)
         of_start = np.sqrt(change) * _relative(energy[..., None] * (start > 0), 2 * start)
-        return np.asarray(_relative(moved + of_start, np.sqrt(start)).mean(axis=-1))
+        found = np.asarray(_relative(moved + of_start, np.sqrt(start)).mean(axis=-1))
+        found[..., 0] = 0.0  # the start is the start, whatever is known of it
+        return found
 
     return Measure("feature_change", function, ("gram", "cross"), slack, jackknife, JACKKNIFE)
 
@@ -80,6 +82,7 @@ def _start_and_change(statistics: Statistics) -> tuple[Floats, Floats]:
     now = _squares(statistics)
     start = np.broadcast_to(now[..., :1, :], now.shape)
     change = now - 2 * np.diagonal(statistics["cross"], axis1=-2, axis2=-1) + start
+    change[..., 0, :] = 0.0  # by definition
     # A difference of squares is right to the rounding of these: what is below that is no change.
     return start, np.where(change > ROUND_OFF * (now + start), change, 0.0)
 
