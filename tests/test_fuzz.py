@@ -49,7 +49,7 @@ def test_every_text_is_answered_by_its_law_or_diagnosed(text):
 
 
 @pytest.mark.slow
-def test_five_thousand_texts_in_a_gigabyte():
+def test_three_thousand_texts_in_a_gigabyte():
     """The same test, in a process of its own whose peak memory is read at its end."""
     code = (
         "import sys, resource, pytest; "

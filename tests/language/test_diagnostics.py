@@ -1921,6 +1921,43 @@ f.tp:6:13: error: a size must be a whole number, but this is 1.5
     6 | random e : [1.5] ~ N(0, 1)
       |             ^^^
 
+=== divided by zero
+const a = 0
+width n
+random x : [n] ~ N(0, 1)
+y = x / 0
+z = tanh(x / a)
+network f(xi[2]):
+    param U : [n, 2] ~ N(0, 1)
+    param v : [1, n] ~ N(0, 1 / n)
+    return v @ tanh(U @ xi / 0)
+data X[N, 2] = [[1, 2]]
+show avg(x^2) / a, avg(x^(1/0)), avg(x) / (a * 2), nngp(f, X)
+---
+f.tp:4:5: error: this divides by zero
+    4 | y = x / 0
+      |     ^^^^^
+
+f.tp:5:10: error: this divides by zero: `a` is 0
+    5 | z = tanh(x / a)
+      |          ^^^^^
+
+f.tp:9:21: error: this divides by zero
+    9 |     return v @ tanh(U @ xi / 0)
+      |                     ^^^^^^^^^^
+
+f.tp:11:6: error: this divides by zero: `a` is 0
+   11 | show avg(x^2) / a, avg(x^(1/0)), avg(x) / (a * 2), nngp(f, X)
+      |      ^^^^^^^^^^^^
+
+f.tp:11:27: error: this divides by zero
+   11 | show avg(x^2) / a, avg(x^(1/0)), avg(x) / (a * 2), nngp(f, X)
+      |                           ^^^
+
+f.tp:11:34: error: this divides by zero
+   11 | show avg(x^2) / a, avg(x^(1/0)), avg(x) / (a * 2), nngp(f, X)
+      |                                  ^^^^^^^^^^^^^^^^
+
 === not_finite
 const a = 1 / 0
 const b = sqrt(-1)

@@ -112,6 +112,31 @@ show avg(tanh(z)^2)
     assert "--method sample" not in str(caught.value)
 
 
+ONE_WIDTH = "  help: samples of it would be those of one width, where averages still fluctuate around their limits"
+
+
+@pytest.mark.parametrize(
+    ("lines", "place", "said"),
+    [
+        ("show avg(x^2) / avg(x)", "5:17", "this has no limit: a division by what tends to 0"),
+        ("s = avg(x)\nz = x / s\nshow avg(tanh(z)^2)", "6:1", "`z` has no limit: a division by what tends to 0"),
+        ("show log(avg(x))", "5:10", "this has no limit: log of 0 is not a number"),
+        ("show sqrt(avg(x) - 1)", "5:11", "this has no limit: sqrt of -1 is not a number"),
+    ],
+)
+def test_functions_of_limits(lines, place, said):
+    with pytest.raises(TplError) as caught:
+        tpl.loads(HEAD + lines).run()
+    first, *_, hint = str(caught.value).splitlines()
+    assert first == f"<text>:{place}: error: {said}"
+    assert hint == ONE_WIDTH
+
+
+def test_a_variance_beyond_doubles():
+    with pytest.raises(TplError, match=r":7:6: error: this is too large for a double: a variance in it"):
+        tpl.loads(f"{HEAD}const a = 10^200\nz = W @ (a * x)\nshow avg(tanh(z)^2)").run()
+
+
 def test_samples_that_do_not_settle_are_noted():
     (found,) = (run := tpl.loads(f"{HEAD}show avg(exp(50*x)*tanh(x + 1))").run())
     assert found.error > 0.3 * abs(found.value)

@@ -144,7 +144,9 @@ def mul(*args: Expr) -> Expr:
 
 
 def div(a: Expr, b: Expr) -> Expr:
-    """Quotient; ZeroDivisionError when both are numbers and the divisor is zero."""
+    """Quotient; ZeroDivisionError when the divisor is the number zero."""
+    if b.is_value(0):
+        raise ZeroDivisionError("a division by 0")
     if a.is_number and b.is_number:
         return number(a.value / b.value)  # type: ignore[operator]
     if b.is_value(1):

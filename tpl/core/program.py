@@ -111,6 +111,10 @@ class Program:
         """A width's ratio to the base width, in the user's constants where it was written so."""
         return self.symbolic_ratios.get(width) or number(self.widths[width])
 
+    def expressions(self) -> tuple[Expr, ...]:
+        """The distinct expressions of its lines, over positions of arguments: many lines share one."""
+        return tuple(dict.fromkeys(line.expr for line in self.lines if line.expr is not None))
+
     def constant_values(self) -> dict[str, float]:
         """Every named constant as a float (widths are not among them)."""
         return constant_values(self.constants)

@@ -55,6 +55,10 @@ class NotReal(NoLaw):
     """A value with no real number for it, with positive probability: the logarithm of a negative number, say."""
 
 
+class NoNumber(NoLaw):
+    """A function of numbers has no value where they tend to: 1/0, log(0), sqrt(-1)."""
+
+
 class TooLarge(NoLaw):
     """A number of the limit that exists, but that no double holds."""
 
@@ -136,7 +140,8 @@ def apply_sympy(op: str, *args: Any) -> Any:
     function = _SYMPY.get(op)
     value = function(*args) if function is not None else sympy.Function(op)(*args)
     if value.has(sympy.nan, sympy.zoo, sympy.oo, -sympy.oo, sympy.I):
-        raise NoLaw(f"{op} of {', '.join(map(str, args))} is not a number")
+        what = "a division by 0" if op == "div" and args[1] == 0 else f"{op} of {', '.join(map(str, args))}"
+        raise NoNumber(f"{what} is not a number")
     return value
 
 

@@ -17,7 +17,18 @@ from tpl.core import expr as e
 from tpl.core.expr import Expr, leaves, ref, substitute
 from tpl.core.gradient import partial_derivatives
 from tpl.core.program import Kind, Line, Program
-from tpl.limit.algebra import LeastNorm, NoLaw, Ratio, Term, TooLarge, constant_symbol, jumping, to_sympy, written
+from tpl.limit.algebra import (
+    LeastNorm,
+    NoLaw,
+    NoNumber,
+    Ratio,
+    Term,
+    TooLarge,
+    constant_symbol,
+    jumping,
+    to_sympy,
+    written,
+)
 from tpl.limit.calculus import ONE, ZERO, Calculus, from_sympy, used_quantities
 from tpl.limit.jumps import FiniteWidth, Jump, UnsettledJump, jumps
 
@@ -95,6 +106,8 @@ class Law:
             raise
         except OverflowError as problem:
             raise TooLarge(str(problem), line) from None
+        except ZeroDivisionError:
+            raise NoNumber("a division by what tends to 0", line) from None
         except NoLaw as problem:
             raise type(problem)(problem.message, problem.line or line) from None
         except ArithmeticError as problem:

@@ -5,7 +5,7 @@ from contextlib import contextmanager
 
 from tpl.core.wording import named
 from tpl.language.source import Diagnostic, Source, TplError
-from tpl.limit.algebra import NoExpectation, NoLaw, NotReal, TooLarge
+from tpl.limit.algebra import NoExpectation, NoLaw, NoNumber, NotReal, TooLarge
 from tpl.limit.jumps import UnsettledJump
 
 _FLUCTUATES = "at any finite width the sign of its argument is that of a fluctuation around 0"
@@ -24,6 +24,7 @@ def no_limit_reported(source: Source) -> Iterator[None]:
 _HEAVY = "samples of it would not settle either; divide by what has no zero: `1/(1 + z^2)` is fine"
 
 
+_ONE_WIDTH = "samples of it would be those of one width, where averages still fluctuate around their limits"
 _REAL = "take it of what has one sign: `log(1 + z^2)`, `sqrt(abs(z))`, `abs(z)^(1/3)` are fine"
 _SCALE = "the limit exists, but doubles end at 1.8e308: multiply by a small number before the power or exponential"
 
@@ -42,6 +43,8 @@ def _diagnosed(problem: NoLaw) -> Diagnostic:
 def _hint(problem: NoLaw) -> str:
     if isinstance(problem, NotReal):
         return _REAL
+    if isinstance(problem, NoNumber):
+        return _ONE_WIDTH
     if isinstance(problem, NoExpectation) and problem.line is not None:
         return _HEAVY
     return _FLUCTUATES if isinstance(problem, UnsettledJump) else _SAMPLES

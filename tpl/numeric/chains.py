@@ -9,7 +9,7 @@ import numpy as np
 import sympy
 
 from tpl.core.functions import FUNCTIONS
-from tpl.limit.algebra import LeastNorm, NoLaw, Ratio, constant_name, quantity_index
+from tpl.limit.algebra import LeastNorm, NoLaw, Ratio, TooLarge, constant_name, quantity_index
 from tpl.limit.calculus import Atom
 
 CANCELLED = 1e-13  # a sum so small next to its terms is rounding
@@ -41,9 +41,12 @@ class Chain:
     entries: dict[Any, float] = field(default_factory=dict)  # of covariance matrices; most stand in many of them
 
     def entry(self, value: Any) -> float:
+        """An entry of a covariance matrix. Raises NotDefined, and TooLarge."""
         found = self.entries.get(value)
         if found is None:
             found = self.entries[value] = number(value, self.env, self.known)
+            if math.isinf(found):
+                raise TooLarge("a variance in it is beyond 1.8e308")
         return found
 
 

@@ -12,10 +12,11 @@ import numpy as np
 
 from tpl.core.expr import Expr
 from tpl.core.program import Line, ancestors
+from tpl.limit.algebra import TooLarge
 from tpl.limit.calculus import Atom, parts, used_quantities
 from tpl.limit.jumps import FiniteWidth, Jump, UnsettledJump
 from tpl.limit.law import Law
-from tpl.numeric.blame import not_finite, of_line
+from tpl.numeric.blame import line_that_needs, not_finite, of_line
 from tpl.numeric.chains import Chain, covariance_of, number, reduce_rank, students_error
 from tpl.numeric.plan import Choice, expectation_text, grouped
 from tpl.numeric.poles import Poles, may_have_poles
@@ -140,7 +141,10 @@ class _Evaluator:
         for batch in self._batches():
             definition = self.quantities[batch[0]].definition
             if isinstance(definition, Atom):
-                self._expectations(batch)
+                try:
+                    self._expectations(batch)
+                except TooLarge as problem:
+                    raise TooLarge(problem.message, line_that_needs(self.law, batch[0])) from None
             else:
                 for chain in self.chains:
                     chain.known[batch[0]] = number(definition, chain.env, chain.known)

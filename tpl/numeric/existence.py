@@ -11,7 +11,7 @@ from tpl.limit.algebra import NotReal
 def refuse_undefined(program: Program) -> None:
     """Raises NotReal at a value, NoExpectation at an expectation, that is needed and certain not to exist."""
     refuse_unreal(program)
-    if any(line.expr is not None and any(divisors(line.expr)) for line in program.lines):
+    if any(any(divisors(x)) for x in program.expressions()):
         from tpl.numeric.poles import refuse_poles
 
         refuse_poles(program)
@@ -19,7 +19,7 @@ def refuse_undefined(program: Program) -> None:
 
 def refuse_unreal(program: Program) -> None:
     """Raises NotReal at a value that is needed and certain not to be real everywhere. Quick where there is no such function."""
-    if not any(line.expr is not None and any(half_defined(line.expr)) for line in program.lines):
+    if not any(any(half_defined(x)) for x in program.expressions()):
         return
     from tpl.numeric.domains import undefined_value
 

@@ -55,7 +55,7 @@ def simulated_limit(
 
 def _refuse_unreal(program: Program) -> None:
     """Raises TplError where some coordinates have no real value: those drawn might all have one."""
-    if not any(line.expr is not None and any(half_defined(line.expr)) for line in program.lines):
+    if not any(any(half_defined(x)) for x in program.expressions()):
         return  # most programs, without sympy's import
     from tpl.limit.refusal import no_limit_reported
     from tpl.numeric.existence import refuse_unreal
@@ -96,7 +96,7 @@ def refuse_unsettled_jumps(program: Program) -> None:
 
 def pole_notes(program: Program) -> tuple[str, ...]:
     """A note on a program that takes an expectation which is certain not to exist."""
-    if not any(line.expr is not None and any(divisors(line.expr)) for line in program.lines):
+    if not any(any(divisors(x)) for x in program.expressions()):
         return ()  # most programs, without sympy's import
     from tpl.numeric.poles import certain_pole
 
