@@ -121,9 +121,9 @@ def _run_shows(compiled: Compiled, limits: Limits, options: RunOptions, progress
 
 def run_law(compiled: Compiled, limits: Limits, options: RunOptions, progress: Progress | None = None) -> Run | None:
     """The limit by its law, without simulating the program; None where sampling is asked for, or does better."""
-    found = None
     if options.exact or options.method in ("law", "mc"):
         _refuse_undefined(compiled.program)
+    found = None
     if options.exact:
         found = _run_by_pairs(compiled, compiled.inputs, limits, options, progress)
     if found is None and (options.exact or options.method in ("law", "mc")):

@@ -79,7 +79,10 @@ def _law_beside(compiled: Compiled, limits: Limits, agreement: "Agreement", name
     from tpl.sampling.agreement import beside
     from tpl.stages.run import RunOptions, run_law
 
-    law = run_law(compiled, limits, RunOptions())
+    try:
+        law = run_law(compiled, limits, RunOptions())
+    except TplError:  # there is no law: what is sampled carries a note of it
+        law = None
     if law is None:
         return ()
     value, error = (np.concatenate([np.ravel(getattr(r, x)) for r in law.results]) for x in ("value", "error"))
