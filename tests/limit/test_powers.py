@@ -139,3 +139,9 @@ def test_large_parts_of_a_small_number():
     ((value, _),) = run("const a = 0.1", "z = a * x", "show avg(z^400)")
     logarithm = sum(np.log10(np.arange(1, 400, 2))) - 400
     assert np.log10(value) == pytest.approx(logarithm, abs=1e-10)
+
+
+def test_a_power_of_what_vanishes_is_zero():
+    """x - x is no constant until it is expanded: its square has no terms either."""
+    found = tpl.loads("width n\nrandom x : [n] ~ N(0, 1)\ny = x\nz = (tanh(x) - tanh(y))^2 + (x - y)^3\nshow avg(z), avg(z * x^2)").run()
+    assert [float(r.value) for r in found.results] == [0, 0]

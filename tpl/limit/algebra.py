@@ -304,6 +304,8 @@ class Algebra:
         whole = exponent.is_number and isinstance(exponent.value, Fraction) and exponent.value.denominator == 1
         if whole and 0 < exponent.value <= MAX_POWER:  # type: ignore[operator]
             terms, power = self.expand(base), int(exponent.value)  # type: ignore[arg-type]
+            if not terms:  # a power of what is 0
+                return ()
             if len(terms) == 1 and not terms[0].factors:
                 ((coefficient, powers, _),) = terms
                 return (Term(coefficient**power, tuple((i, k * power) for i, k in powers)),)
