@@ -143,5 +143,7 @@ def test_large_parts_of_a_small_number():
 
 def test_a_power_of_what_vanishes_is_zero():
     """x - x is no constant until it is expanded: its square has no terms either."""
-    found = tpl.loads("width n\nrandom x : [n] ~ N(0, 1)\ny = x\nz = (tanh(x) - tanh(y))^2 + (x - y)^3\nshow avg(z), avg(z * x^2)").run()
+    found = tpl.loads(
+        "width n\nrandom x : [n] ~ N(0, 1)\ny = x\nz = (tanh(x) - tanh(y))^2 + (x - y)^3\nshow avg(z), avg(z * x^2)"
+    ).run()
     assert [float(r.value) for r in found.results] == [0, 0]
