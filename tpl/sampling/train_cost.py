@@ -221,7 +221,8 @@ def _whole_matrices(training: Training, samples: int) -> int:
 
 
 def _cost_of_stored(training: Training, options: TrainOptions) -> Cost:
-    """One training whose matrices are stored. An update makes a matrix of its own, and another, scaled."""
+    """One training whose matrices are stored. An update makes a matrix of its own, and another, scaled; what the allocator
+    keeps back varies from run to run, from nothing to a whole matrix: half of one is counted."""
     walk = _StepWalk(training.program, _schedule(training, recorded=True), options.base_width, "dense")
     walk.known = {}
     walk.walk()
@@ -231,7 +232,7 @@ def _cost_of_stored(training: Training, options: TrainOptions) -> Cost:
     largest = max((walk.operator_bytes(m) for m in walk.ranks), default=0)
     updates = 2.0 * len(training.examples) * whole / _FLOAT
     return Cost(
-        int(max(walk.peak, walk.live + 2 * largest) + kept), steps * (walk.flops + updates), steps * walk.seconds
+        int(max(walk.peak, walk.live + 2.5 * largest) + kept), steps * (walk.flops + updates), steps * walk.seconds
     )
 
 
