@@ -13,7 +13,7 @@ import pytest
 
 import tpl
 from tpl.core.expr import leaves
-from tpl.limit.frame import Frame, Place, Step
+from tpl.limit.frame import Back, Frame, Place, Step
 from tpl.limit.generic import LONG_ENOUGH
 from tpl.limit.law import Law
 from tpl.limit.naming import OUTPUTS, Bound
@@ -160,11 +160,15 @@ class Recursion:
 
     def index(self, index, slot, place, end, here):
         if isinstance(index, Bound):
-            value = here.bound[index.variable] + index.offset
+            value = index.offset + (-1 if index.back else 1) * here.bound[index.variable]
+            if index.back and index.offset > 4:
+                value += self.sizes[end] - 5
             if index.own:
                 value += here.coordinate(place)
         elif here.rule is None or not here.rule.region or place is None:
             value = self.at(index, end)
+        elif isinstance(slot, Back):
+            value = slot.total - 5 + self.sizes[end] - here.coordinate(place)
         else:
             value = here.coordinate(place) + (slot.offset if isinstance(slot, Step) else index - here.frame.at(place))
         return (value - 1) % self.sizes[end] + 1 if end in self.axes.cyclic else value
@@ -265,6 +269,44 @@ def test_a_graph_recursion_holds_for_any_graph(depth, nodes, outputs):
         line = shown.lines[int(np.ravel_multi_index([o - 1 for o in outputs], shown.shape))]
         expected = evaluate_law(law, [line])
         assert run.answer(answer.entries[0][1]) == pytest.approx(expected.value[0], rel=1e-9)
+
+
+BACKWARDS = """
+const T = 3
+width n
+data X[N, T, d] = sphere(2, 3, 6, seed=2)
+network f(xi[T, d]):
+    param V : [n, d] ~ N(0, 1 / d)
+    param R : [n, n] ~ N(0, 1 / n)
+    c[1] = tanh(V @ xi[T])
+    for s in 2..T:
+        c[s] = tanh(R @ c[s-1] + V @ xi[T+1-s])
+    param w : [1, n] ~ N(0, 1 / n)
+    return w @ sum(c[s] for s in 1..T) / T
+show nngp(f, X)
+"""
+BOTH_WAYS = BACKWARDS.replace("    param w", """    param Q : [n, n] ~ N(0, 1 / n)
+    param U : [n, d] ~ N(0, 2 / d)
+    h[1] = tanh(U @ xi[1])
+    for t in 2..T:
+        h[t] = tanh(Q @ h[t-1] + U @ xi[t])
+    param w""").replace("sum(c[s] for s in 1..T)", "sum(c[s] + h[s] for s in 1..T)")  # fmt: skip
+
+
+@pytest.mark.parametrize("text", [BACKWARDS, BOTH_WAYS], ids=["backwards", "both ways"])
+@pytest.mark.parametrize("steps", [2, 3, 6])
+def test_recursions_hold_where_data_are_read_backwards(text, steps):
+    x = np.random.default_rng(steps).standard_normal((2, steps, 6))
+    text = text.replace("const T = 3\n", "")
+    program = tpl.loads(text, data={"X": x})
+    derivation = tpl.loads(text).derive().derivation
+    assert not derivation.specialised
+    assert len(derivation.rules) <= 9
+    gram = {(i + 1, (s + 1,), j + 1, (t + 1,)): float(x[i, s] @ x[j, t]) for i, s, j, t in np.ndindex(2, steps, 2, steps)}
+    run = Recursion(derivation, program.program.constant_values(), {"T": steps}, gram)
+    (shown,), (answer,) = program.program.shows, derivation.answers
+    expected = evaluate_law(Law(program.program), [shown.lines[1]])
+    assert run.answer(answer.entries[0][1]) == pytest.approx(expected.value[0], rel=1e-9)
 
 
 TIED = """

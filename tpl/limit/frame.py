@@ -1,7 +1,7 @@
 """The indices of an equation: which of them count from the left side's, what they are called, which go round a circle."""
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any, NamedTuple
 
@@ -22,7 +22,13 @@ class Step(NamedTuple):
     offset: int
 
 
-Slot = int | Bound | Step
+class Back(NamedTuple):
+    """An index that runs against the left side's, as the sum of the two: of x[T + 1 - s] T + 1."""
+
+    total: int
+
+
+Slot = int | Bound | Step | Back
 
 
 @dataclass(frozen=True)
@@ -65,11 +71,16 @@ def _known(table: Mapping[str, tuple[str, ...]], side: Variable) -> tuple[str, .
 
 @dataclass(frozen=True)
 class Frame:
-    """The indices that an equation counts from: those of its left side. shared: those that its two vectors share."""
+    """The indices that an equation counts from: those of its left side. shared: those that its two vectors share.
+
+    seen: how often an index follows the left side's at one distance, or runs against it with one sum, in all equations
+    of the family.
+    """
 
     axes: Axes
     left: Named | None = None
     shared: frozenset[int] = frozenset()
+    seen: Mapping[tuple, int] = field(default_factory=dict, compare=False)
 
     @cached_property
     def places(self) -> tuple[Place, ...]:
@@ -197,12 +208,21 @@ class Frame:
 
     def slots(self, named: Named) -> tuple[Slot, ...]:
         """The indices of an oriented kernel; on a circle as steps from the left side's."""
-        aligned = self.aligned(named)
-        ends = [e for side in (named.left, named.right) if side is not None for e in self.axes.of(side)]
-        return tuple(
-            i if p is None or end not in self.axes.cyclic or isinstance(i, Bound) else self._step(i, p)
-            for i, p, end in zip(named.indices, aligned, ends, strict=True)
-        )
+        aligned, ends = self.aligned(named), self.axes.ends_of(named)
+        entries = enumerate(zip(named.indices, aligned, ends, strict=True))
+        return tuple(i if p is None or isinstance(i, Bound) else self._slot(named, k, i, p, e) for k, (i, p, e) in entries)
+
+    def _slot(self, named: Named, position: int, index: int, place: Place, end: str | None) -> Slot:
+        if end in self.axes.cyclic:
+            return self._step(index, place)
+        follows, against = self.ways(named, position, index, place)
+        return Back(index + self.at(place)) if self.seen.get(against, 0) > self.seen.get(follows, 0) else index
+
+    def ways(self, named: Named, position: int, index: int, place: Place) -> tuple[tuple, tuple]:
+        """What `seen` counts of an index: that it follows the left side's, and that it runs against it."""
+        own = self.at(place)
+        key = (named.kind, named.left.base, named.right and named.right.base, position, place)
+        return (*key, "+", index - own), (*key, "-", index + own)
 
     def _step(self, index: int, place: Place) -> Step:
         length = self.axes.length
@@ -312,4 +332,4 @@ def _text(node: Any) -> str:
     return node.name if isinstance(node, s.Name) else str(node.value)
 
 
-__all__ = ["Axes", "Frame", "Place", "Slot", "Step", "exchangeable", "find_axes"]
+__all__ = ["Axes", "Back", "Frame", "Place", "Slot", "Step", "exchangeable", "find_axes"]

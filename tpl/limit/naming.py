@@ -24,11 +24,15 @@ OUTPUTS = (3, 4)  # two of one input's outputs in general position: no loop begi
 
 
 class Bound(NamedTuple):
-    """An index that a sum runs over, plus an offset; `own`: and plus the index of the left side that it counts from."""
+    """An index that a sum runs over, plus an offset; `own`: and plus the index of the left side that it counts from.
+
+    back: the offset minus what the sum runs over.
+    """
 
     variable: int
     offset: int = 0
     own: bool = False
+    back: bool = False
 
 
 Index = int | Bound

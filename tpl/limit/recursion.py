@@ -5,15 +5,16 @@ for the indices of their left sides become one `Rule` for a range of them. A rul
 terms; what follows no pattern is stated as it stands.
 """
 
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, replace
 from itertools import product
 from typing import Any, NamedTuple
 
 import sympy
 
 from tpl.limit.boxes import Box, boxed, is_in, regions
-from tpl.limit.frame import Frame, Place, Slot
+from tpl.limit.frame import Back, Frame, Place, Slot
 from tpl.limit.naming import OUTPUTS, Bound, Index, Named, in_order
 from tpl.limit.sums import ENOUGH, Folder, Range, is_symmetric, turned, with_indices
 
@@ -62,6 +63,9 @@ class Recursion:
         members = {**members, **{turned(n): v for n, v in members.items() if is_symmetric(n)}}
         shared = _shared(members)
         folded = {n: (f := Frame(self.axes, n, shared), self.folder.fold(v, f)) for n, v in members.items()}
+        seen = Counter(way for frame, right in folded.values() for way in self._ways(right, frame))
+        if _runs_back(seen):
+            folded = {n: (replace(frame, seen=seen), right) for n, (frame, right) in folded.items()}
         best: list[Rule] = []
         for policy in POLICIES:
             groups: dict[str, list[Named]] = {}
@@ -72,6 +76,18 @@ class Recursion:
             if not best or len(found) < len(best):
                 best = found
         return best
+
+    def _ways(self, value: Any, frame: Frame) -> Iterator[tuple]:
+        """How every index on a right side stands to the left side's."""
+        named = self.names.named.get(value)
+        if named is not None:
+            named = frame.oriented(named)
+            for k, (index, place) in enumerate(zip(named.indices, frame.aligned(named), strict=True)):
+                if place is not None and not isinstance(index, Bound):
+                    yield from frame.ways(named, k, index, place)
+        found = self.folder.sum_of(value)
+        for part in value.args if found is None else (found.term,):
+            yield from self._ways(part, frame)
 
     def _joined(
         self, groups: list[list[Named]], members: Mapping[Named, Any], folded: Mapping[Named, tuple[Frame, Any]],
@@ -130,9 +146,11 @@ class Recursion:
         bound: Mapping[int, int],
     ) -> int:  # fmt: skip
         if isinstance(index, Bound):
-            at = bound[index.variable] + index.offset
+            at = index.offset + (-1 if index.back else 1) * bound[index.variable]
             if index.own and place is not None:
                 at += frame.at(place, left)
+        elif isinstance(slot, Back) and place is not None:
+            at = slot.total - frame.at(place, left)
         else:
             at = index if place is None else index + frame.at(place, left) - frame.at(place)
         return (at - 1) % self.axes.length + 1 if end in self.axes.cyclic else at
@@ -167,6 +185,15 @@ def _offset(slot: Slot, place: Place | None, frame: Frame) -> str:
     if isinstance(slot, int) and place is not None:
         return f"{slot - frame.at(place):+d}"
     return repr(slot)
+
+
+def _runs_back(seen: Mapping[tuple, int]) -> bool:
+    """Does some index of data or of another family run against the left side's?"""
+    follows, against = (Counter[tuple](), Counter[tuple]())
+    for (*key, way, _), times in seen.items():
+        best = follows if way == "+" else against
+        best[tuple(key)] = max(best[tuple(key)], times)
+    return any(times > follows[key] for key, times in against.items())
 
 
 def _end(value: int, r: Range, frame: Frame, moves: bool) -> str:

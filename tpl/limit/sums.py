@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 import sympy
 
 from tpl.limit.boxes import Box, boxes
-from tpl.limit.frame import Axes, Frame, Place, Slot, Step
+from tpl.limit.frame import Axes, Back, Frame, Place, Slot, Step
 from tpl.limit.gathering import gathered
 from tpl.limit.naming import Bound, Index, Named, Names
 
@@ -112,10 +112,9 @@ class Folder:
             return [t for t, _ in members]
         columns = [[_plain(m[1][k].slot) for m in members] for k in range(len(members[0][1]))]
         steps = [tuple(v - column[0] for v in column) for column in columns]
-        moving = list(dict.fromkeys(s for s in steps if any(s)))
-        firsts = [steps.index(s) for s in moving]  # the column that a variable is counted by
+        firsts = _counted_by(steps, members[0][1])
         points = {tuple(columns[k][i] for k in firsts): i for i in range(len(members))}
-        if not moving or len(points) < len(members):
+        if not firsts or len(points) < len(members):
             return [t for t, _ in members]
         result = []
         for box, inside in boxes(list(points)):
@@ -145,6 +144,9 @@ class Folder:
             if step in variable_of:
                 variable, at = variable_of[step]
                 indices[w.position] = Bound(variable, _plain(w.slot) - at, isinstance(w.slot, Step))
+            elif _against(step) in variable_of:
+                variable, at = variable_of[_against(step)]
+                indices[w.position] = Bound(variable, _plain(w.slot) + at, back=True)
         named = {w.symbol: w.named for w in where}
         term = self._exchange(term, {x: self.names.symbol(with_indices(named[x], i)) for x, i in changed.items()})
         summed = {r.variable for r in ranges}
@@ -264,11 +266,32 @@ def _agreements(where: "list[_Where]", own: set[tuple[str | None, int]]) -> set[
     return equal | {(i, a) for i, a in enumerate(values) if a in own}
 
 
+def _counted_by(steps: list[tuple[int, ...]], where: "list[_Where]") -> list[int]:
+    """The columns that a sum's variables are counted by, one for all that run together or against each other.
+
+    Those that run together with the first that belongs to no data; on a circle nothing runs against anything.
+    """
+    found: list[int] = []
+    for k in sorted(range(len(steps)), key=lambda k: where[k].named.kind in ("gram", "entry")):
+        known = [steps[f] for f in found]
+        known += [_against(steps[f]) for f in found if not any(isinstance(where[i].slot, Step) for i in (k, f))]
+        if any(steps[k]) and steps[k] not in known:
+            found.append(k)
+    leads = {steps[k] for k in found}
+    return sorted(steps.index(s) for s in leads)
+
+
+def _against(step: tuple[int, ...]) -> tuple[int, ...]:
+    return tuple(-x for x in step)
+
+
 def _plain(slot: Slot) -> int:
     """A number to compare a column's entries by. Bound indices never move."""
     if isinstance(slot, Bound):
-        return 10_000 * (slot.variable + 1) + slot.offset
-    return slot.offset if isinstance(slot, Step) else slot
+        return 10_000 * (2 * slot.variable + slot.back + 1) + slot.offset
+    if isinstance(slot, Step):
+        return slot.offset
+    return slot.total if isinstance(slot, Back) else slot
 
 
 def _order(slot: Slot) -> tuple[int, int]:

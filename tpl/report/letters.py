@@ -6,7 +6,7 @@ from typing import Any
 
 from tpl.limit.boxes import Box
 from tpl.limit.derive import Derivation
-from tpl.limit.frame import Frame, Place, Step
+from tpl.limit.frame import Back, Frame, Place, Step
 from tpl.limit.generic import LONG_ENOUGH, OUTPUTS
 from tpl.limit.naming import Bound, Index, Named, Variable
 from tpl.limit.recursion import FIXED, Policy, Rule
@@ -43,6 +43,8 @@ class Letters:
     def _index(self, index: Index, slot: Any, place: Place | None, end: str | None) -> str:
         if isinstance(index, Bound):
             letter = self.bound[index.variable]
+            if index.back:
+                return f"{self._total(index.offset, end)}−{letter}"
             if index.own:
                 letter = f"{self.place(place)}+{letter}" if place is not None else letter
             return _shift(letter, index.offset)
@@ -50,6 +52,8 @@ class Letters:
             return self.end(index, end)
         if self._fixed(place):
             return self.end(index, end)
+        if isinstance(slot, Back):
+            return f"{self._total(slot.total, end)}−{self.place(place)}"
         offset = slot.offset if isinstance(slot, Step) else index - self.frame.at(place)
         return _shift(self.place(place), offset)
 
@@ -80,6 +84,10 @@ class Letters:
         if not self.derivation.generic or not end or value <= 2 or self.derivation.specialised:
             return str(value)
         return _shift(end, value - LONG_ENOUGH)
+
+    def _total(self, value: int, end: str | None) -> str:
+        """What two indices add to that run against each other: T or T+1 at loops up to T."""
+        return self.end(value, end) if value > LONG_ENOUGH - 2 else str(value)
 
     def condition(self, rule: Rule) -> str:
         """`l = 2..L`, from the ranges of the letters."""
