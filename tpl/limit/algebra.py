@@ -23,6 +23,7 @@ from tpl.core.expr import Expr, leaves
 from tpl.core.program import Line
 
 MAX_TERMS = 2000  # beyond this a product is kept as one opaque factor
+MAX_APART = 16  # beyond this terms that are integrated over the same one or two leaves stay together
 MAX_POWER = 10_000  # of a product of Gaussians: beyond, its moments are no doubles
 MAX_POWER_OF_FUNCTIONS = 40  # of a sum that holds other functions
 
@@ -327,9 +328,15 @@ class Algebra:
                 yield from (self._multiply(first, rest) for rest in self._multinomial(tuple(others), power - k))
 
     def _untangled(self, expr: Expr, terms: tuple[Term, ...]) -> tuple[Term, ...]:
-        """Add up terms that could only be integrated over the same three or more leaves, all held by one factor."""
-        if len(terms) < 2 or len(self.depends(expr)) < 3:
-            return terms
+        """Add up terms that could only be integrated over the same three or more leaves, all held by one factor.
+
+        Over one or two leaves a term apart may have a closed form; so only many of them stay together, such as those of
+        the derivative of tanh(tanh(… tanh(u))), twice as many with every tanh.
+        """
+        support = self.depends(expr)
+        if len(terms) < 2 or len(support) < 3:
+            many = len(terms) > MAX_APART and any(self.depends(f) == support for t in terms for f in t.factors)
+            return self._opaque(expr) if many else terms
         classes: dict[tuple, list[Term]] = {}
         for t in terms:
             classes.setdefault(self._tangle(t), []).append(t)

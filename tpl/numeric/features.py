@@ -54,6 +54,7 @@ class Analyst:
         self._affine: dict[int, tuple[np.ndarray, float] | None] = {}
         self._directions: dict[int, frozenset[tuple[float, ...]]] = {}
         self._nodes: dict[int, Expr] = {}
+        self._crossings: dict[tuple[int, tuple[float, ...]], tuple[float, ...]] = {}
         self._kept: list[Expr] = []  # what is known goes by identity, so nothing of it may be freed
 
     def analyse(self) -> Analysis:
@@ -207,11 +208,19 @@ class Analyst:
 
     def _bends(self, argument: Expr, direction: tuple[float, ...]) -> Iterator[float]:
         """Where what a non-affine argument is made of vanishes: exp(-(100 (z² - 1))²) is steep about ±1."""
-        grid = np.linspace(-self.reach, self.reach, 182)
         for node in within(argument) if argument.size <= MAX_SIZE else ():
             if node is not argument and node.args and self.affine(node) is None:
-                found = _bracketed(lambda t, node=node: self._along(node, direction, t), grid)
-                yield from (round(r, 12) for r in found)
+                yield from self._zeros(node, direction)
+
+    def _zeros(self, node: Expr, direction: tuple[float, ...]) -> tuple[float, ...]:
+        """Where a node changes sign, found once: in a nest of functions it is part of every argument around it."""
+        key = (id(node), direction)
+        if key not in self._crossings:
+            grid = np.linspace(-self.reach, self.reach, 182)
+            found = _bracketed(lambda t: self._along(node, direction, t), grid)
+            self._crossings[key] = tuple(round(r, 12) for r in found)
+            self._kept.append(node)
+        return self._crossings[key]
 
     def _width(self, direction: tuple[float, ...], centre: float, scaled: list[tuple[Expr, bool]]) -> float:
         """The greatest distance from a centre within which no argument moves by more than TURN; PANEL at most."""
