@@ -117,14 +117,14 @@ def pair_kernel(
         raise NotPairwise("a matrix that is applied to the inputs and to other data")
     shows = dict(zip(wanted, program.shows, strict=True))
     asked = {k: shows[k] for k in kernels}  # in the order in which a file holds them
-    most = max(map(_vectors, shapes))
+    most, afresh = max(map(_vectors, shapes)), s.draws_afresh(network)
     if len(program.lines) > WAVES_FROM:
-        found = _in_waves(program, rows, asked, most, shape[-1])
+        found = _in_waves(program, rows, asked, most, shape[-1], afresh)
         if found is not None:
             return found
     if len(program.lines) > max_lines:
         raise NotPairwise(f"the core program of two inputs has {len(program.lines):,} lines")
-    return _lowered(program, rows, asked, most, shape[-1])
+    return _lowered(program, rows, asked, most, shape[-1], afresh)
 
 
 def _mentions(node: Any, name: str) -> bool:
@@ -186,7 +186,7 @@ def _without_data(program: Program) -> list[Any]:
 
 
 def _in_waves(
-    program: Program, rows: dict[tuple[float, ...], int], asked: Mapping[str, Show], most: int, width: int
+    program: Program, rows: dict[tuple[float, ...], int], asked: Mapping[str, Show], most: int, width: int, afresh: bool
 ) -> PairKernel | None:
     """The pair's numbers in waves; None where they are none for it."""
     from tpl.numeric.wave_reading import NotInWaves, Reading
@@ -196,14 +196,14 @@ def _in_waves(
         lines = [line for show in asked.values() for line in show.lines]
         reading = Reading(program, lines, dict(rows), products)
         outputs, diagonals = _nodes(asked, reading.scalar)
-        waves = WavePairs(reading, outputs, diagonals, most, _outputs_of(asked))
+        waves = WavePairs(reading, outputs, diagonals, most, _outputs_of(asked), afresh)
     except (NotInWaves, ArithmeticError):
         return None
     return PairKernel(waves, program, most, width)
 
 
 def _lowered(
-    program: Program, rows: dict[tuple[float, ...], int], asked: Mapping[str, Show], most: int, width: int
+    program: Program, rows: dict[tuple[float, ...], int], asked: Mapping[str, Show], most: int, width: int, afresh: bool
 ) -> PairKernel:
     """The pair's numbers as formulas. most: data vectors of an input; those of the second are numbered from there."""
     from tpl.limit.algebra import constant_symbol
@@ -220,7 +220,7 @@ def _lowered(
         raise too_wide() from None
     lowering = Lowering(law, most, program.constant_values())
     outputs, diagonals = _nodes(asked, lowering.scalar)
-    pairs = PairProgram(lowering.graph, outputs, diagonals, grouped(lowering.chosen), _outputs_of(asked))
+    pairs = PairProgram(lowering.graph, outputs, diagonals, grouped(lowering.chosen), _outputs_of(asked), afresh)
     return PairKernel(pairs, program, most, width)
 
 

@@ -13,6 +13,7 @@ import pytest
 
 import tpl
 from tpl.core.expr import leaves
+from tpl.language.source import TplError
 from tpl.limit.frame import Back, Frame, Place, Step
 from tpl.limit.generic import LONG_ENOUGH
 from tpl.limit.law import Law
@@ -302,7 +303,9 @@ def test_recursions_hold_where_data_are_read_backwards(text, steps):
     derivation = tpl.loads(text).derive().derivation
     assert not derivation.specialised
     assert len(derivation.rules) <= 9
-    gram = {(i + 1, (s + 1,), j + 1, (t + 1,)): float(x[i, s] @ x[j, t]) for i, s, j, t in np.ndindex(2, steps, 2, steps)}
+    gram = {
+        (i + 1, (s + 1,), j + 1, (t + 1,)): float(x[i, s] @ x[j, t]) for i, s, j, t in np.ndindex(2, steps, 2, steps)
+    }
     run = Recursion(derivation, program.program.constant_values(), {"T": steps}, gram)
     (shown,), (answer,) = program.program.shows, derivation.answers
     expected = evaluate_law(Law(program.program), [shown.lines[1]])
@@ -343,6 +346,42 @@ random h : [n] ~ N(0, 1)
 v = g / 2 + sqrt(3) / 2 * h
 show avg(relu(g) * relu(v)), avg(step(g) * step(v)), avg(relu(a*g)^2)
 """
+
+
+COUNTED = """
+const L = 3
+const a = [0.5, 0.3, 0.2]
+width n
+data X[N, d] = angles(0, 1)
+network f(xi[d]):
+    param U : [n, d] ~ N(0, 1 / d)
+    x[0] = U @ xi
+    for l in 1..L:
+        param W[l] : [n, n] ~ N(0, 1 / n)
+        x[l] = x[l-1] + W[l] @ relu(x[l-1]) / l
+    param v : [1, n] ~ N(0, 1 / n)
+    return v @ x[L]
+show nngp(f, X), ntk(f, X)
+"""
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "said"),
+    [
+        ("/ l", "/ l", "Z^v/3"),
+        ("/ l", "* a[l]", "Z^v · 0.2"),
+        ("N(0, 1 / n)\n        x", "N(0, l / n)\n        x", "σ² E[relu("),
+        ("relu(x[l-1]) / l", "avg(x[j] for j in 0..l-1)", "/l"),
+        ("relu(x[l-1]) / l", "((l mod 2) * x[l-1])", "l mod 2"),
+    ],
+)
+def test_an_index_that_is_a_number_makes_no_recursion(old, new, said):
+    """Of loops run longer than the user's, the equations would hold for no length: they are stated for the user's."""
+    report = tpl.loads(COUNTED.replace(old, new)).derive()
+    assert isinstance(report, ExplanationReport)
+    assert said in str(report)
+    with pytest.raises(TplError, match="`l` on line 1[12] is a number there"):
+        tpl.loads(COUNTED.replace(old, new)).phase()
 
 
 def test_numbers_at_given_angles_are_exact():

@@ -251,6 +251,11 @@ def children(node: Any) -> Iterator[Any]:
         yield from (getattr(node, f.name) for f in fields(node) if "span" not in f.name)
 
 
+def draws_afresh(network: Network) -> bool:
+    """Does a network draw something for each of its inputs, as `random` inside it does?"""
+    return any(isinstance(x, Draw) and x.keyword == "random" for x in walk(network.body))
+
+
 def walk(node: Any) -> Iterator[Any]:
     """A node and all nodes below it."""
     stack = [node]

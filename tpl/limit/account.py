@@ -40,7 +40,8 @@ class Account:
     """A program's limit, line by line. definitions: the user's functions that stand in it by name.
 
     inputs: are there networks that take one input at a time? outputs: do they return more than one? said: what the symbols
-    mean, where the usual words do not say it; leads: words under the headings of sections.
+    mean, where the usual words do not say it; leads: words under the headings of sections. afresh: does a network draw
+    noise for each input?
     """
 
     title: str
@@ -50,3 +51,4 @@ class Account:
     entries: tuple[Entry, ...]
     said: tuple[Sentence, ...] = ()
     leads: tuple[tuple[str, tuple[Sentence, ...]], ...] = ()
+    afresh: bool = False

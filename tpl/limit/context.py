@@ -89,15 +89,15 @@ class Context:
         return found
 
     def strength(self, product: Product) -> Formula | None:
-        """σ² over the width that is summed, or the variance for data."""
-        instances = self.instances(product)
-        if not instances:
+        """σ² over the width that is summed, or the variance for data; by its letter where that differs along a family."""
+        lines = [self.program.lines[i] for i in self.instances(product)]
+        if not lines:
             return None
-        line = self.program.lines[instances[0]]
-        matrix = self.program.lines[line.args[0]]
-        if line.op == "input":
-            return self.constant(matrix.expr)
-        return self.fraction(self.law.strength(line.args[0], line.transposed))
+        if len({self.program.lines[x.args[0]].expr for x in lines}) > 1:
+            return Formula("name", (), "σ²")
+        if lines[0].op == "input":
+            return self.constant(self.program.lines[lines[0].args[0]].expr)
+        return self.fraction(self.law.strength(lines[0].args[0], lines[0].transposed))
 
     def ratio(self, base: str, columns: bool = False) -> Formula:
         """The width of a vector, or of a matrix's rows or columns, in base widths."""

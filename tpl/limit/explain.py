@@ -76,7 +76,10 @@ class _Explainer:
             isinstance(x.syntax, s.Return) and x.value is not None and x.value.op == "each"
             for x in self.context.statements
         )
-        return Account(self.context.title, self.context.inputs, outputs, definitions, (*entries, *backward, *shown))
+        afresh = any(isinstance(x, s.Network) and s.draws_afresh(x) for x in self.context.file.statements)
+        return Account(
+            self.context.title, self.context.inputs, outputs, definitions, (*entries, *backward, *shown), afresh=afresh
+        )
 
     def _entry(self, x: Statement) -> Entry | None:
         if isinstance(x.syntax, s.Draw):

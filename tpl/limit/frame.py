@@ -210,7 +210,9 @@ class Frame:
         """The indices of an oriented kernel; on a circle as steps from the left side's."""
         aligned, ends = self.aligned(named), self.axes.ends_of(named)
         entries = enumerate(zip(named.indices, aligned, ends, strict=True))
-        return tuple(i if p is None or isinstance(i, Bound) else self._slot(named, k, i, p, e) for k, (i, p, e) in entries)
+        return tuple(
+            i if p is None or isinstance(i, Bound) else self._slot(named, k, i, p, e) for k, (i, p, e) in entries
+        )
 
     def _slot(self, named: Named, position: int, index: int, place: Place, end: str | None) -> Slot:
         if end in self.axes.cyclic:

@@ -5,9 +5,10 @@ of data that networks do not take as inputs.
 """
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from itertools import product
+from typing import Any
 
 import numpy as np
 
@@ -43,13 +44,18 @@ class Plan:
         return any(x.input for x in self.labels.values())
 
 
-def plan_generic(file: s.File, shapes: Mapping[str, tuple[int, ...]]) -> Plan | None:
-    """Generic inputs for the networks of a program; None if it shows no network's kernel."""
+def plan_generic(file: s.File, shapes: Mapping[str, tuple[int, ...]], lengthened: bool = True) -> Plan | None:
+    """Generic inputs for the networks of a program; None if it shows no network's kernel.
+
+    lengthened: its loops run for LONG_ENOUGH iterations, and not as far as its constants say.
+    """
     applied = _applied_data(file)
     if not applied:
         return None
     ends = loop_ends(file)
     constants = [x for x in file.statements if isinstance(x, s.Const) and x.name in ends]
+    if not lengthened:
+        ends, constants = ends - {x.name for x in constants}, []
     settings = tuple(f"{c.name}={LONG_ENOUGH}" for c in constants)
     sizes = {c.name: LONG_ENOUGH for c in constants}
     data: dict[str, np.ndarray] = {}
@@ -94,6 +100,55 @@ def loop_ends(file: s.File) -> set[str]:
     return found
 
 
+def why_not_general(file: s.File) -> str | None:
+    """What keeps the kernels of a file's networks from one recursion for any two inputs and any loop; None if nothing.
+
+    Noise that is drawn for each input makes a kernel at (ξ, ξ) another one than at two equal inputs; an index that is
+    used as a number makes every iteration another one.
+    """
+    noisy = next((x for x in file.statements if isinstance(x, s.Network) and s.draws_afresh(x)), None)
+    if noisy is not None:
+        return f"`random` inside `{noisy.name}` draws for each input, so that two equal inputs are not one"
+    found = index_as_number(file)
+    if found is not None:
+        return f"`{found.name}` on line {found.span.line} is a number there, so that no two iterations are alike"
+    return None
+
+
+def index_as_number(file: s.File) -> s.Name | None:
+    """Where a network uses a loop's variable as a number, or to look one up in a list of constants; None if nowhere."""
+    constants = frozenset(x.name for x in file.statements if isinstance(x, s.Const))
+    for network in (x for x in file.statements if isinstance(x, s.Network)):
+        letters = frozenset(x.clause.variable for x in s.walk(network.body) if isinstance(x, s.Loop))
+        found = next(_as_numbers(network.body, letters, constants), None)
+        if found is not None:
+            return found
+    return None
+
+
+def _as_numbers(node: Any, letters: frozenset[str], constants: frozenset[str], index: bool = False) -> Iterator[s.Name]:
+    """Variables of loops where they are no indices, or differ as indices by more than a shift."""
+    if isinstance(node, s.Name):
+        if node.name in letters and not index:
+            yield node
+        return
+    if isinstance(node, s.Indexed):
+        listed = isinstance(node.base, s.Name) and node.base.name in constants
+        yield from _as_numbers(node.base, letters, constants, index)
+        yield from _as_numbers(node.indices, letters, constants, not listed)
+        return
+    if isinstance(node, s.Chain) and any(op == "mod" and isinstance(x, s.Number) for op, x in node.rest):
+        index = False
+    if isinstance(node, s.Call) and node.function == "avg":
+        clauses = [c for x in s.walk(node.arguments) if isinstance(x, s.Comprehension) for c in x.clauses]
+        yield from _as_numbers(tuple((c.start, c.stop) for c in clauses), letters, constants)
+    if isinstance(node, s.Comprehension):
+        letters |= {c.variable for c in node.clauses}
+    index = index or isinstance(node, s.Target | s.Clause)
+    for x in s.children(node):
+        yield from _as_numbers(x, letters, constants, index)
+
+
 def _generic_shape(
     data: s.Data, shape: tuple[int, ...], axes: int | None, ends: set[str], sizes: dict[str, int]
 ) -> tuple[int, ...]:
@@ -112,4 +167,13 @@ def _generic_shape(
     return tuple(result)
 
 
-__all__ = ["LONG_ENOUGH", "MOST_PLACES", "OUTPUTS", "Plan", "loop_ends", "plan_generic"]
+__all__ = [
+    "LONG_ENOUGH",
+    "MOST_PLACES",
+    "OUTPUTS",
+    "Plan",
+    "index_as_number",
+    "loop_ends",
+    "plan_generic",
+    "why_not_general",
+]

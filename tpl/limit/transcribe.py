@@ -125,6 +125,8 @@ class Transcriber:
             tuple(d is not None for d in dims), "readout"
         )
         self.names[target.name] = kind
+        if network and node.keyword == "random" and kind != "matrix":
+            self.local.add(target.name)
         law = node.law.arguments if isinstance(node.law, s.Call) else ()
         parts = [self.value(a).formula if not isinstance(a, s.ListOf) else self._code(a) for a in law]
         mean, variance = parts if len(parts) == 2 else (f.ZERO, f.ZERO)

@@ -73,15 +73,17 @@ def _part(value: Any, part: slice) -> Any:
 class PairProgram:
     """A graph and the nodes that are asked for, by name: of a pair (`outputs`), of one input twice (`diagonals`).
 
+    afresh: noise is drawn for every input, so that two equal ones are a pair like any other.
     Both are [E, E] for networks of E = Π extra outputs, such as one at every position. Where blocks are matrices,
     their rows are inputs and outputs, [N · E], the outputs of one input together.
     """
 
     def __init__(
         self, graph: Graph, outputs: Mapping[str, np.ndarray], diagonals: Mapping[str, np.ndarray],
-        plan: tuple[Choice, ...] = (), extra: tuple[int, ...] = (),
+        plan: tuple[Choice, ...] = (), extra: tuple[int, ...] = (), afresh: bool = False,
     ):  # fmt: skip
         self.graph = graph
+        self.afresh = afresh
         self.extra = extra
         self.count = prod(extra)
         self.outputs = {name: [int(n) for n in np.ravel(nodes)] for name, nodes in outputs.items()}
@@ -122,7 +124,7 @@ class PairProgram:
         second = first if right is None else evaluate_single(graph, again, right, coarse)
         diagonals = [{name: self._square(found, nodes) for name, nodes in self.diagonals.items()}
                      for found in (first, second)]  # fmt: skip
-        labels = labelled(left, right)
+        labels = (None, None) if self.afresh else labelled(left, right)
         return (
             Inputs(left, {n: first[n] for n in own}, diagonals[0], labels[0]),
             Inputs(left if right is None else right, {n: second[r] for n, r in roots.items()}, diagonals[1], labels[1]),

@@ -38,16 +38,17 @@ class WavePairs:
     """Numbers of a pair by kernel (`outputs`), and of one input with itself (`diagonals`), [E, E] nodes each.
 
     E = Π extra outputs of the network, such as one at every position. rows: data vectors of an input, which come first
-    among those of the reading, the left input's before the right one's.
+    among those of the reading, the left input's before the right one's. afresh: see `PairProgram`.
     """
 
     side = SIDE
 
     def __init__(
         self, reading: Reading, outputs: Mapping[str, np.ndarray], diagonals: Mapping[str, np.ndarray], rows: int,
-        extra: tuple[int, ...] = (),
+        extra: tuple[int, ...] = (), afresh: bool = False,
     ):  # fmt: skip
         self.extra = extra
+        self.afresh = afresh
         self.count = prod(extra)
         self.rows = rows
         self.outputs = {name: [int(n) for n in np.ravel(nodes)] for name, nodes in outputs.items()}
@@ -71,7 +72,7 @@ class WavePairs:
     # ------------------------------------------------------------------------------------------ inputs and blocks
     def prepare(self, left: np.ndarray, right: np.ndarray | None = None) -> tuple[Inputs, Inputs]:
         """Both sides with K(ξ, ξ) of every input; right None: the left inputs again."""
-        labels = labelled(left, right)
+        labels = (None, None) if self.afresh else labelled(left, right)
         first = Inputs(left, {}, self._own(left), labels[0])
         return first, first if right is None else Inputs(right, {}, self._own(right), labels[1])
 

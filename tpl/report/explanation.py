@@ -95,6 +95,10 @@ def introduction(account: Account, equations_only: bool = False) -> list[Sentenc
     if account.inputs and not account.said:
         said.append(("A vector inside a network stands for its value at an input ", _XI, "; ", _XI2,
                      " is any other input, or the same."))  # fmt: skip
+    if account.afresh:
+        said.append(
+            ("What `random` draws inside a network is drawn for each input, independently, even if two are equal.",)
+        )
     if account.definitions:
         said.append(("Here ", *_listed(account.definitions), "."))
     return said

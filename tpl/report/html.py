@@ -116,7 +116,7 @@ def comparison_html(verification: Verification) -> str:
     header = ["value", "limit", *(f"n = {n}" for n in found.widths), "n → ∞", "z", "p", ""]
     rows = [_comparison(verification, i) for i in telling_values(found)]
     lines = "".join(_line(remark) for remark in remarks(found))
-    conclusion = f"<div><b>{_safe(verdict(found))}</b></div>{lines}{_notes(verification.notes)}"
+    conclusion = f"<div><b>{_safe(verdict(verification))}</b></div>{lines}{_notes(verification.notes)}"
     return f"{_table(header, rows)}{conclusion}"
 
 

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 if TYPE_CHECKING:
-    from tpl.report.results import Result
+    from tpl.report.results import Result, Verification
     from tpl.sampling.agreement import Agreement
 
 Floats = NDArray[np.float64]
@@ -196,11 +196,14 @@ def telling_values(agreement: "Agreement", most: int = MOST_ROWS) -> list[int]:
     return [int(i) for i in distinct]
 
 
-def verdict(agreement: "Agreement") -> str:
+def verdict(verification: "Verification") -> str:
     """The comparison in one sentence."""
+    agreement = verification.agreement
     count = count_text(int(np.count_nonzero(agreement.distinct)), "distinct value")
     failed = int(np.count_nonzero(agreement.distinct & ~agreement.ok))
     rule = f"family-wise level {agreement.level:g}, Holm-Bonferroni over {count_text(agreement.comparisons, 'test')}"
+    if failed == 0 and verification.apart:
+        return f"DISAGREES: limit and extrapolated networks agree, but the numbers of `tpl run` are others ({rule})"
     if failed == 0:
         return f"agrees: limit and extrapolated networks, {count} ({rule})"
     return f"DISAGREES: {failed} of {count} ({rule})"

@@ -154,7 +154,8 @@ def _networks(page: "ExplainPage") -> Iterator[Cell]:
 
     found = page.verification.agreement
     yield _markdown(
-        f"**{markdown_words(plain(verdict(found)))}**", *map(markdown_words, (*still_nearing(found), *remarks(found)))
+        f"**{markdown_words(plain(verdict(page.verification)))}**",
+        *map(markdown_words, (*still_nearing(found), *remarks(found))),
     )
     yield _code("page.comparison", None, repr(page.comparison), comparison_html(page.verification))
     if page.convergence.items:

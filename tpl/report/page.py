@@ -299,7 +299,7 @@ def _networks(page: ExplainPage) -> str:
         return _remark(page.missing.get("verification", "Not asked for."))
     found = verification.agreement
     looks = "good" if verification.ok else "bad"
-    told = plain(verdict(found))
+    told = plain(verdict(verification))
     said = f"<p class='verdict {looks}'>{escape(told[:1].upper() + told[1:])}</p>"
     caption = (
         "Marks are means over networks, ± one error; the line across is the limit, in a band of ± 2 errors. The curve is the "

@@ -253,7 +253,10 @@ def _array_key(name: str, taken: dict[str, Any]) -> str:
 
 @dataclass(frozen=True, eq=False, repr=False)
 class Verification:
-    """The answer of `tpl verify`. names and methods: one a value of `agreement` (see `value_names`)."""
+    """The answer of `tpl verify`. names and methods: one a value of `agreement` (see `value_names`).
+
+    apart: values of which `tpl run` has other numbers than the sampled limit.
+    """
 
     title: str
     program_name: str
@@ -265,6 +268,7 @@ class Verification:
     methods: tuple[str, ...]
     notes: tuple[str, ...] = ()
     seconds: float = 0.0
+    apart: int = 0
 
     def __post_init__(self) -> None:
         count = len(self.agreement.limit)
@@ -273,7 +277,7 @@ class Verification:
 
     @property
     def ok(self) -> bool:
-        return self.agreement.agrees
+        return self.agreement.agrees and not self.apart
 
     @property
     def widths(self) -> tuple[int, ...]:
@@ -285,7 +289,7 @@ class Verification:
         return self.agreement.seeds
 
     def __repr__(self) -> str:
-        return f"{self.program_name} ({self.program_class}) {verdict(self.agreement)}"
+        return f"{self.program_name} ({self.program_class}) {verdict(self)}"
 
     def _repr_html_(self) -> str:
         from tpl.report.html import verification_html

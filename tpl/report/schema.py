@@ -111,7 +111,7 @@ def verify_document(verification: "Verification") -> Document:
     return {
         **_head(VERIFY, verification),
         "seed": verification.seed,
-        "agrees": found.agrees,
+        "agrees": verification.ok,
         "level": found.level,
         "comparisons": found.comparisons,
         "samples": found.samples,

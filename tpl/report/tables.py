@@ -226,7 +226,7 @@ def verification_table(verification: Verification) -> "RenderableType":
             blank(),
             _comparison(verification),
             blank(),
-            text(verdict(found), "bold green" if found.agrees else "bold red"),
+            text(verdict(verification), "bold green" if verification.ok else "bold red"),
             *(text(remark) for remark in remarks(found)),
             *(text(line) for line in _methods(verification)),
             *_notes(verification.notes),

@@ -35,15 +35,17 @@ def derive_limit(
 
 
 def kernel_form(source: Source, settings: Sequence[str], limits: Limits, compiled: Compiled) -> "Derivation":
-    """Equations between kernels. Raises TooLong, and TplError where there is no limit."""
+    """Equations between kernels. Raises TooLong, also where one recursion does not say it all; TplError without a limit."""
     from tpl.limit.derive import TooLong, derive
-    from tpl.limit.generic import MOST_PLACES
+    from tpl.limit.generic import MOST_PLACES, why_not_general
     from tpl.limit.refusal import no_limit_reported
     from tpl.numeric.existence import refuse_undefined
 
     plan = _plan(compiled)
-    if plan is not None and plan.places > MOST_PLACES:
-        raise TooLong
+    if plan is not None:
+        reason = why_not_general(compiled.file)
+        if reason is not None or plan.places > MOST_PLACES:
+            raise TooLong(reason or "")
     generic, plan = _generic(source, settings, limits, compiled, name_all=True)
     with no_limit_reported(generic.program.source):
         refuse_undefined(generic.program)
@@ -72,6 +74,7 @@ def derive_training(limits: Limits, compiled: Compiled) -> "DerivationReport | E
     Raises TplError where there is none.
     """
     from tpl.limit.derive import TooLong, derive
+    from tpl.limit.generic import why_not_general
     from tpl.limit.refusal import no_limit_reported
     from tpl.limit.train_generic import generic_kernels
     from tpl.report.derivation import DerivationReport
@@ -83,6 +86,8 @@ def derive_training(limits: Limits, compiled: Compiled) -> "DerivationReport | E
     source = compiled.program.source
     generic = generic_kernels(training, compiled.file, source, _shapes(compiled), limits, name_all=True)
     try:
+        if why_not_general(compiled.file) is not None:
+            raise TooLong
         with no_limit_reported(source):
             found = derive(generic.program, generic.file, generic.plan, generic.introduced)
     except TooLong:
@@ -152,9 +157,9 @@ def _generic(
 
 
 def _plan(compiled: Compiled) -> "Plan | None":
-    from tpl.limit.generic import plan_generic
+    from tpl.limit.generic import index_as_number, plan_generic
 
-    return plan_generic(compiled.file, {name: x.shape for name, x in compiled.inputs.items()})
+    return plan_generic(compiled.file, _shapes(compiled), lengthened=index_as_number(compiled.file) is None)
 
 
 def law_numbers(law: Any, values: Sequence[Any]) -> list[tuple[float, float] | None]:

@@ -85,8 +85,8 @@ def _refusals_reported(source: Source) -> Iterator[None]:
         return
     except NoStep as problem:
         reason = str(problem) or "its kernels follow no short recursion"
-    except TooLong:
-        reason = "the equations between its kernels would fill pages"
+    except TooLong as problem:
+        reason = str(problem) or "the equations between its kernels would fill pages"
     hint = "a network whose loop `for l in 2..L` makes each layer from the one before, such as `tpl phase mlp`"
     message = f"there is no map from one layer's kernel to the next: {reason}"
     raise TplError(source, [Diagnostic(None, message, hint)])

@@ -66,16 +66,19 @@ def verify_limit(
     how = f"finite networks: {seeds} seeds at each of the widths {', '.join(map(str, chosen))}"
     if lazily:
         how += f"; at {', '.join(map(str, lazily))} the matrices do not fit in memory and are revealed lazily, exact in law"
-    law = () if gradient_independence else _law_beside(compiled, limits, agreement, names)
-    notes = (how, *law, *((INDEPENDENCE,) if gradient_independence else ()), *pole_notes(program))
+    apart, said = (0, "") if gradient_independence else _law_beside(compiled, limits, agreement, names)
+    notes = (how, *filter(None, (said,)), *((INDEPENDENCE,) if gradient_independence else ()), *pole_notes(program))
     return Verification(
         **heading(compiled), seed=seed, agreement=agreement, names=names, methods=(method,) * len(names), notes=notes,
-        seconds=time.perf_counter() - start,
+        seconds=time.perf_counter() - start, apart=apart,
     )  # fmt: skip
 
 
-def _law_beside(compiled: Compiled, limits: Limits, agreement: "Agreement", names: Sequence[str]) -> tuple[str, ...]:
-    """Whether the numbers that `tpl run` prints, where it need not sample the program, are those of the sampled limit."""
+def _law_beside(compiled: Compiled, limits: Limits, agreement: "Agreement", names: Sequence[str]) -> tuple[int, str]:
+    """In how many values the numbers that `tpl run` prints are not those of the sampled limit, and a note of it.
+
+    Where it samples the program there is nothing to compare.
+    """
     from tpl.sampling.agreement import beside
     from tpl.stages.run import RunOptions, run_law
 
@@ -84,15 +87,16 @@ def _law_beside(compiled: Compiled, limits: Limits, agreement: "Agreement", name
     except TplError:  # there is no law: what is sampled carries a note of it
         law = None
     if law is None:
-        return ()
+        return 0, ""
     value, error = (np.concatenate([np.ravel(getattr(r, x)) for r in law.results]) for x in ("value", "error"))
     z, apart = beside(agreement, value, error)
     worst = int(np.argmax(np.abs(z)))
     what = f"the numbers of `tpl run` ({', '.join(dict.fromkeys(r.method for r in law.results))})"
     if not apart.any():
-        return (f"{what} are those of the sampled limit: largest |z| {abs(z[worst]):.1f}",)
-    return (f"{what} DIFFER from the sampled limit in {apart.sum()} of {len(z)} values, most in {names[worst]}: "
-            f"{value[worst]:.6g}, {abs(z[worst]):.1f} errors off",)  # fmt: skip
+        return 0, f"{what} are those of the sampled limit: largest |z| {abs(z[worst]):.1f}"
+    differ = int(np.count_nonzero(apart))
+    return differ, (f"{what} DIFFER from the sampled limit in {differ} of {len(z)} values, most in {names[worst]}: "
+                    f"{value[worst]:.6g}, {abs(z[worst]):.1f} errors off")  # fmt: skip
 
 
 def _verify_training(
