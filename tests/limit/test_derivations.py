@@ -380,7 +380,7 @@ def test_an_index_that_is_a_number_makes_no_recursion(old, new, said):
     report = tpl.loads(COUNTED.replace(old, new)).derive()
     assert isinstance(report, ExplanationReport)
     assert said in str(report)
-    with pytest.raises(TplError, match="`l` on line 1[12] is a number there"):
+    with pytest.raises(TplError, match=r"`l` on line 1[0-2] is a number there"):
         tpl.loads(COUNTED.replace(old, new)).phase()
 
 
