@@ -19,6 +19,7 @@ ORDER = [
     "pipeline",
     "kernels",
     "stages",
+    "options",
     "api",
     "extras",
     "editor",

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 from tpl.core.elaborate import Limits
 from tpl.core.program import Program
 from tpl.language.source import Diagnostic, Source, TplError
+from tpl.options import check_options, checked_widths
 from tpl.pipeline import Compiled, Settings, compile_program, read_source, settings_texts
 
 if TYPE_CHECKING:
@@ -42,6 +43,8 @@ def loads(
     text: str, data: Mapping[str, Any] | None = None, settings: Settings = (), limits: Limits = Limits()
 ) -> "TensorProgram":
     """Like `load`, from the text of a program."""
+    if not isinstance(text, str):
+        raise TypeError(f"a program is a text, and this is {type(text).__name__}")
     return TensorProgram(Source(text), data, settings, limits)
 
 
@@ -51,6 +54,9 @@ class TensorProgram:
     def __init__(self, source: Source, data: Mapping[str, Any] | None, settings: Settings, limits: Limits):
         self.source = source
         self.limits = limits
+        if data is not None and not isinstance(data, Mapping):
+            hint = 'by name: data={"X": array}'
+            raise TplError(source, [Diagnostic(None, f"data is {type(data).__name__}, which names no inputs", hint)])
         self._data, self._settings = data, settings_texts(source, settings)
         self._kernels: dict = {}
         self._few: tuple[Compiled, dict] | None = None
@@ -92,6 +98,9 @@ class TensorProgram:
         from tpl.stages.run import RunOptions
 
         self._one_of(dtype, DTYPES, "dtype")
+        check_options(
+            self.source, {"samples": samples, "replicates": replicates, "threads": threads, "tolerance": tolerance}
+        )
         options = RunOptions(samples=samples, replicates=replicates, threads=threads, tolerance=tolerance, dtype=dtype)
         return check_report(self._compiled, options)
 
@@ -133,8 +142,10 @@ class TensorProgram:
 
         from tpl.stages.explain import ExplainOptions, explain_page
 
+        check_options(self.source, {"seed": seed, "seeds": seeds, "threads": threads})
+        widths = checked_widths(self.source, widths)
         compiled = self._few[0] if self._few is not None else self._compiled
-        options = ExplainOptions(seed, verify, quick, None if widths is None else tuple(widths), seeds, threads)
+        options = ExplainOptions(seed, verify, quick, widths, seeds, threads)
         return explain_page(self.source, self._data, self._settings, self.limits, compiled, self._few, options,
                             progress, guard or nullcontext)  # fmt: skip
 
@@ -177,6 +188,8 @@ class TensorProgram:
         )  # fmt: skip
         for choice in choices:
             self._one_of(*choice)
+        numbers = {"samples": samples, "replicates": replicates, "seed": seed, "threads": threads, "rtol": rtol}
+        check_options(self.source, {**numbers, "tolerance": tolerance})
         options = RunOptions(method, samples, replicates, seed, threads, gradient_independence, rtol, reduction,
                              tolerance, dtype, checkpoint)  # fmt: skip
         if self._few is not None and options.exact:
@@ -204,6 +217,10 @@ class TensorProgram:
         from tpl.stages.sweep import sweep_settings
 
         swept = {**(values or {}), **more}
+        for name, several in swept.items():
+            if isinstance(several, str) or not hasattr(several, "__iter__"):
+                hint = f"several values as a list: sweep({name}=[{several!r}])"
+                raise TplError(self.source, [Diagnostic(None, f"{name}={several!r} is one value", hint)])
         known = (self._few[1] if self._few is not None else self._compiled.inputs) if self._data else {}
         data = {name: known[name] for name in self._data or {}}  # read once
 
@@ -284,6 +301,9 @@ class TensorProgram:
         """
         from tpl.stages.verify import verify_limit
 
+        numbers = {"seeds": seeds, "samples": samples, "replicates": replicates, "seed": seed, "threads": threads}
+        check_options(self.source, {**numbers, "level": level})
+        widths = checked_widths(self.source, widths)
         sampling = (samples, replicates, seed, threads, gradient_independence)
         return verify_limit(self._compiled, self.limits, widths, seeds, level, *sampling, progress=progress)
 

@@ -12,6 +12,7 @@ import typer
 
 from tpl import __version__
 from tpl.language.source import TplError
+from tpl.options import within
 from tpl.outputs import ARRAYS, PAGE, PICTURE, TEXT, check_file, check_folder, deliver_text, delivery, rescued
 from tpl.outputs import refusal as _refuse
 
@@ -37,15 +38,17 @@ def _proposing(what: str) -> Callable[..., list[tuple[str, str]]]:
 File = Annotated[str, typer.Argument(metavar="FILE", help="A .tp file, or the name of a bundled program.", autocompletion=_proposing("programs"))]  # fmt: skip
 DataOption = Annotated[list[str], typer.Option("--data", "-d", metavar="X=SOURCE", help="Data: X=cifar10:16, X=inputs.npy, X=file.npz:array, X=file.csv, X=sphere:4,10.", autocompletion=_proposing("data"))]  # fmt: skip
 SetOption = Annotated[list[str], typer.Option("--set", "-s", metavar="NAME=VALUE", help="Set a const or a def: L=10, 'phi(z)=tanh(z)'.", autocompletion=_proposing("settings"))]  # fmt: skip
-Seed = Annotated[int, typer.Option(min=0, help="Seed of every random number.")]
-Samples = Annotated[int | None, typer.Option(min=1, help="M, the size of the sampled limit.")]
-Replicates = Annotated[int | None, typer.Option(min=2, help="Independent repetitions, from which the errors come.")]
-Threads = Annotated[int | None, typer.Option(min=1, help="Threads; results do not depend on it.")]
+Seed = Annotated[int, typer.Option(**within("seed"), help="Seed of every random number.")]
+Samples = Annotated[int | None, typer.Option(**within("samples"), help="M, the size of the sampled limit.")]
+Replicates = Annotated[
+    int | None, typer.Option(**within("replicates"), help="Independent repetitions, from which the errors come.")
+]
+Threads = Annotated[int | None, typer.Option(**within("threads"), help="Threads; results do not depend on it.")]
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object (docs/json.md).")]
 MaxLines = Annotated[int, typer.Option(min=1, help="Refuse core programs with more lines.")]
 MaxMemory = Annotated[str, typer.Option(metavar="SIZE", help="Refuse runs that need more memory: 500M, 8G.")]
 Independence = Annotated[bool, typer.Option("--gradient-independence", help="Treat W.T as independent of W in the limit: the classical shortcut, wrong in general.")]  # fmt: skip
-Tolerance = Annotated[float | None, typer.Option(min=1e-12, max=0.5, help="Training: relative size below which new directions are dropped.")]  # fmt: skip
+Tolerance = Annotated[float | None, typer.Option(**within("tolerance"), help="Training: relative size below which new directions are dropped.")]  # fmt: skip
 Dtype = Annotated[str, typer.Option(metavar="float64|float32", autocompletion=_proposing("float64|float32"), help="Training: how vectors are stored.")]  # fmt: skip
 
 
@@ -56,7 +59,7 @@ def run(
     output: Annotated[Path | None, typer.Option("--output", "-o", metavar="OUT.npz", help="Save the arrays.")] = None,
     max_lines: MaxLines = 1_000_000, max_memory: MaxMemory = "8G", gradient_independence: Independence = False,
     method: Annotated[str, typer.Option(metavar="auto|law|mc|sample", autocompletion=_proposing("auto|law|mc|sample"), help="The law by formulas, series and quadrature; by Monte Carlo; or the limit sampled. auto: the law if it is short.")] = "auto",
-    rtol: Annotated[float | None, typer.Option(min=1e-12, max=1.0, help="Relative error at which Monte Carlo stops.")] = None,
+    rtol: Annotated[float | None, typer.Option(**within("rtol"), help="Relative error at which Monte Carlo stops.")] = None,
     reduction: Annotated[str, typer.Option(metavar="none|antithetic|quasi", autocompletion=_proposing("none|antithetic|quasi"), help="Variance reduction of Monte Carlo.")] = "none",
     plan: Annotated[bool, typer.Option("--plan", help="Say of each expectation which method it took, and why.")] = False,
     plot: Annotated[Path | None, typer.Option(metavar="OUT.png", help="Draw what is shown: curves along training, heat maps of kernels.")] = None,
@@ -115,9 +118,9 @@ def sweep(
 def verify(
     file: File, data: DataOption = [], settings: SetOption = [], seed: Seed = 0,  # noqa: B006
     widths: Annotated[str | None, typer.Option(metavar="N,N,…", help="Widths of the finite networks.")] = None,
-    seeds: Annotated[int | None, typer.Option(min=2, help="Finite networks a width.")] = None,
+    seeds: Annotated[int | None, typer.Option(**within("seeds"), help="Finite networks a width.")] = None,
     samples: Samples = None, replicates: Replicates = None, threads: Threads = None,
-    level: Annotated[float, typer.Option(min=1e-12, max=0.5, help="Chance of a false alarm over all comparisons.")] = 1e-3,
+    level: Annotated[float, typer.Option(**within("level"), help="Chance of a false alarm over all comparisons.")] = 1e-3,
     plot: Annotated[Path | None, typer.Option(metavar="OUT.png", help="Draw the comparison.")] = None,
     as_json: Json = False, max_lines: MaxLines = 1_000_000, max_memory: MaxMemory = "8G",
     gradient_independence: Independence = False,
@@ -200,7 +203,7 @@ def explain(
     verify: Annotated[bool, typer.Option("--verify/--no-verify", help="Compare with finite networks.")] = True,
     quick: Annotated[bool, typer.Option("--quick", help="Fewer networks, fewer samples of training.")] = False,
     widths: Annotated[str | None, typer.Option(metavar="N,N,…", help="Widths of the finite networks.")] = None,
-    seeds: Annotated[int | None, typer.Option(min=2, help="Finite networks a width.")] = None,
+    seeds: Annotated[int | None, typer.Option(**within("seeds"), help="Finite networks a width.")] = None,
     threads: Threads = None,
     timeout: Annotated[int, typer.Option(min=1, metavar="SECONDS", help="Leave out equations that take longer.")] = 300,
     max_lines: MaxLines = 1_000_000, max_memory: MaxMemory = "8G",
@@ -245,7 +248,7 @@ def phase(
 def paper(
     data: DataOption = [], settings: SetOption = [], seed: Seed = 0,  # noqa: B006
     widths: Annotated[str | None, typer.Option(metavar="N,N,…", help="Widths of the networks: 64,128,…,4096.")] = None,
-    seeds: Annotated[int | None, typer.Option(min=2, help="Networks a width.")] = None,
+    seeds: Annotated[int | None, typer.Option(**within("seeds"), help="Networks a width.")] = None,
     samples: Samples = None, replicates: Replicates = None, threads: Threads = None,
     quick: Annotated[bool, typer.Option("--quick", help="Fewer widths, seeds and samples: a minute.")] = False,
     out: Annotated[Path, typer.Option("--out", "-o", metavar="FOLDER", help="Where figures and numbers go.")] = Path("paper"),

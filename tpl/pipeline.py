@@ -120,7 +120,7 @@ def settings_texts(source: Source, settings: Settings) -> tuple[str, ...]:
     A def is written in the parameters that the program gives it. Raises TplError for values that no program could hold.
     """
     if not isinstance(settings, Mapping):
-        return tuple(settings)
+        return (settings,) if isinstance(settings, str) else tuple(settings)
     defs = {x.name: x for x in parse(source)[0].statements if isinstance(x, s.Def)} if settings else {}
     texts = []
     for name, value in settings.items():
