@@ -57,3 +57,23 @@ def test_only_data_files_are_suggested_for_data(tmp_path, monkeypatch):
     (tmp_path / "poll.csv").write_text("1,2,3,4\n")
     said = complaint(lambda: tpl.loads(PROGRAM, data={"X": "pol.csv"}))
     assert said.endswith("help: did you mean poll.csv?")
+
+
+@pytest.mark.parametrize(
+    ("setting", "said"),
+    [
+        ("rate=-1", "`rate` is -1; it must be at least 0"),
+        ("rate=0.3-t/10", "`rate` is -0.1 at step 4; it must be at least 0"),
+        ("rate=1/(3-t)", "`rate` has no value at step 3; it must be at least 0"),
+        ("momentum=1.5", "`momentum` is 1.5; it must be between 0 and 1"),
+        ("weight_decay=-1", "`weight_decay` is -1; it must be at least 0"),
+    ],
+)
+def test_a_training_descends(setting, said):
+    with pytest.raises(TplError) as found:
+        tpl.load("training/word2vec", settings=[setting])
+    assert said in str(found.value)
+
+
+def test_a_rate_may_vanish():
+    assert tpl.load("training/word2vec", settings=["rate=max(0, 1-t/5)"]).program.training.schedule.steps > 5

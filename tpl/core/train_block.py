@@ -1,5 +1,6 @@
 """From a `train` block to `Training`: the network on every example, its losses, and their backward passes, as core lines."""
 
+import math
 from dataclasses import dataclass, field
 from fractions import Fraction
 from typing import TYPE_CHECKING, Any
@@ -7,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from tpl.core.builder import Builder
-from tpl.core.expr import ONE, ZERO, Expr, add, from_float, mul, number, ref, symbol
+from tpl.core.expr import ONE, ZERO, Expr, add, evaluate, from_float, leaves, mul, number, ref, symbol
 from tpl.core.expressions import Scope, describe
 from tpl.core.gradient import Contributions, backpropagate, backward, partial_derivatives
 from tpl.core.inputs import split
@@ -37,6 +38,7 @@ if TYPE_CHECKING:
 
 OUTPUT_SCALE = "output_scale"  # n^(1-u), where outputs are no plain averages
 DEFAULT_RECORDS = 26
+LOOKED_AT = 200  # steps at which a rate's value is looked at
 
 
 @dataclass
@@ -353,8 +355,8 @@ class TrainBlock:
         every = self._integer("record", max(1, -(-steps // (DEFAULT_RECORDS - 1))), 1, 10**7)
         records = tuple(sorted({*range(0, steps + 1, every), steps}))
         return Schedule(
-            steps, self._over_steps("rate", None), self._over_steps("momentum", ZERO),
-            self._over_steps("weight_decay", ZERO), batch, self._order(), records,
+            steps, self._over_steps("rate", None, steps), self._over_steps("momentum", ZERO, steps, most=1),
+            self._over_steps("weight_decay", ZERO, steps), batch, self._order(), records,
         )  # fmt: skip
 
     def _integer(self, name: str, default: int | None, least: int, most: int) -> int:
@@ -368,8 +370,8 @@ class TrainBlock:
             raise Mistake(node.span, f"`{name}` is {value:,}; it must lie between {least} and {most:,}")
         return value
 
-    def _over_steps(self, name: str, default: Expr | None) -> Expr:
-        """A number, or an expression in the step t."""
+    def _over_steps(self, name: str, default: Expr | None, steps: int, most: float = math.inf) -> Expr:
+        """A number, or an expression in the step t; from 0 to `most` at every step."""
         node = self.settings.get(name)
         if node is None:
             if default is None:
@@ -382,6 +384,16 @@ class TrainBlock:
             expr = self.evaluator.constant(node, {**self.home.globals, STEP: Coordinatewise(symbol(STEP))}, f"`{name}`")
         finally:
             values.pop(STEP) if before is None else values.update({STEP: before})
+        looked = range(0, max(steps, 1), max(1, steps // LOOKED_AT))
+        limits = "at least 0" if most == math.inf else f"between 0 and {most:g}"
+        for t in looked if STEP in leaves(expr, "symbol") else looked[:1]:
+            try:
+                found = evaluate(expr, {**values, STEP: float(t)})
+            except (ArithmeticError, ValueError):
+                found = math.nan
+            if not (0 <= found <= most and math.isfinite(found)):
+                what = "has no value" if math.isnan(found) else f"is {found:g}"
+                raise Mistake(node.span, f"`{name}` {what}{f' at step {t}' if t else ''}; it must be {limits}")
         return expr
 
     def _order(self) -> int | None:
