@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+import tpl
 from tpl.core.elaborate import Limits, elaborate
 from tpl.core.functions import CALLABLE
 from tpl.data import from_array
@@ -1789,7 +1790,7 @@ f.tp:8:26: error: a variance cannot be negative, but `-1 / n` is
 f.tp:9:23: error: with this variance the entries of `F` vanish as the width grows
     9 | random F : [n] ~ N(0, 1 / n)
       |                       ^^^^^
-  help: it must not depend on the width, as in `N(0, 1)`
+  help: it must not depend on the width, as in `N(0, 1)`; a readout has the shape `[1, n]`
 
 f.tp:10:23: error: with this variance the entries of `G` grow without bound as the width grows
    10 | random G : [n] ~ N(0, n)
@@ -2946,3 +2947,32 @@ f.tp:6:5: error: `for` is a keyword, and cannot be a name
       |     ^^^
   help: choose another name
 '''
+
+
+SLIPS = """
+width n
+data X[N, d] = angles(0, 1)
+network f(xi[d]):
+    param U : [n, d] ~ N(0, 1 / d)
+    param W : [n, n] ~ N(0, 1 / n)
+    param v : [1, n] ~ N(0, 1 / n)
+    h[0] = U @ xi
+    h[1] = W @ h[0]
+    return v @ h[1]
+show nngp(f, X)
+"""
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "hint"),
+    [
+        ("h[0] = U @ xi", "h[0] = 0", "a vector of zeros is written `0 * x`, with any vector `x` of that width"),
+        ("h[0] = U @ xi", "h[0] = 3", "a product with a number is written `*`"),
+        ("h[1] = W @ h[0]", "x = W @ x", "it stands in its own definition; a recursion has an index"),
+        ("param v : [1, n]", "param v : [n]", "as in `N(0, 1)`; a readout has the shape `[1, n]`"),
+    ],
+)
+def test_slips_of_beginners(old, new, hint):
+    with pytest.raises(TplError) as found:
+        tpl.loads(SLIPS.replace(old, new))
+    assert hint in str(found.value)

@@ -390,6 +390,9 @@ def _scaling_trouble(form: str, excess: Fraction, dims: tuple[Dim, ...], name: s
     text: the variance as written, quoted. excess: by how much its power of n is too large.
     """
     size = "grow without bound" if excess > 0 else "vanish"
+    if form in ("vector", "input") and excess == -1:
+        return (f"with this variance the entries of `{name}` {size} as the width grows",
+                f"it must not depend on the width, as in `N(0, 1)`; a readout has the shape `[1, {dims[0]}]`")  # fmt: skip
     if form not in ("matrix", "readout"):
         return (f"with this variance the entries of `{name}` {size} as the width grows",
                 "it must not depend on the width, as in `N(0, 1)`")  # fmt: skip

@@ -137,6 +137,8 @@ def operand_hint(b: Any) -> str | None:
     """What to write in place of a right operand of `@` that is no vector."""
     if isinstance(b, Family):
         return member_hint(b)
+    if isinstance(b, Coordinatewise) and b.width is None and b.expr.is_value(0):
+        return "a vector of zeros is written `0 * x`, with any vector `x` of that width"
     return "a product with a number is written `*`" if isinstance(b, Coordinatewise) and b.width is None else None
 
 

@@ -202,6 +202,9 @@ class Checker:
     def _where(self, name: str, span: Span, known: Iterable[str]) -> str | None:
         """What to do about an unknown name."""
         places = self._elsewhere.get(name, [])
+        here = self.network and self.network.name
+        if (span.line, here) in places:
+            return f"it stands in its own definition; a recursion has an index, as in `{name}[l] = … {name}[l-1]`"
         for line, network in places:
             if line > span.line and network in (None, self.network and self.network.name):
                 return f"it is defined only on line {line}: move that line up"
