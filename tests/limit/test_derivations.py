@@ -445,3 +445,8 @@ def test_kernels_across_output_positions(shown, equations):
     """Of a whole kernel the last outputs, and that is said; entries asked for are those of two generic inputs."""
     text = str(tpl.loads(POSITIONS + f"show {shown}").derive())
     assert all(x in text for x in equations), text
+
+
+def test_of_what_is_stated_for_five_steps_the_loops_are_named():
+    text = BACKWARDS.replace("+ V @ xi[T+1-s]", "+ V @ xi[s] + V @ xi[T+1-s]")
+    assert "everything is stated for 5 steps (T = 5)" in str(tpl.loads(text).derive())

@@ -98,7 +98,8 @@ def _notes(derivation: Derivation) -> list[str]:
     for end in sorted(derivation.axes.cyclic):
         notes.append(f"Indices that run to {end} are counted modulo {end}.")
     if derivation.specialised:
-        ends = ", ".join(sorted({e for found in derivation.axes.ends.values() for e in found if e}))
+        counted = (derivation.axes.ends.get(base, ()) for base in (*derivation.axes.letters, "ξ"))
+        ends = ", ".join(sorted({e for found in counted for e in found if e}))
         notes.append(
             f"Some terms follow no pattern that was found: everything is stated for {LONG_ENOUGH} steps "
             f"({ends} = {LONG_ENOUGH})."
