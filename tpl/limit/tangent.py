@@ -82,7 +82,15 @@ class Tangent:
         if not anchor.keys() <= loops and x.target is not None:  # counted by places, which the loop runs against
             named = adjoint.op == "adjoint" and adjoint.args[0].text == x.target.text
             return Formula("adjoint", (x.target if named else product.formula,), kind="vector", local=True)
-        return self.lines.anchored(adjoint, {k: v for k, v in anchor.items() if k in loops})
+        names = [self._over(a, loops) for a in adjoints]
+        if 2 * names.count(self._over(line, loops)) <= len(names):  # one name for each, and none in letters for all
+            return Formula("adjoint", (product.formula,), kind="vector", local=True)
+        return self._over(line, loops)
+
+    def _over(self, line: int, loops: set[str]) -> Formula:
+        """A line's name over the letters of loops."""
+        anchor = {k: v for k, v in self.lines.anchor(line).items() if k in loops}
+        return self.lines.anchored(self.lines.formula(line), anchor)
 
     def vectors(self) -> list[Use]:
         """Uses of trained vectors: one adjoint each, however often they are used."""
