@@ -7,6 +7,7 @@ Nothing is ever unpickled here.
 import csv
 import difflib
 import os
+import re
 import stat
 import zipfile
 from array import array as buffer
@@ -180,7 +181,7 @@ def _numbers(path: Path, stream: IO[str], max_bytes: int) -> NDArray[np.float64]
             continue
         if not width:
             width = len(cells)
-            if not any(_is_number(cell) for cell in cells):
+            if not any(_is_number(cell) or _is_row(cell) for cell in cells):
                 continue  # the header
         if len(cells) != width:
             columns = "1 column" if len(cells) == 1 else f"{len(cells)} columns"
@@ -211,6 +212,12 @@ def _parsed_row(path: Path, line: int, cells: list[str]) -> list[float]:
             problem = f"line {line}, column {column}: {shown(cell)} is not a number"
             raise DataError(f"{path}: {problem}", "numbers are separated by commas, with a point for decimals")
     return [float(cell) for cell in cells]
+
+
+def _is_row(cell: str) -> bool:
+    """Numbers that something else than commas separates?"""
+    parts = re.split(r"[;\s]+", cell.strip())
+    return len(parts) > 1 and all(map(_is_number, parts))
 
 
 def _is_number(cell: str) -> bool:
