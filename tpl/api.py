@@ -149,15 +149,16 @@ class TensorProgram:
         return explain_page(self.source, self._data, self._settings, self.limits, compiled, self._few, options,
                             progress, guard or nullcontext)  # fmt: skip
 
-    def phase(self, x: str | None = None, y: str | None = None, grid: int = 40) -> "Phase":
+    def phase(self, x: str | None = None, y: str | None = None, grid: int = 40, drawn: bool = False) -> "Phase":
         """Dynamics of depth: fixed points of the kernel from layer to layer, and the edge of chaos.
 
         x, y: two constants with ranges, "sigma_w=0.5..4"; sigma_w and sigma_b if left out. grid: intervals an axis of
-        the picture. Raises TplError if no recursion leads from layer to layer.
+        the picture. drawn: refuse before the work if there is nothing to draw it over. Raises TplError if no recursion
+        leads from layer to layer.
         """
         from tpl.stages.phase import phase_diagram
 
-        return phase_diagram(self.source, self._settings, self.limits, self._compiled, x, y, grid)
+        return phase_diagram(self.source, self._settings, self.limits, self._compiled, x, y, grid, drawn)
 
     def run(
         self,

@@ -239,7 +239,7 @@ def phase(
         program = _load(file, data, settings, max_lines, "8G")
         with delivery() as deliver:
             with _deadline(file, timeout):
-                result = program.phase(x, y, grid)
+                result = program.phase(x, y, grid, drawn=plot is not None)
                 deliver(plot, result.plot)
             _present(result, as_json, "print_phase")
 

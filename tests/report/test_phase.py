@@ -131,3 +131,14 @@ def test_labels():
     assert greek("sigma_w") == r"$\sigma_{w}$"
     assert greek("a") == "$a$"
     assert greek("eps") == r"$\mathrm{eps}$"
+
+
+def test_a_picture_with_nothing_to_draw_over_is_refused_before_the_work(monkeypatch):
+    text = (
+        "const L = 3\nwidth n\ndata X[N, d] = angles(0, 1)\nnetwork f(xi[d]):\n    param U : [n, d] ~ N(0, 1 / d)\n"
+        "    h[1] = U @ xi\n    for l in 2..L:\n        param W[l] : [n, n] ~ N(0, 2 / n)\n"
+        "        h[l] = W[l] @ tanh(h[l-1])\n    param v : [1, n] ~ N(0, 1 / n)\n    return v @ h[L]\nshow nngp(f, X)\n"
+    )
+    monkeypatch.setattr("tpl.numeric.fixed_points.find_dynamics", None)  # the work
+    with pytest.raises(TplError, match="there is no constant to draw it over"):
+        tpl.loads(text).phase(drawn=True)

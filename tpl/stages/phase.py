@@ -31,6 +31,7 @@ def phase_diagram(
     x: str | None = None,
     y: str | None = None,
     grid: int = 40,
+    drawn: bool = False,
 ) -> "Phase":
     """Fixed points of the recursion over layers, and where nearby inputs neither meet nor part.
 
@@ -52,6 +53,10 @@ def phase_diagram(
         layer = Layer(step)
         used = _reachable(step.constants, program)
         axes = _axes(program, used, x, y, grid)
+        if drawn and not axes:
+            raise TplError(
+                program.source, [Diagnostic(None, "there is no constant to draw it over", _to_draw_over(used))]
+            )
         dynamics = find_dynamics(Maps(layer, program.constants, {}))
         edge = None
         if axes:
@@ -102,6 +107,10 @@ def _reachable(names: Sequence[str], program: Program) -> tuple[str, ...]:
             found[name] = None
             stack.extend(str(v) for v in leaves(program.constants[name], "symbol"))
     return tuple(found)
+
+
+def _to_draw_over(used: Sequence[str]) -> str:
+    return f"name one: --x {used[0]}=0.5..2" if used else "give the recursion one, such as `const sigma_w = 1`"
 
 
 def _axes(program: Program, used: Sequence[str], x: str | None, y: str | None, grid: int) -> "tuple[Axis, ...]":
