@@ -162,14 +162,15 @@ class Recursion:
     def index(self, index, slot, place, end, here):
         if isinstance(index, Bound):
             value = index.offset + (-1 if index.back else 1) * here.bound[index.variable]
-            if index.back and index.offset > 4:
-                value += self.sizes[end] - 5
+            if index.back and index.offset > LONG_ENOUGH - 2:
+                value += self.sizes[end] - LONG_ENOUGH
             if index.own:
                 value += here.coordinate(place)
         elif here.rule is None or not here.rule.region or place is None:
             value = self.at(index, end)
         elif isinstance(slot, Back):
-            value = slot.total - 5 + self.sizes[end] - here.coordinate(place)
+            ends = self.sizes[end] - LONG_ENOUGH if slot.total > LONG_ENOUGH - 2 else 0
+            value = slot.total + ends - here.coordinate(place)
         else:
             value = here.coordinate(place) + (slot.offset if isinstance(slot, Step) else index - here.frame.at(place))
         return (value - 1) % self.sizes[end] + 1 if end in self.axes.cyclic else value
@@ -450,3 +451,30 @@ def test_kernels_across_output_positions(shown, equations):
 def test_of_what_is_stated_for_five_steps_the_loops_are_named():
     text = BACKWARDS.replace("+ V @ xi[T+1-s]", "+ V @ xi[s] + V @ xi[T+1-s]")
     assert "everything is stated for 5 steps (T = 5)" in str(tpl.loads(text).derive())
+
+
+UNFOLDED = """
+const L = 3
+width n
+data X[N, d] = angles(0, 1)
+network f(xi[d]):
+    param U : [n, d] ~ N(0, 1 / d)
+    h[0] = U @ xi
+    for l in 1..L:
+        param W[l] : [n, n] ~ N(0, 1 / n)
+        h[l] = W[l] @ tanh(h[l-1])
+    g[0] = h[L]
+    for l in 1..L:
+        param V[l] : [n, n] ~ N(0, 1 / n)
+        g[l] = V[l] @ tanh(g[l-1]) + h[L-l]
+    param v : [1, n] ~ N(0, 1 / n)
+    return v @ g[L]
+show nngp(f, X)
+"""
+
+
+def test_depth_has_no_map_where_an_index_runs_against_the_loop():
+    """The way up of a U adds the layers of the way down, last ones first: no map from one of its layers to the next."""
+    program = tpl.loads(UNFOLDED)
+    assert "K_h^{L−l}(ξ, ξ′)" in str(program.derive())
+    assert program.phase().kernel == "h"

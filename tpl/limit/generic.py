@@ -44,18 +44,13 @@ class Plan:
         return any(x.input for x in self.labels.values())
 
 
-def plan_generic(file: s.File, shapes: Mapping[str, tuple[int, ...]], lengthened: bool = True) -> Plan | None:
-    """Generic inputs for the networks of a program; None if it shows no network's kernel.
-
-    lengthened: its loops run for LONG_ENOUGH iterations, and not as far as its constants say.
-    """
+def plan_generic(file: s.File, shapes: Mapping[str, tuple[int, ...]]) -> Plan | None:
+    """Generic inputs for the networks of a program; None if it shows no network's kernel."""
     applied = _applied_data(file)
     if not applied:
         return None
     ends = loop_ends(file)
     constants = [x for x in file.statements if isinstance(x, s.Const) and x.name in ends]
-    if not lengthened:
-        ends, constants = ends - {x.name for x in constants}, []
     settings = tuple(f"{c.name}={LONG_ENOUGH}" for c in constants)
     sizes = {c.name: LONG_ENOUGH for c in constants}
     data: dict[str, np.ndarray] = {}
@@ -92,12 +87,14 @@ def _applied_data(file: s.File) -> dict[str, int]:
 
 
 def loop_ends(file: s.File) -> set[str]:
-    """Names that end a loop which starts at a small number."""
+    """Names that end a loop which starts at a small number, and may be set; no const where no two iterations are alike."""
     found = set()
     for clause in (x for x in s.walk(file.statements) if isinstance(x, s.Clause)):
         if isinstance(clause.stop, s.Name) and isinstance(clause.start, s.Number) and 0 <= clause.start.value <= 2:
             found.add(clause.stop.name)
-    return found
+    return (
+        found if index_as_number(file) is None else found - {x.name for x in file.statements if isinstance(x, s.Const)}
+    )
 
 
 def why_not_general(file: s.File) -> str | None:

@@ -108,10 +108,10 @@ def _key(named: Named) -> Key:
 
 
 def _general_rules(derivation: Derivation) -> dict[Key, Rule]:
-    """The rules for general index over one loop, by what they define."""
+    """The rules for general index over one loop, by what they define; none in which an index runs against the loop."""
     rules = {}
     for rule in derivation.rules:
-        if len(rule.region) == 1:
+        if len(rule.region) == 1 and not rule.frame.seen:
             rules[_key(rule.left)] = rule
     return rules
 

@@ -157,9 +157,9 @@ def _generic(
 
 
 def _plan(compiled: Compiled) -> "Plan | None":
-    from tpl.limit.generic import index_as_number, plan_generic
+    from tpl.limit.generic import plan_generic
 
-    return plan_generic(compiled.file, _shapes(compiled), lengthened=index_as_number(compiled.file) is None)
+    return plan_generic(compiled.file, _shapes(compiled))
 
 
 def law_numbers(law: Any, values: Sequence[Any]) -> list[tuple[float, float] | None]:
